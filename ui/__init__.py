@@ -1,0 +1,1 @@
+"""The studio: one page, its requests, jobs and outputs."""

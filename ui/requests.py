@@ -1,0 +1,318 @@
+"""Everything that the page or an API client sends in, checked before anything is built from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+from gradio.utils import get_upload_folder
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+try:
+    from fvdm_core.timeline import Timeline, Window
+except ImportError:  # TEMPORARY until fvdm_core.timeline is in the tree
+    Timeline = Window = None  # type: ignore
+
+MAX_LEVEL = 1000
+MAX_FRAMES = 1024
+MAX_ROWS = 4096
+MAX_CELLS = 1_000_000
+MAX_SEED = 2**32 - 1
+MAX_FORMULA = 256
+
+Solver = Literal["ddim", "ddpm", "dpmpp_2m"]
+Fit = Literal["crop", "contain", "stretch"]
+Source = Literal["noise", "keyframe", "hold"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class RequestError(gr.Error):
+    """A request that cannot be carried out; its text is shown to the person as it is.
+
+    It is a `gr.Error` because gradio shows the text of no other exception.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, title="Not possible", print_exception=False)
+
+
+def shown(value: object, limit: int = 40) -> str:
+    """`value` for a message: one line of at most `limit` characters."""
+    text = repr(value) if not isinstance(value, (list, tuple, dict)) else type(value).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of `error` in one sentence: field, value, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    if first["type"] == "value_error":  # our own validators already say it all
+        return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    if first["type"] == "missing":
+        return f"{field} is missing: send it."
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a known field: leave it out."
+    return f"{field} is {shown(first['input'])}: {first['msg'].lower()}. Change it and try again."
+
+
+def checked(build: Callable[[], Model]) -> Model:
+    """`build()`, with pydantic's and our own `ValueError` turned into a `RequestError`."""
+    try:
+        return build()
+    except ValidationError as error:
+        raise RequestError(explain(error)) from None
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+
+
+def _level(value: object, row: int, frame: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        allowed = f"a whole number from 0 to {MAX_LEVEL}"
+        raise ValueError(
+            f"row {row}, frame {frame + 1} is {shown(value)}: a level is {allowed}; paint it again."
+        )
+    if value != int(value) or not 0 <= value <= MAX_LEVEL:
+        raise ValueError(
+            f"row {row}, frame {frame + 1} is {shown(value)}: a level is a whole number from 0 "
+            f"(clean) to {MAX_LEVEL} (noise); paint it again."
+        )
+    return int(value)
+
+
+def _grid(value: object) -> list[list[int]]:
+    """A rectangular grid of levels within the caps, checked cell by cell, cheapest checks first."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise ValueError(f"{shown(value)} is not a list of rows: send one row per step, plus one.")
+    if not 2 <= len(value) <= MAX_ROWS + 1:
+        raise ValueError(f"{len(value)} rows: a timeline has 1 to {MAX_ROWS} steps, plus one row.")
+    for row, cells in enumerate(value):
+        if not isinstance(cells, Sequence) or isinstance(cells, (str, bytes)):
+            raise ValueError(f"row {row} is {shown(cells)}: each row is a list of levels.")
+        if len(cells) != len(value[0]):
+            raise ValueError(
+                f"row {row} has {len(cells)} frames, row 0 has {len(value[0])}: "
+                "every row needs the same number of frames."
+            )
+    frames = len(value[0])
+    if not 1 <= frames <= MAX_FRAMES:
+        raise ValueError(f"{frames} frames: a timeline has 1 to {MAX_FRAMES} frames.")
+    if frames * len(value) > MAX_CELLS:
+        raise ValueError(
+            f"{frames} frames × {len(value)} rows are {frames * len(value)} cells: "
+            f"at most {MAX_CELLS} are allowed; use fewer frames or steps."
+        )
+    return [
+        [_level(cell, row, f) for f, cell in enumerate(cells)] for row, cells in enumerate(value)
+    ]
+
+
+class Strict(BaseModel):
+    """Finite numbers and known fields only."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class WindowValue(Strict):
+    """Frames that one model call sees, and those of them that it changes."""
+
+    frames: list[Annotated[int, Field(ge=0, lt=MAX_FRAMES)]] = Field(
+        min_length=1, max_length=MAX_FRAMES
+    )
+    updates: list[Annotated[int, Field(ge=0, lt=MAX_FRAMES)]] = Field(max_length=MAX_FRAMES)
+
+
+class KeyframeValue(Strict):
+    """A picture on a frame; `file` is an upload or one of the example pictures."""
+
+    frame: int = Field(ge=0, lt=MAX_FRAMES, description="counted from 0")
+    file: FileData
+    fit: Fit = "crop"
+
+
+class PresetValue(Strict):
+    """The preset that the painting started from, and its parameters."""
+
+    name: str = Field(max_length=64)
+    params: dict[str, Any] = Field(default_factory=dict, max_length=32)
+
+
+class EditorValue(GradioModel):
+    """The painted timeline with its keyframes, as it travels between page and server.
+
+    `levels` has shape (M+1, F), whole numbers from 0 (clean) to 1000 (noise). Frames count from 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    levels: Annotated[list[list[Annotated[int, Field(ge=0, le=MAX_LEVEL)]]], BeforeValidator(_grid)]
+    windows: list[list[WindowValue]] | None = None
+    sources: list[Source] | None = None
+    preset: PresetValue | None = None
+    formula: str = Field("", max_length=MAX_FORMULA)
+    keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_it_to_the_person(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # gradio validates a component's data_model itself and hides every error but gr.Error.
+        return checked(lambda: handler(value))
+
+    @model_validator(mode="after")
+    def _keyframes_fit(self) -> Self:
+        taken: set[int] = set()
+        for keyframe in self.keyframes:
+            if keyframe.frame >= self.frames:
+                raise ValueError(
+                    f"a picture lies on frame {keyframe.frame + 1}, but the timeline has "
+                    f"{self.frames} frames: remove the picture or add frames."
+                )
+            if keyframe.frame in taken:
+                raise ValueError(
+                    f"two pictures lie on frame {keyframe.frame + 1}: remove one of them."
+                )
+            taken.add(keyframe.frame)
+        return self
+
+    @property
+    def frames(self) -> int:
+        return len(self.levels[0])
+
+    @property
+    def steps(self) -> int:
+        return len(self.levels) - 1
+
+    def timeline(self) -> Timeline:
+        """The painted cells, one by one, as a `Timeline`.
+
+        Raises:
+            RequestError: windows or sources do not fit the levels.
+        """
+        windows = None
+        if self.windows is not None:
+            windows = tuple(
+                tuple(Window(tuple(w.frames), tuple(w.updates)) for w in step)
+                for step in self.windows
+            )
+        sources = None if self.sources is None else tuple(self.sources)
+        try:
+            return Timeline(self.levels, windows=windows, sources=sources)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+
+    def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
+        """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
+
+        Raises:
+            RequestError: a path lies elsewhere, is a URL, or is gone; the words are the same.
+        """
+        return {
+            k.frame: (local_file(k.file, f"frame {k.frame + 1}", also_inside), k.fit)
+            for k in self.keyframes
+        }
+
+
+class GenerateRequest(Strict):
+    """What a run needs beside the painted timeline. The number of steps is the timeline's."""
+
+    label: str | None = Field(None, max_length=100)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
+    cfg_scale: float = Field(1.5, ge=0, le=20)
+    solver: Solver = "dpmpp_2m"
+    eta: float = Field(0.0, ge=0, le=1)
+    fps: int = Field(8, ge=1, le=60)
+
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        # A number box sends 7 as 7.0, and an emptied one sends null.
+        if value is None:
+            raise ValueError(f"it is empty: enter a whole number from 0 to {MAX_SEED}.")
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def known_label(self, labels: Sequence[str]) -> Self:
+        """This request, refused when its label is not one of `labels`."""
+        if self.label is not None and self.label not in labels:
+            raise RequestError(
+                f"label is {shown(self.label)}: the model knows "
+                f"{', '.join(labels) or 'no labels'}; choose one of them or none."
+            )
+        return self
+
+
+class SizeRequest(Strict):
+    """Frames and steps for a preset or formula."""
+
+    frames: int = Field(ge=1, le=MAX_FRAMES)
+    steps: int = Field(ge=1, le=MAX_ROWS)
+
+    @model_validator(mode="after")
+    def _cells(self) -> Self:
+        cells = self.frames * (self.steps + 1)
+        if cells > MAX_CELLS:
+            raise ValueError(
+                f"{self.frames} frames × {self.steps + 1} rows are {cells} cells: at most "
+                f"{MAX_CELLS} are allowed; use fewer frames or steps."
+            )
+        return self
+
+
+class PresetRequest(SizeRequest):
+    """A row of the preset table with its parameters."""
+
+    name: str = Field(max_length=64)
+    params: dict[str, Any] = Field(default_factory=dict, max_length=32)
+
+    def timeline(self) -> Timeline:
+        try:
+            return Timeline.preset(self.name, frames=self.frames, steps=self.steps, **self.params)
+        except (ValueError, TypeError) as error:
+            raise RequestError(str(error)) from None
+
+
+class FormulaRequest(SizeRequest):
+    """A formula for the level of frame i at time t."""
+
+    formula: str = Field(min_length=1, max_length=MAX_FORMULA)
+
+    def timeline(self) -> Timeline:
+        try:
+            return Timeline.formula(self.formula, frames=self.frames, steps=self.steps)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+
+
+def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> Path:
+    """The resolved path of an uploaded file.
+
+    Raises:
+        RequestError: it is a URL, outside the upload folder and `also_inside`, or not there. One
+            wording for all, so that nobody learns which files exist.
+    """
+    refusal = RequestError(
+        f"The picture for {what} is not among the uploads: drop it on its slot again."
+    )
+    if "://" in file.path or "\0" in file.path:
+        raise refusal
+    try:
+        path = Path(file.path).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise refusal from None
+    roots = [Path(get_upload_folder()).resolve(), *(Path(root).resolve() for root in also_inside)]
+    if not path.is_file() or not any(path.is_relative_to(root) for root in roots):
+        raise refusal
+    return path
