@@ -15,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     ValidationError,
     field_validator,
     model_validator,
@@ -47,7 +46,9 @@ class RequestError(gr.Error):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, title="Not possible", print_exception=False)
+        # gradio renders messages as HTML; what was sent must stay text.
+        plain = message.translate({ord("<"): "‹", ord(">"): "›"})
+        super().__init__(plain, title="Not possible", print_exception=False)
 
 
 def shown(value: object, limit: int = 40) -> str:
@@ -61,7 +62,8 @@ def explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "value_error":  # our own validators already say it all
-        return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{field}: {said}" if first["loc"] else said
     if first["type"] == "missing":
         return f"{field} is missing: send it."
     if first["type"] == "extra_forbidden":
@@ -73,6 +75,8 @@ def checked(build: Callable[[], Model]) -> Model:
     """`build()`, with pydantic's and our own `ValueError` turned into a `RequestError`."""
     try:
         return build()
+    except RequestError:
+        raise
     except ValidationError as error:
         raise RequestError(explain(error)) from None
     except ValueError as error:
@@ -166,11 +170,11 @@ class EditorValue(GradioModel):
     formula: str = Field("", max_length=MAX_FORMULA)
     keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _say_it_to_the_person(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def model_validate(cls, obj: Any, **how: Any) -> Self:
         # gradio validates a component's data_model itself and hides every error but gr.Error.
-        return checked(lambda: handler(value))
+        validate = super().model_validate
+        return checked(lambda: validate(obj, **how))
 
     @model_validator(mode="after")
     def _keyframes_fit(self) -> Self:
