@@ -1,0 +1,106 @@
+"""A small convolutional autoencoder, picture by picture: pixels in [-1, 1] and latents of unit scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The shape of an autoencoder; `widths` has one entry per halving of the picture."""
+
+    image_size: int = 64
+    latent_channels: int = 8
+    widths: tuple[int, ...] = (64, 128, 192)
+    blocks: int = 2  # residual blocks per resolution
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        if not self.widths or min(self.widths) < 1 or self.latent_channels < 1 or self.blocks < 0:
+            raise ValueError(
+                f"widths {self.widths} and latent_channels {self.latent_channels} must be at least "
+                f"1, blocks {self.blocks} at least 0"
+            )
+        if self.image_size < 1 or self.image_size % self.downsample:
+            raise ValueError(
+                f"image_size {self.image_size} is not divisible by {self.downsample}, the reduction "
+                f"of {len(self.widths)} halvings"
+            )
+
+    @property
+    def downsample(self) -> int:
+        return 2 ** len(self.widths)
+
+    @property
+    def latent_size(self) -> int:
+        return self.image_size // self.downsample
+
+
+class Autoencoder(nn.Module):
+    """(…, 3, H, W) in [-1, 1] <-> latents (…, C, h, w), per channel of mean 0 and deviation 1."""
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, channels = config.widths, config.latent_channels
+
+        down: list[nn.Module] = []
+        width_before = 3
+        for width in widths:
+            down += [nn.PixelUnshuffle(2), nn.Conv2d(4 * width_before, width, 3, padding=1)]
+            down += [ResidualBlock(width) for _ in range(config.blocks)]
+            width_before = width
+        self.encoder = nn.Sequential(*down, nn.Conv2d(widths[-1], channels, 3, padding=1))
+
+        up: list[nn.Module] = [nn.Conv2d(channels, widths[-1], 3, padding=1)]
+        for width, width_after in zip(widths[::-1], (*widths[-2::-1], 3), strict=True):
+            up += [ResidualBlock(width) for _ in range(config.blocks)]
+            up += [nn.Conv2d(width, 4 * width_after, 3, padding=1), nn.PixelShuffle(2)]
+        self.decoder = nn.Sequential(*up)
+
+        self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("latent_std", torch.ones(channels, 1, 1))
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Pictures (…, 3, H, W) in [-1, 1] -> latents (…, C, h, w) of unit scale."""
+        latents = (
+            self.encode_raw(video.flatten(0, -4))
+            if video.ndim > 3
+            else self.encode_raw(video[None])
+        )
+        latents = (latents - self.latent_mean) / self.latent_std
+        return latents.reshape(*video.shape[:-3], *latents.shape[-3:])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (…, C, h, w) -> pictures (…, 3, H, W), clamped to [-1, 1]."""
+        flat = latents.reshape(-1, *latents.shape[-3:]) * self.latent_std + self.latent_mean
+        video = self.decode_raw(flat).clamp(-1, 1)
+        return video.reshape(*latents.shape[:-3], *video.shape[-3:])
+
+    def encode_raw(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w) on the scale that training found."""
+        return self.encoder(pictures.contiguous(memory_format=torch.channels_last))
+
+    def decode_raw(self, latents: Tensor) -> Tensor:
+        return self.decoder(latents.contiguous(memory_format=torch.channels_last))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around SiLU, normalised over channels at each place."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))

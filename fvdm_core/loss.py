@@ -1,0 +1,130 @@
+"""What a training step minimises: the PTSS timestep draw and the diffusion loss, frame by frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .schedule import NoiseSchedule
+from .solvers import Pair, posterior_variance, step_beta
+
+LOG_2 = math.log(2)
+LOG_2PI = math.log(2 * math.pi)
+
+
+def sample_timesteps(
+    batch: int,
+    frames: int,
+    p_independent: float = 0.2,
+    num_train_timesteps: int = 1000,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Levels (B, F) in 1…T by the probabilistic timestep sampling strategy (PTSS, FVDM §3.2).
+
+    With probability `p_independent` each frame of a sample draws its own level, otherwise one level
+    serves the whole clip; the choice is made per sample. 0 is the scalar-timestep baseline, 1 is
+    Diffusion Forcing. Raises `ValueError` for a probability outside [0, 1].
+    """
+    if not 0.0 <= p_independent <= 1.0:
+        raise ValueError(f"p_independent is {p_independent}; it must be from 0 to 1")
+    own = torch.randint(1, num_train_timesteps + 1, (batch, frames), generator=generator)
+    shared = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
+    independent = torch.rand(batch, 1, generator=generator) < p_independent
+    return torch.where(independent, own, shared).to(device)
+
+
+def keep_frames(
+    levels: Tensor, p_condition: float, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """In a share `p_condition` of the samples set a random subset of frames to level 0.
+
+    Clean frames beside equally noisy ones are what image-to-video, interpolation and extension ask
+    of the model; PTSS alone all but never draws them. Half of the subsets are runs from an end (the
+    first or last k frames), half are frames picked one by one; at least one frame stays noisy.
+    """
+    batch, frames = levels.shape
+    if p_condition == 0.0 or frames == 1:
+        return levels
+    drawn = torch.rand(4, batch, 1, generator=generator)
+    position = torch.arange(frames)
+    from_end = torch.where(drawn[1] < 0.5, position, frames - 1 - position)  # (B, F)
+    run = from_end < (drawn[2] * frames / 2).ceil().clamp(min=1)
+    scattered = torch.rand(batch, frames, generator=generator) < drawn[2] / 2
+    scattered = scattered & ~scattered.all(dim=1, keepdim=True)
+    clean = torch.where(drawn[3] < 0.5, run, scattered)
+    clean = clean & (drawn[0] < p_condition)
+    return levels.masked_fill(clean.to(levels.device), 0)
+
+
+def diffusion_loss(
+    model: Callable[..., Tensor],
+    x_start: Tensor,
+    levels: Tensor,
+    noise: Tensor,
+    schedule: NoiseSchedule,
+    y: Tensor | None = None,
+) -> Tensor:
+    """The mean loss of every sample, (B,), over its noisy frames (FVDM eq. 7 with the usual weight).
+
+    x_start, noise (B, F, C, H, W); levels (B, F), where 0 marks a given frame that counts for
+    nothing. A model with 2C output channels adds the variational term of its learned variance
+    (the hybrid loss, Nichol & Dhariwal 2021, eq. 16), of each frame's own pair of levels.
+    """
+    x = schedule.q_sample(x_start, levels, noise)
+    output = model(x, schedule.timesteps(levels), y).float()
+    prediction, variance = output, None
+    if output.shape[2] == 2 * x_start.shape[2]:
+        prediction, variance = output.chunk(2, dim=2)
+    error = (prediction - schedule.target(x_start, levels, noise)) ** 2
+    per_frame = error.mean(dim=(2, 3, 4))  # (B, F)
+    if variance is not None:
+        per_frame = per_frame + variational_term(
+            x, x_start, prediction.detach(), variance, levels, schedule
+        )
+    noisy = (levels > 0).float()
+    return (per_frame * noisy).sum(dim=1) / noisy.sum(dim=1).clamp(min=1)
+
+
+def variational_term(
+    x: Tensor,
+    x_start: Tensor,
+    prediction: Tensor,
+    variance: Tensor,
+    levels: Tensor,
+    schedule: NoiseSchedule,
+) -> Tensor:
+    """The term of the variational bound of each frame, in bits per latent value, (B, F).
+
+    KL between the true posterior and the model's, or the negative log likelihood at level 1, where
+    the frame arrives at 0; weighted by T / 1000, as in Nichol & Dhariwal's hybrid loss.
+    """
+    levels = levels.clamp(min=1)
+    now, to = _pair(schedule, levels), _pair(schedule, levels - 1)
+    low, high = posterior_variance(now, to), step_beta(now, to)
+    # the posterior has no variance at level 1; the value of level 2 stands in for it (improved-DDPM)
+    second = torch.full_like(levels, 2)
+    floor = posterior_variance(_pair(schedule, second), _pair(schedule, second - 1))
+    log_low = torch.where(levels[..., None, None, None] > 1, low, floor).log()
+    log_model = log_low + (variance + 1) / 2 * (high.log() - log_low)
+
+    pred_x_start = schedule.pred_x_start(x, prediction, levels)
+    x_start_weight = to[0] * high / now[1] ** 2  # of x_start in the posterior's mean
+    squared_gap = (x_start_weight * (x_start - pred_x_start)) ** 2
+    kl = 0.5 * (log_model - log_low + (log_low - log_model).exp() - 1)
+    kl = kl + 0.5 * squared_gap * (-log_model).exp()
+    # at level 1 the mean is pred_x_start itself, and latents are continuous: a Gaussian likelihood
+    nll = 0.5 * (LOG_2PI + log_model + squared_gap * (-log_model).exp())
+    term = torch.where(levels[..., None, None, None] == 1, nll, kl)
+    return term.mean(dim=(2, 3, 4)) / LOG_2 * schedule.num_train_timesteps / 1000
+
+
+def _pair(schedule: NoiseSchedule, levels: Tensor) -> Pair:
+    return (
+        schedule.signal(levels)[..., None, None, None],
+        schedule.noise(levels)[..., None, None, None],
+    )

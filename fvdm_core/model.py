@@ -1,0 +1,355 @@
+"""VideoDiT: a video transformer that is told a timestep per frame.
+
+Parameter names and layout are those of DiT and Latte, so published weights load by renaming alone.
+The modulation is computed once per frame and broadcast over that frame's tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+SIZES = {  # hidden_size, depth, num_heads (DiT, Peebles & Xie 2023, table 1)
+    "S": (384, 12, 6),
+    "B": (768, 12, 12),
+    "L": (1024, 24, 16),
+    "XL": (1152, 28, 16),
+}
+PATCH_SIZES = (2, 4, 8)
+ATTENTION = ("interleaved", "joint")
+
+
+@dataclass(frozen=True)
+class VideoDiTConfig:
+    """The shape of a VideoDiT. Raises `ValueError` where numbers do not fit together."""
+
+    hidden_size: int
+    depth: int
+    num_heads: int
+    patch_size: int
+    latent_size: int
+    latent_channels: int
+    num_frames: int
+    num_classes: int = 0
+    learn_sigma: bool = False
+    mlp_ratio: float = 4.0
+    attention: str = "interleaved"
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "depth", "num_heads", "patch_size", "latent_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.latent_channels < 1 or self.num_frames < 1 or self.num_classes < 0:
+            raise ValueError(
+                f"latent_channels {self.latent_channels}, num_frames {self.num_frames} must be at "
+                f"least 1 and num_classes {self.num_classes} at least 0"
+            )
+        if self.hidden_size % self.num_heads or self.hidden_size % 4:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be divisible by num_heads {self.num_heads} "
+                "and by 4"
+            )
+        if self.latent_size % self.patch_size:
+            raise ValueError(
+                f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
+            )
+        if self.attention not in ATTENTION:
+            raise ValueError(
+                f"attention {self.attention!r} is unknown; choose one of {', '.join(ATTENTION)}"
+            )
+        if self.attention == "interleaved" and self.depth % 2:
+            raise ValueError(
+                f"depth is {self.depth}; interleaved attention needs an even number, "
+                "as spatial and temporal blocks come in pairs"
+            )
+
+    @property
+    def out_channels(self) -> int:
+        return self.latent_channels * (2 if self.learn_sigma else 1)
+
+
+class VideoDiT(nn.Module):
+    """x (B, F, C, H, W), t (B, F), y (B,) or None -> (B, F, C_out, H, W).
+
+    `attention="interleaved"` alternates blocks over the tokens of a frame with blocks over the
+    frames of a token (Latte variant 1; FVDM §3.1). `"joint"` attends over all tokens of all frames.
+    """
+
+    pos_embed: Tensor
+    temp_embed: Tensor
+
+    def __init__(self, config: VideoDiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size
+        self.x_embedder = PatchEmbed(config.patch_size, config.latent_channels, width)
+        self.t_embedder = TimestepEmbedder(width)
+        self.y_embedder = LabelEmbedder(config.num_classes, width) if config.num_classes else None
+        grid = config.latent_size // config.patch_size
+        # parameters, because the published counts include them; fixed, so without gradients
+        self.pos_embed = nn.Parameter(sincos_2d(width, grid)[None], requires_grad=False)
+        self.temp_embed = nn.Parameter(
+            sincos_1d(width, torch.arange(config.num_frames))[None].float(), requires_grad=False
+        )
+
+        def blocks(count: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                Block(width, config.num_heads, config.mlp_ratio) for _ in range(count)
+            )
+
+        if config.attention == "interleaved":
+            self.blocks_spatial = blocks(config.depth // 2)
+            self.blocks_temp = blocks(config.depth // 2)
+        else:
+            self.blocks = blocks(config.depth)
+        self.final_layer = FinalLayer(width, config.patch_size, config.out_channels)
+        self._initialise()
+
+    @classmethod
+    def from_size(
+        cls,
+        size: str,
+        latent_size: int = 32,
+        latent_channels: int = 4,
+        num_frames: int = 16,
+        num_classes: int = 0,
+        learn_sigma: bool = True,
+        attention: str = "interleaved",
+    ) -> VideoDiT:
+        """A fresh network of a named size such as "S/2": S, B, L or XL with patches 2, 4 or 8."""
+        name, _, patch = size.partition("/")
+        if name not in SIZES or patch not in map(str, PATCH_SIZES):
+            known = ", ".join(f"{s}/{p}" for s in SIZES for p in PATCH_SIZES)
+            raise ValueError(f"size {size!r} is unknown; choose one of {known}")
+        hidden_size, depth, num_heads = SIZES[name]
+        return cls(
+            VideoDiTConfig(
+                hidden_size=hidden_size,
+                depth=depth,
+                num_heads=num_heads,
+                patch_size=int(patch),
+                latent_size=latent_size,
+                latent_channels=latent_channels,
+                num_frames=num_frames,
+                num_classes=num_classes,
+                learn_sigma=learn_sigma,
+                attention=attention,
+            )
+        )
+
+    @property
+    def null_label(self) -> int:
+        """The index of "no label": the last row of the label table."""
+        return self.config.num_classes
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        self._check(x, t)
+        batch, frames = t.shape
+        patch, grid = self.config.patch_size, self.config.latent_size // self.config.patch_size
+
+        c = self.t_embedder(t)  # (B, F, D)
+        if self.y_embedder is not None:
+            if y is None:
+                y = torch.full((batch,), self.null_label, device=x.device)
+            c = c + self.y_embedder(y)[:, None]  # (B, F, D)
+        c = F.silu(c)
+
+        x = self.x_embedder(rearrange(x, "b f c h w -> (b f) c h w"))  # (B*F, N, D)
+        x = rearrange(x + self.pos_embed, "(b f) n d -> b f n d", f=frames)
+        temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
+
+        if self.config.attention == "joint":
+            x = x + temp_embed
+            for block in self.blocks:
+                x = block(x, c, "joint")  # (B, F, N, D)
+        else:
+            for i, (spatial, temporal) in enumerate(
+                zip(self.blocks_spatial, self.blocks_temp, strict=True)
+            ):
+                x = spatial(x, c, "space")  # (B, F, N, D)
+                if i == 0:
+                    x = x + temp_embed
+                x = temporal(x, c, "time")  # (B, F, N, D)
+
+        x = self.final_layer(x, c)  # (B, F, N, P*P*C_out)
+        return rearrange(
+            x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid, w=grid, p=patch, q=patch
+        )
+
+    def _check(self, x: Tensor, t: Tensor) -> None:
+        config = self.config
+        size = config.latent_size
+        if x.ndim != 5 or x.shape[2:] != (config.latent_channels, size, size):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; expected (B, F, {config.latent_channels}, {size}, {size})"
+            )
+        if t.shape != x.shape[:2]:
+            raise ValueError(
+                f"t has shape {tuple(t.shape)}; expected one timestep per frame, {tuple(x.shape[:2])}"
+            )
+        if x.shape[1] > config.num_frames:
+            raise ValueError(
+                f"{x.shape[1]} frames were given to a model of {config.num_frames}; use windows"
+            )
+
+    def _initialise(self) -> None:
+        """adaLN-Zero: every block starts as the identity and the output as zero (DiT §3.2)."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.x_embedder.proj.weight.view(self.config.hidden_size, -1))
+        nn.init.zeros_(self.x_embedder.proj.bias)
+        for index in (0, 2):
+            nn.init.normal_(self.t_embedder.mlp[index].weight, std=0.02)
+        if self.y_embedder is not None:
+            nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
+        for module in self.modules():
+            if isinstance(module, Block | FinalLayer):
+                nn.init.zeros_(module.adaLN_modulation[1].weight)
+                nn.init.zeros_(module.adaLN_modulation[1].bias)
+        nn.init.zeros_(self.final_layer.linear.weight)
+
+
+class PatchEmbed(nn.Module):
+    """Latents (B, C, H, W) -> tokens (B, N, D)."""
+
+    def __init__(self, patch_size: int, channels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, hidden_size, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # a strided convolution without overlap is a matrix product, and that is faster on a CPU
+        patch = self.proj.kernel_size[0]
+        x = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
+        return F.linear(x, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class TimestepEmbedder(nn.Module):
+    """Timesteps of any shape -> vectors (…, D), through sinusoids of 256 channels."""
+
+    frequencies = 256
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(self.frequencies, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        half = self.frequencies // 2
+        exponent = torch.arange(half, dtype=torch.float32, device=t.device) / half
+        angles = t[..., None].float() * torch.exp(-math.log(10000) * exponent)
+        embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return self.mlp(embedding.to(self.mlp[0].weight.dtype))
+
+
+class LabelEmbedder(nn.Module):
+    """Labels (B,) -> vectors (B, D); the last row is the null class of classifier-free guidance."""
+
+    def __init__(self, num_classes: int, hidden_size: int) -> None:
+        super().__init__()
+        self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.embedding_table(y)
+
+
+class Block(nn.Module):
+    """A transformer block with adaLN-Zero modulation from c (B, F, D), already through SiLU."""
+
+    def __init__(self, hidden_size: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.attn = Attention(hidden_size, num_heads)
+        self.mlp = Mlp(hidden_size, int(hidden_size * mlp_ratio))
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 6 * hidden_size))
+
+    def forward(self, x: Tensor, c: Tensor, over: str) -> Tensor:
+        modulation = self.adaLN_modulation[1](c)[:, :, None]  # (B, F, 1, 6*D)
+        shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
+        x = x + gate_msa * self.attn(modulate(x, shift_msa, scale_msa), over)  # (B, F, N, D)
+        return x + gate_mlp * self.mlp(modulate(x, shift_mlp, scale_mlp))  # (B, F, N, D)
+
+
+class Attention(nn.Module):
+    """Self-attention over the tokens of a frame, the frames of a token, or all of them."""
+
+    def __init__(self, hidden_size: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.proj = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x: Tensor, over: str) -> Tensor:
+        frames, tokens = x.shape[1:3]
+        split = {
+            "space": "b f n (k h d) -> k (b f) h n d",
+            "time": "b f n (k h d) -> k (b n) h f d",
+            "joint": "b f n (k h d) -> k b h (f n) d",
+        }[over]
+        merge = {
+            "space": "(b f) h n d -> b f n (h d)",
+            "time": "(b n) h f d -> b f n (h d)",
+            "joint": "b h (f n) d -> b f n (h d)",
+        }[over]
+        q, k, v = rearrange(self.qkv(x), split, k=3, h=self.num_heads)  # (…, H, L, D/H)
+        x = rearrange(attend(q, k, v), merge, f=frames, n=tokens)
+        return self.proj(x)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length."""
+    if q.device.type == "cpu" and q.shape[-2] <= 64:
+        # torch's fused CPU kernel is slow on short sequences, above all backwards
+        weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        return weights.softmax(dim=-1) @ v
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+class Mlp(nn.Module):
+    def __init__(self, hidden_size: int, inner_size: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(hidden_size, inner_size)
+        self.fc2 = nn.Linear(inner_size, hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class FinalLayer(nn.Module):
+    """Tokens (B, F, N, D) -> pixels of patches (B, F, N, P*P*C_out)."""
+
+    def __init__(self, hidden_size: int, patch_size: int, out_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden_size, patch_size * patch_size * out_channels)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 2 * hidden_size))
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        shift, scale = self.adaLN_modulation[1](c)[:, :, None].chunk(2, dim=-1)  # (B, F, 1, D)
+        return self.linear(modulate(x, shift, scale))
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """LayerNorm without its own weights, then a scale and shift per frame (adaLN)."""
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+
+
+def sincos_1d(width: int, positions: Tensor) -> Tensor:
+    """Positions (L,) -> (L, width), sines before cosines, float64."""
+    omega = 10000 ** -(torch.arange(width // 2, dtype=torch.float64) / (width / 2))
+    angles = positions.double()[:, None] * omega
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def sincos_2d(width: int, grid: int) -> Tensor:
+    """(grid * grid, width): the first half encodes the column, the second the row, as in DiT."""
+    rows, columns = np.indices((grid, grid))
+    halves = [sincos_1d(width // 2, torch.from_numpy(places.ravel())) for places in (columns, rows)]
+    return torch.cat(halves, dim=1).float()

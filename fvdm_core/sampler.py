@@ -1,0 +1,209 @@
+"""Walk a timeline: from its first row to its last, one step of every frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .noise import frame_noise
+from .schedule import NoiseSchedule
+from .solvers import Pair, ddim_step, ddpm_step, dpmpp_2m_step, half_log_snr, renoise
+
+SOLVERS = ("ddim", "ddpm", "dpmpp_2m")
+Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, W, C, H, W), t (B, W) -> prediction
+
+
+@dataclass(frozen=True)
+class SampleState:
+    """What is known after a step: x and the predicted clean latents, both (B, F, C, H, W)."""
+
+    step: int  # 1…M: how many steps are done
+    levels: np.ndarray  # (F,): the levels that x now has
+    x: Tensor
+    pred_x_start: Tensor
+
+
+class NotFinite(ArithmeticError):
+    """The state holds NaN or infinity; the message names the step and the first such frame."""
+
+
+@torch.no_grad()
+def sample(
+    denoise: Denoise,
+    x: Tensor,
+    timeline: Any,
+    schedule: NoiseSchedule,
+    solver: str = "ddim",
+    eta: float = 0.0,
+    seed: int | Sequence[int] = 0,
+) -> Iterator[SampleState]:
+    """Yield a state after each step of `timeline`, starting from x (B, F, C, H, W) at levels[0].
+
+    `denoise(x, t)` is called once per window in which some frame goes down, with that window's
+    frames only. A frame whose level does not change is returned bit for bit; one that goes up is
+    noised again. An int `seed` gives sample b of the batch the seed `seed + b`, so a sample does
+    not depend on its batch. Raises `ValueError` for shapes or solvers that do not fit, and
+    `NotFinite` when a step gives NaN or infinity.
+    """
+    if solver not in SOLVERS:
+        raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta is {eta}; it must be from 0 (deterministic) to 1 (ancestral)")
+    if x.ndim != 5 or x.shape[1] != timeline.frames:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}; expected (B, {timeline.frames}, C, H, W) for this timeline"
+        )
+    seeds = [seed + b for b in range(len(x))] if isinstance(seed, int) else list(seed)
+    if len(seeds) != len(x):
+        raise ValueError(f"{len(seeds)} seeds were given for a batch of {len(x)}")
+
+    levels = torch.as_tensor(np.array(timeline.levels), dtype=torch.long, device=x.device)
+    x, pred = x.clone(), x.clone()
+    memory = _Memory.empty(x)
+    for step in range(timeline.num_steps):
+        now, to = levels[step], levels[step + 1]
+        state = x  # every window of a step reads the state before the step
+        x = x.clone()
+        for window in timeline.active_windows(step):
+            frames = torch.as_tensor(window.frames, device=x.device)
+            updated = torch.as_tensor(window.updates, device=x.device)
+            inside = torch.searchsorted(frames, updated)
+            memory.follow(window.frames, window.updates)
+
+            told = now.clone()
+            for frame, level in timeline.seen.items():
+                told[frame] = level
+            t = schedule.timesteps(told[frames]).expand(len(x), -1)  # (B, W)
+            output = denoise(state[:, frames], t).float()  # (B, W, C or 2C, H, W)
+            prediction, variance = _split_variance(output[:, inside], x.shape[2])
+            x_start = schedule.pred_x_start(
+                state[:, updated], prediction, now[updated].expand(len(x), -1)
+            )
+            pred[:, updated] = x_start
+
+            down = to[updated] < now[updated]
+            moving = updated[down]
+            noise = None
+            if solver == "ddpm" or eta > 0:
+                noise = _noise(seeds, moving, step, x, timeline)
+            x[:, moving] = _solver_step(
+                solver,
+                state[:, moving],
+                x_start[:, down],
+                _pair(schedule, now[moving]),
+                _pair(schedule, to[moving]),
+                eta,
+                noise,
+                None if variance is None else (variance[:, down] + 1) / 2,
+                memory.of(moving),
+            )
+            memory.remember(moving, x_start[:, down], half_log_snr(_pair(schedule, now[moving])))
+
+        up = torch.nonzero(to > now).flatten()
+        if len(up):
+            noise = _noise(seeds, up, step, x, timeline)
+            x[:, up] = renoise(
+                state[:, up], _pair(schedule, now[up]), _pair(schedule, to[up]), noise
+            )
+            memory.forget(up)
+        clean = to == 0
+        pred[:, clean] = x[:, clean]
+        _check_finite(x, step)
+        yield SampleState(step + 1, np.array(timeline.levels[step + 1]), x, pred.clone())
+
+
+def _solver_step(
+    solver: str,
+    x: Tensor,
+    x_start: Tensor,
+    now: Pair,
+    to: Pair,
+    eta: float,
+    noise: Tensor | None,
+    variance_fraction: Tensor | None,
+    memory: tuple[Tensor, Tensor],
+) -> Tensor:
+    if solver == "ddim":
+        return ddim_step(x, x_start, now, to, eta, noise)
+    if solver == "ddpm":
+        assert noise is not None
+        return ddpm_step(x, x_start, now, to, noise, variance_fraction)
+    return dpmpp_2m_step(x, x_start, now, to, memory)
+
+
+@dataclass
+class _Memory:
+    """What DPM-Solver++(2M) remembers of each frame: its last x_start and that step's lambda."""
+
+    x_start: Tensor  # (B, F, C, H, W)
+    half_log_snr: Tensor  # (F, 1, 1, 1), NaN where there is none
+    windows: dict[int, tuple[int, ...]]  # frame -> the window in which it was last denoised
+
+    @classmethod
+    def empty(cls, x: Tensor) -> _Memory:
+        none = torch.full((x.shape[1], 1, 1, 1), torch.nan, device=x.device)
+        return cls(torch.zeros_like(x), none, {})
+
+    def follow(self, window: tuple[int, ...], updates: tuple[int, ...]) -> None:
+        """Forget frames that were last denoised in other company: their x_start may jump."""
+        moved = [f for f in updates if self.windows.get(f, window) != window]
+        if moved:
+            self.forget(torch.as_tensor(moved))
+        self.windows.update(dict.fromkeys(updates, window))
+
+    def of(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        return self.x_start[:, frames], self.half_log_snr[frames]
+
+    def remember(self, frames: Tensor, x_start: Tensor, half_log_snr: Tensor) -> None:
+        self.x_start[:, frames] = x_start
+        self.half_log_snr[frames] = half_log_snr
+
+    def forget(self, frames: Tensor) -> None:
+        self.half_log_snr[frames] = torch.nan
+
+
+def _pair(schedule: NoiseSchedule, levels: Tensor) -> Pair:
+    """(signal, noise) of levels (F,), each (F, 1, 1, 1)."""
+    return schedule.signal(levels)[:, None, None, None], schedule.noise(levels)[:, None, None, None]
+
+
+def _split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """The prediction, and the learned-variance half where the network has one."""
+    if output.shape[2] == channels:
+        return output, None
+    if output.shape[2] == 2 * channels:
+        prediction, variance = output.chunk(2, dim=2)
+        return prediction, variance
+    raise ValueError(
+        f"the network returned {output.shape[2]} channels; expected {channels} or {2 * channels}"
+    )
+
+
+def _noise(seeds: list[int], frames: Tensor, step: int, x: Tensor, timeline: Any) -> Tensor:
+    drawn = [
+        frame_noise(
+            seed,
+            frames.tolist(),
+            step + 1,
+            x.shape[2:],
+            prior=timeline.prior,
+            alpha=timeline.prior_alpha,
+        )
+        for seed in seeds
+    ]
+    return torch.stack(drawn).to(x)
+
+
+def _check_finite(x: Tensor, step: int) -> None:
+    finite = torch.isfinite(x).all(dim=(0, 2, 3, 4)) if x.ndim == 5 else torch.isfinite(x)
+    if not bool(finite.all()):
+        frame = int(torch.nonzero(~finite)[0])
+        raise NotFinite(
+            f"step {step + 1} gave a value that is not a number in frame {frame + 1}; "
+            "the run was stopped. Try another seed, more steps, or a lower guidance"
+        )

@@ -1,0 +1,120 @@
+"""How much signal and how much noise a level means, and what a network's output says about the clip.
+
+A level is an integer from 0 (clean) to T (noise). The state of a frame at a level is
+x = signal * x_start + noise * eps. For the variance-preserving (VP) schedules signal^2 + noise^2 = 1
+(FVDM eq. 3, per frame); for the rectified flow signal = 1 - noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+SCHEDULES = ("linear", "linear-continuous", "cosine", "flow")
+PREDICTION_TYPES = ("eps", "x0", "v", "flow")
+
+
+def alphas_cumprod(name: str, num_train_timesteps: int) -> Tensor:
+    """The table alpha_bar of training timesteps 0…T-1, float64, shape (T,).
+
+    `linear`: beta from 1e-4 to 0.02 over 1000 steps (Ho et al. 2020), scaled for another T.
+    `linear-continuous`: the VP SDE with beta(0) = 0.1, beta(T) = 20 (Song et al. 2021; FVDM §3.1).
+    `cosine`: Nichol & Dhariwal 2021, eq. 17, betas at most 0.999.
+    """
+    steps = num_train_timesteps
+    if name == "linear":
+        scale = 1000 / steps
+        beta = torch.linspace(scale * 1e-4, min(scale * 0.02, 0.999), steps, dtype=torch.float64)
+        return (1 - beta).cumprod(0)
+    time = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+    if name == "linear-continuous":
+        return torch.exp(-(0.1 * time + 0.5 * (20.0 - 0.1) * time**2))
+    grid = torch.arange(steps + 1, dtype=torch.float64) / steps
+    squared_cosine = torch.cos((grid + 0.008) / 1.008 * math.pi / 2) ** 2
+    beta = (1 - squared_cosine[1:] / squared_cosine[:-1]).clamp(max=0.999)
+    return (1 - beta).cumprod(0)
+
+
+class NoiseSchedule:
+    """The pair (signal, noise) of every level 0…T, and conversions of predictions.
+
+    Raises `ValueError` for an unknown name, an unknown prediction type, or fewer than 2 timesteps.
+    """
+
+    def __init__(
+        self, name: str = "linear", num_train_timesteps: int = 1000, prediction_type: str = "eps"
+    ) -> None:
+        if name not in SCHEDULES:
+            raise ValueError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+        if prediction_type not in PREDICTION_TYPES:
+            raise ValueError(
+                f"prediction_type {prediction_type!r} is unknown; "
+                f"choose one of {', '.join(PREDICTION_TYPES)}"
+            )
+        if not 2 <= num_train_timesteps <= 100_000:
+            raise ValueError(
+                f"num_train_timesteps is {num_train_timesteps}; it must be from 2 to 100000"
+            )
+        if prediction_type == "v" and name == "flow":
+            raise ValueError(
+                "prediction_type 'v' belongs to a VP schedule; use 'flow' with the flow schedule"
+            )
+        self.name = name
+        self.num_train_timesteps = num_train_timesteps
+        self.prediction_type = prediction_type
+        self.is_flow = name == "flow"
+        if self.is_flow:
+            noise = torch.arange(num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+            signal = 1 - noise
+        else:
+            alpha_bar = alphas_cumprod(name, num_train_timesteps)
+            alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar])
+            signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        self._signal, self._noise = signal, noise
+
+    def signal(self, levels: Tensor) -> Tensor:
+        """The factor of x_start at each level: float32, of the shape of `levels`."""
+        return self._signal.to(levels.device)[levels.long()].float()
+
+    def noise(self, levels: Tensor) -> Tensor:
+        """The standard deviation of the noise at each level: float32, of the shape of `levels`."""
+        return self._noise.to(levels.device)[levels.long()].float()
+
+    def timesteps(self, levels: Tensor) -> Tensor:
+        """What the network is told: VP level n > 0 is training timestep n - 1, a clean frame is 0."""
+        return levels.long() if self.is_flow else (levels.long() - 1).clamp(min=0)
+
+    def q_sample(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
+        """Add noise to clean latents (B, F, C, H, W) up to levels (B, F) (FVDM eq. 4)."""
+        return _per_frame(self.signal(levels)) * x_start + _per_frame(self.noise(levels)) * eps
+
+    def target(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
+        """What a network of this `prediction_type` should output, (B, F, C, H, W)."""
+        if self.prediction_type == "eps":
+            return eps
+        if self.prediction_type == "x0":
+            return x_start
+        if self.prediction_type == "flow":
+            return eps - x_start
+        # v-prediction: Salimans & Ho 2022, appendix D
+        return _per_frame(self.signal(levels)) * eps - _per_frame(self.noise(levels)) * x_start
+
+    def pred_x_start(self, x: Tensor, prediction: Tensor, levels: Tensor) -> Tensor:
+        """The clean latents that a prediction implies, (B, F, C, H, W); x itself at level 0."""
+        signal, noise = _per_frame(self.signal(levels)), _per_frame(self.noise(levels))
+        if self.prediction_type == "x0":
+            x_start = prediction
+        elif self.prediction_type == "eps":
+            x_start = (x - noise * prediction) / signal.clamp(min=1e-4)
+        elif self.prediction_type == "v":
+            x_start = signal * x - noise * prediction
+        else:
+            x_start = (x - noise * prediction) / (signal + noise)
+        return torch.where(noise == 0, x, x_start)
+
+
+def _per_frame(values: Tensor) -> Tensor:
+    """(…, F) -> (…, F, 1, 1, 1), to scale latents frame by frame."""
+    return values[..., None, None, None]
