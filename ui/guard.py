@@ -1,0 +1,87 @@
+"""Refuses, before gradio sees them, requests from other sites and bodies that are too large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 8 * 2**20  # bytes; the largest timeline is 2 MB of JSON, sent with the strip beside it
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """ASGI middleware: same-origin writes, bounded JSON, and an upload folder that has room.
+
+    A page elsewhere may post to a studio on this machine without being able to read the answer; the
+    browser then names its Origin, which has to be ours. Programs send none and are let through.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        room_for_upload: Callable[[], bool] = lambda: True,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self.app = app
+        self.room_for_upload = room_for_upload
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if not same_origin(headers):
+            await _refuse(403, "This request comes from another site.", scope, receive, send)
+        elif headers.get("content-type", "").startswith("multipart/"):
+            if self.room_for_upload():  # gradio bounds each file itself
+                await self.app(scope, receive, send)
+            else:
+                words = "The upload folder is full. Try again later."
+                await _refuse(507, words, scope, receive, send)
+        else:
+            await self._bounded(headers, scope, receive, send)
+
+    async def _bounded(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        words = f"The request is larger than {self.max_body >> 20} MB: use fewer frames or steps."
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self.max_body:
+            await _refuse(413, words, scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:  # read it whole: gradio would too, but without a bound
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.max_body:
+                await _refuse(413, words, scope, receive, send)
+                return
+        replay: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        async def receive_again() -> Message:
+            nonlocal replay
+            message, replay = replay, None
+            return message if message is not None else await receive()
+
+        await self.app(scope, receive_again, send)
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether the request names no Origin, or the one that it is sent to."""
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    # A browser sends X-Forwarded-Host for no page; a proxy in front of us does.
+    hosts = (headers.get("x-forwarded-host"), headers.get("host"))
+    return urlsplit(origin).netloc.lower() in {host.lower() for host in hosts if host}
+
+
+async def _refuse(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"detail": words}, status)(scope, receive, send)
