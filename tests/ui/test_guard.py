@@ -1,0 +1,57 @@
+"""The guard lets our page and programs in, and other sites and huge bodies out."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from ui.guard import Guard
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+def client(**options: object) -> TestClient:
+    routes = [Route("/", echo, methods=["GET", "POST"])]
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, max_body=100, **options)])
+    return TestClient(app, base_url="http://127.0.0.1:7860")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:7860"}, 200),
+        ({"Origin": "http://127.0.0.1:9999"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://127.0.0.1.evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "https://a.example", "X-Forwarded-Host": "a.example"}, 200),
+    ],
+)
+def test_writes_come_from_our_own_page_or_from_programs(headers: dict, status: int) -> None:
+    assert client().post("/", content=b"x", headers=headers).status_code == status
+    assert client().get("/", headers=headers).status_code == 200
+
+
+def test_bodies_are_bounded_declared_or_not() -> None:
+    assert client().post("/", content=b"x" * 100).text == "100"
+    declared = client().post("/", content=b"x" * 101)
+    assert declared.status_code == 413 and "larger than" in declared.json()["detail"]
+    streamed = client().post("/", content=(b"x" * 50 for _ in range(3)))
+    assert streamed.status_code == 413
+
+
+def test_a_full_upload_folder_refuses_uploads_only() -> None:
+    full = client(room_for_upload=lambda: False)
+    refused = full.post("/", files={"files": b"abc"})
+    assert refused.status_code == 507 and "full" in refused.json()["detail"]
+    assert full.post("/", content=b"x").status_code == 200
+    assert client().post("/", files={"files": b"x" * 200}).status_code == 200

@@ -1,0 +1,243 @@
+"""Jobs: order, previews only when watched, stopping, failing, forgetting, finding again."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ui.jobs import JobRegistry, QueueFull, Snapshot, Status, Work
+
+
+@dataclass
+class FakeState:
+    step: int
+    levels: list[int]
+    made: list[int]
+
+    @property
+    def preview(self) -> np.ndarray:
+        self.made.append(self.step)
+        return np.full((4, 8, 8, 3), self.step, np.uint8)
+
+
+class Recorder:
+    """A run of `steps` states that waits at `gate` before each step and notes what happens."""
+
+    def __init__(self, steps: int = 5, gate: threading.Event | None = None, pause: float = 0.0):
+        self.steps, self.gate, self.pause = steps, gate, pause
+        self.reached: list[int] = []
+        self.previews: list[int] = []
+        self.closed = False
+        self.finished: list[tuple[int, bool]] = []
+
+    def states(self) -> Iterator[FakeState]:
+        try:
+            for step in range(self.steps + 1):
+                if step and self.gate is not None:
+                    assert self.gate.wait(5)
+                time.sleep(self.pause)
+                self.reached.append(step)
+                yield FakeState(step, [1000 - step] * 4, self.previews)
+        finally:
+            self.closed = True
+
+    def finish(self, state: FakeState, stopped: bool) -> str:
+        self.finished.append((state.step, stopped))
+        return f"result {state.step}"
+
+    def work(self, **more: Any) -> Work:
+        return Work(self.states, self.finish, [1] * self.steps, frames=4, **more)
+
+
+@pytest.fixture
+def registry() -> Iterator[JobRegistry]:
+    registry = JobRegistry(max_waiting=2)
+    yield registry
+    registry.close()
+
+
+def wait_for(registry: JobRegistry, job: str, *wanted: Status, seconds: float = 5) -> Snapshot:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        snapshot = registry.get(job)
+        assert snapshot is not None
+        if snapshot.status in (wanted or (Status.DONE, Status.STOPPED, Status.FAILED)):
+            return snapshot
+        time.sleep(0.005)
+    raise AssertionError(f"still {snapshot}")
+
+
+def test_a_run_ends_with_its_result_and_the_last_preview(registry: JobRegistry) -> None:
+    run = Recorder()
+    end = wait_for(registry, registry.submit(run.work()))
+    assert (end.status, end.step, end.steps, end.result) == (Status.DONE, 5, 5, "result 5")
+    assert end.levels == (995,) * 4
+    assert end.sheet is not None and end.sheet.frames == 4
+    assert run.finished == [(5, False)] and run.closed
+
+
+def test_ids_are_long_and_differ(registry: JobRegistry) -> None:
+    ids = set()
+    for _ in range(5):
+        ids.add(job := registry.submit(Recorder(1).work()))
+        wait_for(registry, job)
+    assert len(ids) == 5 and all(len(job) >= 22 for job in ids)
+    assert registry.get("x") is None and registry.get({"a": 1}) is None
+    assert registry.stop("x") is False
+
+
+def test_jobs_run_one_at_a_time_in_order_and_the_queue_is_bounded(registry: JobRegistry) -> None:
+    gate = threading.Event()
+    runs = [Recorder(2, gate) for _ in range(3)]
+    first = registry.submit(runs[0].work())
+    wait_for(registry, first, Status.RUNNING)
+    second, third = (registry.submit(run.work()) for run in runs[1:])
+    with pytest.raises(QueueFull, match="queue is full"):
+        registry.submit(Recorder().work())
+    waiting = registry.get(third)
+    assert waiting is not None and (waiting.status, waiting.ahead) == (Status.QUEUED, 2)
+    assert runs[1].reached == []
+    gate.set()
+    for job in (first, second, third):
+        assert wait_for(registry, job).status is Status.DONE
+
+
+def test_stop_ends_within_one_step_and_keeps_the_partial_result(registry: JobRegistry) -> None:
+    gate = threading.Event()
+    run = Recorder(50, gate)
+    job = registry.submit(run.work())
+    wait_for(registry, job, Status.RUNNING)
+    before = time.monotonic()
+    assert registry.stop(job)
+    assert time.monotonic() - before < 0.1  # asking does not wait for the step
+    gate.set()
+    end = wait_for(registry, job)
+    assert end.status is Status.STOPPED
+    assert run.reached[-1] <= 1 and run.closed
+    assert run.finished == [(run.reached[-1], True)]
+    assert end.result == f"result {run.reached[-1]}" and end.sheet is not None
+    assert wait_for(registry, registry.submit(Recorder().work())).status is Status.DONE
+
+
+def test_a_queued_job_is_stopped_at_once(registry: JobRegistry) -> None:
+    gate = threading.Event()
+    first = registry.submit(Recorder(1, gate).work())
+    wait_for(registry, first, Status.RUNNING)
+    run = Recorder()
+    second = registry.submit(run.work())
+    assert registry.stop(second)
+    stopped = registry.get(second)
+    assert stopped is not None and stopped.status is Status.STOPPED and run.reached == []
+    gate.set()
+    wait_for(registry, first)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("frame 3 became NaN at step 2"), "frame 3 became NaN at step 2"),
+        (MemoryError(), "not enough memory for 4 frames of 8×8"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "not enough memory"),
+        (KeyError("/home/someone/secret"), "KeyError"),
+    ],
+)
+def test_an_error_fails_this_job_only_and_shows_no_paths(
+    registry: JobRegistry, error: Exception, says: str
+) -> None:
+    def states() -> Iterator[FakeState]:
+        yield FakeState(0, [1000] * 4, [])
+        raise error
+
+    job = registry.submit(Work(states, lambda *_: None, [1] * 3, frames=4, size="4 frames of 8×8"))
+    end = wait_for(registry, job)
+    assert end.status is Status.FAILED and says in end.message and "/home" not in end.message
+    assert wait_for(registry, registry.submit(Recorder().work())).status is Status.DONE
+
+
+def test_nobody_watching_means_no_previews_but_the_last(registry: JobRegistry) -> None:
+    run = Recorder(20, pause=0.01)
+    job = registry.submit(run.work())
+    registry._jobs[job].watched_at -= 60
+    wait_for(registry, job)
+    assert run.previews[-1] == 20
+    assert len(run.previews) <= 3  # at most the first ones, taken before the clock was set back
+
+
+def test_previews_are_throttled(registry: JobRegistry) -> None:
+    run = Recorder(60, pause=0.01)
+    before = time.monotonic()
+    wait_for(registry, registry.submit(run.work()))
+    seconds = time.monotonic() - before
+    assert 3 <= len(run.previews) <= seconds * 10 + 4
+
+
+def test_follow_sees_it_through_and_finds_a_finished_run_again(registry: JobRegistry) -> None:
+    run = Recorder(10, pause=0.01)
+    job = registry.submit(run.work())
+
+    async def watch() -> list[Snapshot]:
+        return [snapshot async for snapshot in registry.follow(job, interval=0.005)]
+
+    seen = asyncio.run(watch())
+    assert seen[-1].status is Status.DONE
+    assert [s.step for s in seen] == sorted(s.step for s in seen)
+    again = asyncio.run(watch())
+    assert len(again) == 1 and again[0].result == "result 10"
+
+
+def test_the_eta_counts_model_calls_not_steps(registry: JobRegistry) -> None:
+    gate = threading.Event()
+    run = Recorder(4, gate)
+    work = Work(run.states, run.finish, [1, 0, 0, 3], frames=4, seconds_per_call=2.0)
+    job = registry.submit(work)
+    until = time.monotonic() + 5
+    while (snapshot := registry.get(job)) and not snapshot.levels and time.monotonic() < until:
+        time.sleep(0.005)
+    assert snapshot is not None and snapshot.eta == pytest.approx(8.0)
+    gate.set()
+    wait_for(registry, job)
+
+
+def test_what_a_call_takes_is_learned_from_whole_runs(registry: JobRegistry) -> None:
+    learned: list[float] = []
+    run = Recorder(10, pause=0.01)
+    wait_for(registry, registry.submit(run.work(learned=learned.append)))
+    assert len(learned) == 1 and 0.009 < learned[0] < 0.1
+
+
+def test_old_jobs_are_forgotten_by_count_and_by_age() -> None:
+    registry = JobRegistry(max_kept=3)
+    jobs = []
+    for _ in range(6):
+        jobs.append(registry.submit(Recorder(1).work()))
+        wait_for(registry, jobs[-1])
+    assert [registry.get(job) is not None for job in jobs] == [False] * 3 + [True] * 3
+    registry.max_age = 0
+    registry.submit(Recorder(1).work())
+    assert all(registry.get(job) is None for job in jobs)
+    registry.close()
+
+
+def test_a_run_that_nobody_looks_at_ends_and_keeps_what_it_has() -> None:
+    registry = JobRegistry(unwatched_limit=0.05)
+    run = Recorder(1000, pause=0.005)
+    end = wait_for(registry, registry.submit(run.work()))
+    assert end.status is Status.STOPPED and end.result is not None and end.step < 1000
+    registry.close()
+
+
+def test_closing_ends_the_running_job() -> None:
+    registry = JobRegistry()
+    run = Recorder(1000, pause=0.005)
+    job = registry.submit(run.work())
+    wait_for(registry, job, Status.RUNNING)
+    registry.close()
+    end = registry.get(job)
+    assert end is not None and end.status is Status.STOPPED
