@@ -1,0 +1,179 @@
+"""Soft clouds drifting over layered hills under a low sun, from dawn to storm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from train.worlds.base import mix, pixel_centres, smoothstep
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one time of day, and how its clouds and sun may stand."""
+
+    name: str
+    zenith: tuple[int, int, int]
+    horizon: tuple[int, int, int]
+    sun: tuple[int, int, int]
+    cloud_light: tuple[int, int, int]
+    cloud_shade: tuple[int, int, int]
+    hill: tuple[int, int, int]
+    sun_height: tuple[float, float]  # above the horizon, in widths
+    glow: float
+    cover: tuple[float, float]
+
+
+PALETTES = (
+    Palette("dawn", (92, 124, 196), (255, 208, 178), (255, 236, 196), (255, 232, 222),
+            (178, 150, 188), (66, 74, 104), (0.06, 0.24), 0.85, (0.30, 0.62)),
+    Palette("noon", (40, 112, 208), (192, 226, 246), (255, 252, 232), (255, 255, 255),
+            (172, 190, 216), (50, 106, 62), (0.30, 0.52), 0.55, (0.28, 0.62)),
+    Palette("dusk", (54, 44, 112), (255, 146, 84), (255, 206, 128), (255, 182, 140),
+            (122, 72, 126), (38, 28, 56), (0.03, 0.18), 0.95, (0.30, 0.62)),
+    Palette("storm", (54, 66, 86), (178, 186, 186), (244, 238, 212), (206, 212, 214),
+            (70, 80, 96), (40, 58, 54), (0.10, 0.34), 0.40, (0.62, 0.85)),
+)  # fmt: skip
+
+_TILE = 256  # pixels of a cloud field, which repeats seamlessly
+_SPAN = 0.36  # tiles across the picture where clouds are nearest
+_DEPTH = 0.34  # how slowly clouds shrink towards the horizon
+
+
+def _field(rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise of several octaves that repeats, (TILE, TILE) float32, mean 0, deviation 1."""
+    total = np.zeros((_TILE, _TILE), np.float32)
+    for cells, gain in ((3, 1.0), (6, 0.62), (12, 0.36), (24, 0.19), (48, 0.08)):
+        grid = rng.standard_normal((cells, cells)).astype(np.float32)
+        pad = 2
+        wrapped = np.pad(grid, pad, mode="wrap")
+        scale = _TILE / cells
+        to_grid = np.float32([[1 / scale, 0, pad + 0.5 / scale - 0.5],
+                              [0, 1 / scale, pad + 0.5 / scale - 0.5]])  # fmt: skip
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        total += gain * cv2.warpAffine(wrapped, to_grid, (_TILE, _TILE), flags=flags)
+    return (total - total.mean()) / total.std()
+
+
+def _ridge(rng: np.random.Generator, x: np.ndarray, roughness: float) -> np.ndarray:
+    """The outline of a hill, (W,) in about [-1, 1]."""
+    outline = np.zeros_like(x)
+    for octave in range(5):
+        waves = rng.uniform(0.5, 0.9) * 2.0**octave
+        outline += roughness**octave * np.sin(2 * np.pi * (waves * x + rng.random()))
+    return outline * (1 - roughness)
+
+
+def _trees(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """How far a few groups of conifers rise above a ridge, (W,) in widths."""
+    rise = np.zeros_like(x)
+    for grove in rng.random(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(2, 6))):
+            at, height = grove + rng.normal(0, 0.05), rng.uniform(0.035, 0.085)
+            rise = np.maximum(rise, height * (1 - np.abs(x - at) / (0.26 * height)))
+    return rise
+
+
+def _hills(
+    rng: np.random.Generator, size: int, horizon: float, haze: np.ndarray, near: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """From far to near: cover (H, W, 1) in [0, 1] and colours (H, W, 3)."""
+    at = pixel_centres(size)
+    trees = rng.random() < 0.6
+    layers = []
+    for k in range(3):
+        height = horizon + (-0.02, 0.055, 0.15)[k] + rng.uniform(-0.015, 0.015)
+        top = height - (0.075, 0.05, 0.04)[k] * _ridge(rng, at, (0.5, 0.45, 0.38)[k])
+        forest = _trees(rng, at)
+        if k == 2 and trees:
+            top = top - forest
+        depth = at[:, None] - top[None, :]
+        cover = np.clip(depth * size + 0.5, 0, 1)[..., None]
+        tone = mix(haze, near, (0.38, 0.70, 1.0)[k])
+        misty = mix(tone, haze, 0.34 - 0.08 * k)  # mist gathers at the foot of each hill
+        foot = smoothstep(0.0, 0.20, depth)[..., None]
+        layers.append((cover, mix(tone, misty, foot)))
+    return layers
+
+
+def render(
+    rng: np.random.Generator, times: np.ndarray, size: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """See ``train.worlds.render``."""
+    kind = int(rng.integers(len(PALETTES)))
+    palette = PALETTES[kind]
+    tint = rng.normal(0, 7, 3).astype(np.float32)
+    colors = {
+        name: np.clip(np.array(getattr(palette, name), np.float32) + tint, 0, 255)
+        for name in ("zenith", "horizon", "cloud_light", "cloud_shade", "hill")
+    }
+    sun_color = np.array(palette.sun, np.float32)
+    horizon = rng.uniform(0.68, 0.77)
+    sun = np.array([rng.uniform(0.15, 0.85), horizon - rng.uniform(*palette.sun_height)])
+    cover = rng.uniform(*palette.cover)
+    heading = rng.choice([-1.0, 1.0])
+    velocity = np.array([heading * rng.uniform(0.07, 0.15), rng.uniform(-0.015, 0.03)])
+
+    x = pixel_centres(size)[None, :]
+    y = pixel_centres(size)[:, None]
+    away = np.sqrt((x - sun[0]) ** 2 + (y - sun[1]) ** 2)
+    halo = palette.glow * (0.55 * np.exp(-away / 0.22) + 0.45 * np.exp(-((away / 0.11) ** 2)))
+    disc = np.clip((0.045 - away) * size + 0.5, 0, 1) * (0.35 if palette.name == "storm" else 1.0)
+    height = np.clip(y / horizon, 0, 1) ** 1.35
+    clear = mix(colors["zenith"], colors["horizon"], height[..., None] * np.ones((size, size, 1)))
+    clear = mix(clear, sun_color, halo[..., None])
+    clear = mix(clear, np.float32([255, 253, 244]), disc[..., None])
+
+    density, light = _clouds(rng, times, size, horizon, sun, cover, velocity)
+    lit = np.clip(light + 0.5 * halo, 0, 1)[..., None].astype(np.float32)
+    cloud = mix(colors["cloud_shade"], colors["cloud_light"], lit)
+    cloud = mix(cloud, sun_color, (0.55 * halo)[..., None].astype(np.float32))
+    sky = mix(clear.astype(np.float32), cloud, (0.94 * density)[..., None])
+
+    haze = mix(colors["horizon"], colors["hill"], 0.18)
+    for hill, tone in _hills(rng, size, horizon, haze, colors["hill"]):
+        warm = mix(tone, sun_color, (0.30 * halo)[..., None])
+        sky += (warm.astype(np.float32) - sky) * hill.astype(np.float32)
+    video = np.clip(sky + 0.5, 0, 255).astype(np.uint8)
+    factors = {
+        "palette": np.array(kind),
+        "sun": sun,
+        "horizon": np.array(horizon),
+        "cloud_velocity": velocity,  # widths per second where clouds are nearest, at the top
+        "cloud_cover": density[:, : int(horizon * size * 0.85)].mean((1, 2)),
+    }
+    return video, factors
+
+
+def _clouds(
+    rng: np.random.Generator, times: np.ndarray, size: int, horizon: float, sun: np.ndarray,
+    cover: float, velocity: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Opacity and brightness of the clouds, (F, H, W) float32 in [0, 1]."""  # fmt: skip
+    body, detail = _field(rng), _field(rng)
+    start = rng.random(4)
+    x = pixel_centres(size)[None, :] - 0.5
+    y = pixel_centres(size)[:, None]
+    # a flat layer of clouds seen from below: smaller and slower towards the horizon
+    far = (horizon + _DEPTH) / np.maximum(horizon - y + _DEPTH, _DEPTH)
+    u, v = x * far * _SPAN, far * _SPAN * 1.15 + np.zeros_like(x)
+    drift = -times[:, None, None] * velocity[:, None, None, None] * _SPAN  # (2, F, 1, 1)
+
+    def sample(noise: np.ndarray, at: np.ndarray, pace: float, toward: float = 0.0) -> np.ndarray:
+        u_t = u + at[0] + pace * drift[0] + toward * (sun[0] - 0.5 - x) * _SPAN
+        v_t = v + at[1] + pace * drift[1] + toward * (sun[1] - y) * _SPAN
+        grid = [np.float32(np.broadcast_to(c, (len(times), size, size)) % 1.0) for c in (u_t, v_t)]
+        flat = [(c * _TILE).reshape(-1, size) for c in grid]
+        noisy = cv2.remap(noise, *flat, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        return noisy.reshape(len(times), size, size)
+
+    # two fields at different paces, so that clouds change shape as they drift
+    here = sample(body, start[:2], 1.0) + 0.45 * sample(detail, start[2:], 1.3)
+    sunward = sample(body, start[:2], 1.0, 0.16) + 0.45 * sample(detail, start[2:], 1.3, 0.16)
+    edge = 1.25 - 2.3 * cover
+    density = smoothstep(edge - 0.35, edge + 1.15, here)
+    density = density * smoothstep(-0.02, 0.14, horizon - y)
+    light = np.clip(0.62 - 0.42 * (sunward - 0.55 * here) + 0.10 * here, 0, 1)
+    return density.astype(np.float32), light.astype(np.float32)
