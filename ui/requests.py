@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -20,15 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-try:
-    from fvdm_core.timeline import Timeline, Window
-except ImportError:  # TEMPORARY until fvdm_core.timeline is in the tree
-    Timeline = Window = None  # type: ignore
+from fvdm_core.limits import MAX_CELLS, MAX_FRAMES, MAX_LEVEL, MAX_ROWS, shown
+from fvdm_core.timeline import Timeline, Window
 
-MAX_LEVEL = 1000
-MAX_FRAMES = 1024
-MAX_ROWS = 4096
-MAX_CELLS = 1_000_000
 MAX_SEED = 2**32 - 1
 MAX_FORMULA = 256
 
@@ -51,19 +44,13 @@ class RequestError(gr.Error):
         super().__init__(plain, title="Not possible", print_exception=False)
 
 
-def shown(value: object, limit: int = 40) -> str:
-    """`value` for a message: one line of at most `limit` characters."""
-    text = repr(value) if not isinstance(value, (list, tuple, dict)) else type(value).__name__
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def explain(error: ValidationError) -> str:
     """The first problem of `error` in one sentence: field, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "value_error":  # our own validators already say it all
         said = first["msg"].removeprefix("Value error, ")
-        return f"{field}: {said}" if first["loc"] else said
+        return said if not first["loc"] or said.startswith(field) else f"{field}: {said}"
     if first["type"] == "missing":
         return f"{field} is missing: send it."
     if first["type"] == "extra_forbidden":
@@ -83,45 +70,8 @@ def checked(build: Callable[[], Model]) -> Model:
         raise RequestError(str(error)) from None
 
 
-def _level(value: object, row: int, frame: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        allowed = f"a whole number from 0 to {MAX_LEVEL}"
-        raise ValueError(
-            f"row {row}, frame {frame + 1} is {shown(value)}: a level is {allowed}; paint it again."
-        )
-    if value != int(value) or not 0 <= value <= MAX_LEVEL:
-        raise ValueError(
-            f"row {row}, frame {frame + 1} is {shown(value)}: a level is a whole number from 0 "
-            f"(clean) to {MAX_LEVEL} (noise); paint it again."
-        )
-    return int(value)
-
-
-def _grid(value: object) -> list[list[int]]:
-    """A rectangular grid of levels within the caps, checked cell by cell, cheapest checks first."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise ValueError(f"{shown(value)} is not a list of rows: send one row per step, plus one.")
-    if not 2 <= len(value) <= MAX_ROWS + 1:
-        raise ValueError(f"{len(value)} rows: a timeline has 1 to {MAX_ROWS} steps, plus one row.")
-    for row, cells in enumerate(value):
-        if not isinstance(cells, Sequence) or isinstance(cells, (str, bytes)):
-            raise ValueError(f"row {row} is {shown(cells)}: each row is a list of levels.")
-        if len(cells) != len(value[0]):
-            raise ValueError(
-                f"row {row} has {len(cells)} frames, row 0 has {len(value[0])}: "
-                "every row needs the same number of frames."
-            )
-    frames = len(value[0])
-    if not 1 <= frames <= MAX_FRAMES:
-        raise ValueError(f"{frames} frames: a timeline has 1 to {MAX_FRAMES} frames.")
-    if frames * len(value) > MAX_CELLS:
-        raise ValueError(
-            f"{frames} frames × {len(value)} rows are {frames * len(value)} cells: "
-            f"at most {MAX_CELLS} are allowed; use fewer frames or steps."
-        )
-    return [
-        [_level(cell, row, f) for f, cell in enumerate(cells)] for row, cells in enumerate(value)
-    ]
+def _grid(value: Any) -> list[list[int]]:
+    return Timeline(value).levels.tolist()  # says which row and frame is wrong
 
 
 class Strict(BaseModel):
@@ -262,7 +212,7 @@ class SizeRequest(Strict):
     """Frames and steps for a preset or formula."""
 
     frames: int = Field(ge=1, le=MAX_FRAMES)
-    steps: int = Field(ge=1, le=MAX_ROWS)
+    steps: int = Field(ge=1, lt=MAX_ROWS)
 
     @model_validator(mode="after")
     def _cells(self) -> Self:
