@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -101,6 +101,17 @@ class Drawing:
         """A soft spot: ``color`` blended in by ``strength`` at its centre, nothing at its edge."""
         centre = centre if centre.ndim == 2 else centre[None]
         self.items.append(_Glow(centre, rx, ry, np.asarray(color, np.float32), strength))
+
+    def zoom(self, factor: float, about: np.ndarray) -> None:
+        """Enlarge what was drawn so far, keeping the point ``about`` where it is."""
+        for k, item in enumerate(self.items):
+            if isinstance(item, _Fill):
+                self.items[k] = _Fill(about + (item.points - about) * factor, item.color)
+            else:
+                centre = about + (item.centre - about) * factor
+                self.items[k] = replace(
+                    item, centre=centre, rx=item.rx * factor, ry=item.ry * factor
+                )
 
     def paint_frame(self, picture: np.ndarray, frame: int = 0) -> None:
         """Paint one frame in place onto ``picture`` (side, side, 3) uint8."""

@@ -27,8 +27,8 @@ IRISES = np.array(
 HAIR_STYLES = ("short", "swept", "bob", "long", "curly", "bun", "spiky", "bald", "beanie")
 CLOTHES = ("crew", "collar", "hoodie", "stripes")
 
-_HALF_WIDTH, _HALF_HEIGHT = 0.205, 0.250  # of the head, in widths of the picture
-_NECK = np.array([0.5, 0.80])  # the head tilts around this point
+_HALF_WIDTH, _HALF_HEIGHT = 0.236, 0.278  # of the head, in widths of the picture
+_NECK = np.array([0.5, 0.82])  # the head tilts around this point
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Pose:
         depth = np.broadcast_to(depth, u.shape)
         yaw, pitch, roll = (a[:, None] for a in (self.yaw, self.pitch, self.roll))
         x = _HALF_WIDTH * (u + depth * np.sin(yaw)) + 0.5 + self.sway[:, None]
-        y = _HALF_HEIGHT * v + 0.455 + _HALF_WIDTH * depth * np.sin(pitch)
+        y = _HALF_HEIGHT * v + 0.462 + _HALF_WIDTH * depth * np.sin(pitch)
         dx, dy = x - _NECK[0], y - _NECK[1]
         cos, sin = np.cos(roll), np.sin(roll)
         return np.stack([_NECK[0] + dx * cos - dy * sin, _NECK[1] + dx * sin + dy * cos], -1)
@@ -301,11 +301,11 @@ def render(
     style_id = int(rng.integers(len(HAIR_STYLES)))
     style, clothes = HAIR_STYLES[style_id], CLOTHES[int(rng.integers(len(CLOTHES)))]
     mirror = 1 if rng.random() < 0.5 else -1
-    eye_size, smile = rng.uniform(0.92, 1.2), rng.uniform(0.25, 1.0)
-    mouth_width = rng.uniform(0.28, 0.38)
+    eye_size, smile = rng.uniform(1.0, 1.28), rng.uniform(0.25, 1.0)
+    mouth_width = rng.uniform(0.32, 0.42)
     glasses, freckles = rng.random() < 0.25, rng.random() < 0.2
     beard = style in ("short", "swept", "spiky", "bald", "beanie") and rng.random() < 0.35
-    jaw, chin = rng.uniform(0.60, 0.70), rng.uniform(0.24, 0.34)
+    jaw, chin = rng.uniform(0.66, 0.76), rng.uniform(0.30, 0.42)
 
     yaw = rng.uniform(0.28, 0.48) * wave(times, rng.uniform(0.22, 0.38), rng.uniform(0, 6.28))
     pose = _Pose(
@@ -334,9 +334,9 @@ def render(
         shape = outline * (1 - 0.028 * k) + np.array([-0.026, -0.024]) * k
         depth = np.where(outline[:, 1] > 0.3, 0.16, 0.0)
         drawing.fill(pose.place(shape, depth), skin * (0.86, 0.92, 0.965, 1.0)[k])
-    warm = mix(skin, np.float32([255, 250, 235]), 0.5)
+    warm = mix(skin, np.float32([255, 236, 206]), 0.36)
     drawing.glow(pose.surface(np.array([[-0.30, -0.42]]))[:, 0], 0.14, 0.12, warm, 0.45)
-    blush = skin * np.float32([1.0, 0.72, 0.70])
+    blush = skin * np.float32([1.02, 0.70, 0.66])
     for side in (-1, 1):
         drawing.glow(pose.surface(np.array([[0.56 * side, 0.30]]))[:, 0], 0.075, 0.06, blush, 0.6)
     if freckles:

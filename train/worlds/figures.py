@@ -21,7 +21,8 @@ SCENES = np.array(
      [(222, 228, 204), (246, 206, 120)], [(226, 206, 220), (250, 232, 226)],
      [(98, 112, 150), (236, 226, 206)], [(250, 206, 176), (252, 240, 214)]], np.float32)  # fmt: skip
 
-GROUND = 0.885  # height of the ground line that the feet stand on
+_ZOOM = 1.14  # bones are given for a figure that is this much smaller
+GROUND = 0.905  # height of the ground line that the feet stand on
 JOINTS = (
     "hip", "neck", "head", "left_elbow", "left_hand", "right_elbow", "right_hand",
     "left_knee", "left_foot", "right_knee", "right_foot",
@@ -135,9 +136,9 @@ def render(
     for name, side in (("left", -1), ("right", 1)):
         socket = hip + across * (0.036 * side) + (0, 0.012)
         knee, foot = joints[f"{name}_knee"], joints[f"{name}_foot"]
-        toe = foot + (0.034 * side, 0.004)
+        toe = foot + (0.040 * side, 0.003)
         shade = trousers if side < 0 else trousers * 0.88
-        drawing.fill(limb(foot, toe, 0.020, 0.015), np.float32([40, 36, 40]))
+        drawing.fill(limb(foot, toe, 0.024, 0.018), np.float32([40, 36, 40]))
         for points, color in _lit_limb(socket, knee, foot, (0.052, 0.043, 0.031), shade):
             drawing.fill(points, color)
 
@@ -173,15 +174,17 @@ def render(
     for name, side in (("left", -1), ("right", 1)):
         shoulder = body(0.055 * side, 0.845)
         elbow, hand = joints[f"{name}_elbow"], joints[f"{name}_hand"]
-        wrist = elbow + (hand - elbow) * 0.84
-        tip = hand + (hand - elbow) * 0.10
-        drawing.fill(limb(wrist, tip, 0.020, 0.017), skin * (0.98 if side < 0 else 0.92))
+        wrist = elbow + (hand - elbow) * 0.72
+        tip = hand + (hand - elbow) * 0.12
+        drawing.fill(limb(wrist, tip, 0.023, 0.024), skin * (0.98 if side < 0 else 0.92))
         shade = robe if side < 0 else robe * 0.94
         for points, color in _lit_limb(shoulder, elbow, wrist, (0.040, 0.034, 0.036), shade):
             drawing.fill(points, color)
 
+    centre = np.array([0.5, GROUND])
+    drawing.zoom(_ZOOM, centre)
     video = drawing.paint(picture, len(times), size)
-    joint_positions = np.stack([joints[name] for name in JOINTS], 1)
+    joint_positions = centre + _ZOOM * (np.stack([joints[name] for name in JOINTS], 1) - centre)
     factors = {
         "joints": joint_positions,  # (F, len(JOINTS), 2), in the order of JOINTS
         "lean": np.arctan2(up[:, 0], -up[:, 1]),

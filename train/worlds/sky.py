@@ -38,23 +38,25 @@ PALETTES = (
 )  # fmt: skip
 
 _TILE = 256  # pixels of a cloud field, which repeats seamlessly
+_WAVES = 44  # the finest waves of a cloud field, per tile
 _SPAN = 0.36  # tiles across the picture where clouds are nearest
-_DEPTH = 0.34  # how slowly clouds shrink towards the horizon
+_DEPTH = 0.50  # how slowly clouds shrink towards the horizon
 
 
 def _field(rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of several octaves that repeats, (TILE, TILE) float32, mean 0, deviation 1."""
-    total = np.zeros((_TILE, _TILE), np.float32)
-    for cells, gain in ((3, 1.0), (6, 0.62), (12, 0.36), (24, 0.19), (48, 0.08)):
-        grid = rng.standard_normal((cells, cells)).astype(np.float32)
-        pad = 2
-        wrapped = np.pad(grid, pad, mode="wrap")
-        scale = _TILE / cells
-        to_grid = np.float32([[1 / scale, 0, pad + 0.5 / scale - 0.5],
-                              [0, 1 / scale, pad + 0.5 / scale - 0.5]])  # fmt: skip
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        total += gain * cv2.warpAffine(wrapped, to_grid, (_TILE, _TILE), flags=flags)
-    return (total - total.mean()) / total.std()
+    """Smooth noise that repeats, (TILE, TILE) float32, mean 0, deviation 1.
+
+    Drawn as random waves: noise on a grid would show straight edges along its axes.
+    """
+    ky = np.arange(-_WAVES, _WAVES + 1)
+    k = np.hypot(ky[:, None], np.arange(_WAVES + 1)[None, :])
+    # cloud-like: strongest at 2 to 3 waves per tile, then falling, and nothing on a whole tile
+    gain = (k**2 + 2.2**2) ** (-1.9 / 2) * (k > 1.2) * np.exp(-((k / _WAVES) ** 4))
+    waves = rng.standard_normal((2, *k.shape))
+    spectrum = np.zeros((_TILE, _TILE // 2 + 1), np.complex64)
+    spectrum[ky, : _WAVES + 1] = gain * (waves[0] + 1j * waves[1])
+    noise = np.fft.irfft2(spectrum, (_TILE, _TILE))
+    return (noise / noise.std()).astype(np.float32)
 
 
 def _ridge(rng: np.random.Generator, x: np.ndarray, roughness: float) -> np.ndarray:
@@ -85,15 +87,13 @@ def _hills(
     layers = []
     for k in range(3):
         height = horizon + (-0.02, 0.055, 0.15)[k] + rng.uniform(-0.015, 0.015)
-        top = height - (0.075, 0.05, 0.04)[k] * _ridge(rng, at, (0.5, 0.45, 0.38)[k])
+        ridge = height - (0.075, 0.05, 0.04)[k] * _ridge(rng, at, (0.5, 0.45, 0.38)[k])
         forest = _trees(rng, at)
-        if k == 2 and trees:
-            top = top - forest
-        depth = at[:, None] - top[None, :]
-        cover = np.clip(depth * size + 0.5, 0, 1)[..., None]
+        top = ridge - forest if k == 2 and trees else ridge
+        cover = np.clip((at[:, None] - top) * size + 0.5, 0, 1)[..., None]
         tone = mix(haze, near, (0.38, 0.70, 1.0)[k])
         misty = mix(tone, haze, 0.34 - 0.08 * k)  # mist gathers at the foot of each hill
-        foot = smoothstep(0.0, 0.20, depth)[..., None]
+        foot = smoothstep(0.0, 0.20, at[:, None] - ridge)[..., None]
         layers.append((cover, mix(tone, misty, foot)))
     return layers
 
@@ -127,16 +127,27 @@ def render(
     clear = mix(clear, np.float32([255, 253, 244]), disc[..., None])
 
     density, light = _clouds(rng, times, size, horizon, sun, cover, velocity)
-    lit = np.clip(light + 0.5 * halo, 0, 1)[..., None].astype(np.float32)
-    cloud = mix(colors["cloud_shade"], colors["cloud_light"], lit)
-    cloud = mix(cloud, sun_color, (0.55 * halo)[..., None].astype(np.float32))
-    sky = mix(clear.astype(np.float32), cloud, (0.94 * density)[..., None])
+    # clouds near the sun take its light: one mixture of three colours per pixel
+    halo = halo.astype(np.float32)
+    lit = np.clip(light + 0.5 * halo, 0, 1)
+    backlit = 0.55 * halo[..., None]
+    shade = mix(colors["cloud_shade"], sun_color, backlit)
+    gain = (colors["cloud_light"] - colors["cloud_shade"]) * (1 - backlit)
+    clear = clear.astype(np.float32)
+    sky = gain * lit[..., None]
+    sky += shade - clear
+    sky *= 0.94 * density[..., None]
+    sky += clear
 
     haze = mix(colors["horizon"], colors["hill"], 0.18)
+    land, bare = np.zeros((size, size, 3)), np.ones((size, size, 1))
     for hill, tone in _hills(rng, size, horizon, haze, colors["hill"]):
-        warm = mix(tone, sun_color, (0.30 * halo)[..., None])
-        sky += (warm.astype(np.float32) - sky) * hill.astype(np.float32)
-    video = np.clip(sky + 0.5, 0, 255).astype(np.uint8)
+        land = mix(land, mix(tone, sun_color, 0.30 * halo[..., None]), hill)
+        bare *= 1 - hill
+    sky *= bare.astype(np.float32)
+    sky += land.astype(np.float32)
+    sky += 0.5
+    video = np.clip(sky, 0, 255, out=sky).astype(np.uint8)
     factors = {
         "palette": np.array(kind),
         "sun": sun,
@@ -156,24 +167,28 @@ def _clouds(
     start = rng.random(4)
     x = pixel_centres(size)[None, :] - 0.5
     y = pixel_centres(size)[:, None]
+    sun, velocity, start = (np.float32(a) for a in (sun, velocity, start))
+    times = times.astype(np.float32)
     # a flat layer of clouds seen from below: smaller and slower towards the horizon
     far = (horizon + _DEPTH) / np.maximum(horizon - y + _DEPTH, _DEPTH)
-    u, v = x * far * _SPAN, far * _SPAN * 1.15 + np.zeros_like(x)
+    far = far.astype(np.float32)
+    u, v = x * far * _SPAN, far * _SPAN * 1.05 + np.zeros_like(x)
     drift = -times[:, None, None] * velocity[:, None, None, None] * _SPAN  # (2, F, 1, 1)
 
     def sample(noise: np.ndarray, at: np.ndarray, pace: float, toward: float = 0.0) -> np.ndarray:
         u_t = u + at[0] + pace * drift[0] + toward * (sun[0] - 0.5 - x) * _SPAN
         v_t = v + at[1] + pace * drift[1] + toward * (sun[1] - y) * _SPAN
-        grid = [np.float32(np.broadcast_to(c, (len(times), size, size)) % 1.0) for c in (u_t, v_t)]
-        flat = [(c * _TILE).reshape(-1, size) for c in grid]
+        flat = [(c * np.float32(_TILE)).reshape(-1, size) for c in (u_t, v_t)]
         noisy = cv2.remap(noise, *flat, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return noisy.reshape(len(times), size, size)
 
     # two fields at different paces, so that clouds change shape as they drift
-    here = sample(body, start[:2], 1.0) + 0.45 * sample(detail, start[2:], 1.3)
-    sunward = sample(body, start[:2], 1.0, 0.16) + 0.45 * sample(detail, start[2:], 1.3, 0.16)
+    bulk = sample(body, start[:2], 1.0)
+    here = bulk + np.float32(0.45) * sample(detail, start[2:], 1.3)
     edge = 1.25 - 2.3 * cover
     density = smoothstep(edge - 0.35, edge + 1.15, here)
-    density = density * smoothstep(-0.02, 0.14, horizon - y)
-    light = np.clip(0.62 - 0.42 * (sunward - 0.55 * here) + 0.10 * here, 0, 1)
-    return density.astype(np.float32), light.astype(np.float32)
+    density *= np.float32(smoothstep(-0.02, 0.14, horizon - y))
+    # a cloud is bright where it is thinner towards the sun than here
+    sunward = sample(body, start[:2], 1.0, 0.16)
+    light = np.float32(0.58) + np.float32(0.34) * (here - sunward) - np.float32(0.08) * here
+    return density, light
