@@ -100,7 +100,8 @@ class Drawing:
     ) -> None:
         """A soft spot: ``color`` blended in by ``strength`` at its centre, nothing at its edge."""
         centre = centre if centre.ndim == 2 else centre[None]
-        self.items.append(_Glow(centre, rx, ry, np.asarray(color, np.float32), strength))
+        tone = np.clip(color, 0, 255).astype(np.float32)
+        self.items.append(_Glow(centre, rx, ry, tone, strength))
 
     def zoom(self, factor: float, about: np.ndarray) -> None:
         """Enlarge what was drawn so far, keeping the point ``about`` where it is."""
