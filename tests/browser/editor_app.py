@@ -1,0 +1,91 @@
+"""A page with only the editor and the strip, for tests: buttons stand in for the studio."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+
+from ui.filmstrip import Filmstrip
+from ui.requests import EditorValue
+from ui.timeline_editor import TimelineEditor
+
+TILE = 64
+
+
+def timeline(frames: int, steps: int, frozen: tuple[int, ...] = ()) -> dict[str, Any]:
+    rows = [
+        [0 if f in frozen else round(1000 * (1 - m / steps)) for f in range(frames)]
+        for m in range(steps + 1)
+    ]
+    return {
+        "version": 1,
+        "levels": rows,
+        "windows": None,
+        "sources": None,
+        "preset": {"name": "image-to-video", "params": {}},
+        "formula": "",
+        "keyframes": [],
+    }
+
+
+def strip(frames: int, step: int, steps: int, status: str, levels: list[int]) -> dict[str, Any]:
+    """Tile f is a flat colour: hue by frame, brightness by step."""
+    columns = 8
+    sheet = np.zeros((-(-frames // columns) * TILE, columns * TILE, 3), np.uint8)
+    for f in range(frames):
+        color = colorsys.hsv_to_rgb(f / frames, 0.6, 0.3 + 0.7 * step / steps)
+        y, x = f // columns * TILE, f % columns * TILE
+        sheet[y : y + TILE, x : x + TILE] = np.round(255 * np.array(color))[::-1]
+    data = base64.b64encode(cv2.imencode(".jpg", sheet)[1].tobytes()).decode()
+    return {
+        "job": "test",
+        "sheet": f"data:image/jpeg;base64,{data}",
+        "columns": columns,
+        "tile": [TILE, TILE],
+        "frames": frames,
+        "step": step,
+        "steps": steps,
+        "levels": levels,
+        "eta": 0.1 * (steps - step),
+        "status": status,
+        "message": "",
+    }
+
+
+def run(value: EditorValue) -> Iterator[dict[str, Any]]:
+    rows = value.levels
+    for step in range(len(rows)):
+        status = "done" if step == len(rows) - 1 else "running"
+        yield strip(len(rows[0]), step, len(rows) - 1, status, rows[step])
+        time.sleep(0.02)
+
+
+with gr.Blocks() as page:
+    editor = TimelineEditor(timeline(16, 30, (0,)))
+    film = Filmstrip()
+    with gr.Row():
+        long = gr.Button("64 × 200")
+        small = gr.Button("16 × 30")
+        start = gr.Button("run")
+    seen = gr.JSON(visible=True, elem_id="seen")
+    edits = gr.Number(0, elem_id="edits")
+    editor.edited(
+        lambda value: value.model_dump(),
+        editor,
+        seen,
+        trigger_mode="always_last",
+        show_progress="hidden",
+    )
+    long.click(lambda: timeline(64, 200, (0, 63)), None, editor, show_progress="hidden")
+    small.click(lambda: timeline(16, 30, (0, 15)), None, editor, show_progress="hidden")
+    start.click(run, editor, film, show_progress="hidden")
+
+if __name__ == "__main__":
+    page.launch()

@@ -1,0 +1,222 @@
+/* The live strip: shows the tiles of the newest sheet under the editor's columns, keeps the sheets
+   of a run by step, and goes back to any of them when the person scrubs. */
+
+const FvdmStrip = (() => {
+  const C = FvdmCore;
+  const MOST_SHEETS = 400; // then every second one goes, the ends stay
+  const DECODED = 32; // sheets kept as pixels
+  const LEAST_COLUMN = 26;
+
+  /** The sheets of one run by step. */
+  class Reel {
+    constructor() { this.clear(""); }
+
+    clear(job) {
+      this.job = job;
+      this.frames = new Map(); // step → value with its sheet
+    }
+
+    add(value) {
+      if (value.job !== this.job) this.clear(value.job);
+      this.frames.set(value.step, value);
+      if (this.frames.size <= MOST_SHEETS) return;
+      [...this.frames.keys()].sort((a, b) => a - b).forEach((step, k, all) => {
+        if (k % 2 && k < all.length - 1) this.frames.delete(step);
+      });
+    }
+
+    /** The kept sheet nearest to a step, or null. */
+    nearest(step) {
+      let best = null;
+      for (const value of this.frames.values()) {
+        if (!best || Math.abs(value.step - step) < Math.abs(best.step - step)) best = value;
+      }
+      return best;
+    }
+
+    get latest() { return this.nearest(Infinity) && [...this.frames.values()].at(-1); }
+    get size() { return this.frames.size; }
+  }
+
+  function mount({ element, props, watch }) {
+    const { h } = FvdmDom;
+    const root = element.querySelector(".fvdm-strip");
+    const reel = new Reel();
+    const decoded = new Map(); // sheet → image, oldest first
+    const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false };
+
+    const row = h("div", { class: "tiles", role: "group", "aria-label": "Frames, live" });
+    const scroller = h("div", { class: "strip-scroller", "data-testid": "strip-scroller" }, row);
+    const caption = h("div", { class: "caption", "data-testid": "strip-caption" });
+    const scrubber = h("input", { type: "range", min: "0", max: "1", step: "1", class: "scrubber",
+      "aria-label": "Go through the denoising, step by step", "data-testid": "scrubber",
+      onInput: () => goTo(Number(scrubber.value)) });
+    const foot = h("div", { class: "foot" }, caption, scrubber);
+    root.replaceChildren(scroller, foot);
+
+    // ── Values from the server ─────────────────────────────────────────────────────────────
+
+    function receive() {
+      const value = props.value ? JSON.parse(JSON.stringify(props.value)) : null;
+      if (!value || !value.frames) return;
+      ui.value = value;
+      ui.running = value.status === "running" || value.status === "queued";
+      if (value.sheet) reel.add(value);
+      else if (value.job !== reel.job) reel.clear(value.job);
+      ui.wanted = null;
+      show(value.sheet ? value : reel.latest);
+      publish(value.step);
+    }
+
+    function publish(step) {
+      const { steps, status } = ui.value;
+      const idle = status === "idle" || (status === "queued" && !reel.size);
+      dispatchEvent(new CustomEvent("fvdm:playhead", {
+        detail: { step: idle ? null : step, steps, running: ui.running },
+      }));
+      tell();
+    }
+
+    function tell() {
+      const { value } = ui;
+      const step = ui.wanted ?? value.step;
+      const words = {
+        idle: "", queued: "waiting for its turn", running: `step ${step} of ${value.steps}`,
+        done: `step ${step} of ${value.steps}`, stopped: `stopped at step ${value.step} of ${value.steps}`,
+        failed: "failed",
+      };
+      const left = value.status === "running" && value.eta !== null && value.eta !== undefined
+        ? ` · ${value.eta < 10 ? value.eta.toFixed(1) : Math.round(value.eta)} s left` : "";
+      caption.textContent = (words[value.status] ?? "") + left;
+      scrubber.max = String(value.steps || 1);
+      scrubber.value = String(step);
+      scrubber.style.setProperty("--done", `${(100 * step) / (value.steps || 1)}%`);
+      scrubber.disabled = ui.running;
+      foot.hidden = reel.size < 2;
+      root.dataset.status = value.status;
+    }
+
+    // ── Going back ─────────────────────────────────────────────────────────────────────────
+
+    function goTo(step) {
+      const value = reel.nearest(step);
+      if (!value || ui.running) return;
+      ui.wanted = value.step;
+      show(value);
+      publish(value.step);
+    }
+
+    let resting = null; // where the strip returns to when the pointer leaves the canvas
+    addEventListener("fvdm:scrub", ({ detail: { step, passing } }) => {
+      if (ui.running || reel.size < 2) return;
+      if (step === null) {
+        goTo(resting ?? ui.value.step);
+        return;
+      }
+      if (!passing) resting = step;
+      goTo(step);
+    });
+    scrubber.addEventListener("change", () => { resting = Number(scrubber.value); });
+
+    // ── Drawing ────────────────────────────────────────────────────────────────────────────
+
+    async function show(value) {
+      ui.shown = value;
+      layout();
+      if (!value?.sheet) return;
+      const image = await decode(value.sheet);
+      if (image && ui.shown === value) requestAnimationFrame(() => draw(value, image));
+    }
+
+    async function decode(sheet) {
+      if (decoded.has(sheet)) return decoded.get(sheet);
+      const image = new Image();
+      image.src = sheet;
+      try {
+        await image.decode();
+      } catch {
+        return null; // a later sheet will do
+      }
+      decoded.set(sheet, image);
+      if (decoded.size > DECODED) decoded.delete(decoded.keys().next().value);
+      return image;
+    }
+
+    function draw(value, image) {
+      const [w, h2] = value.tile;
+      ui.tiles.forEach(({ canvas, bar, node }, f) => {
+        if (f >= value.frames) return;
+        if (canvas.width !== w || canvas.height !== h2) Object.assign(canvas, { width: w, height: h2 });
+        const x = (f % value.columns) * w;
+        const y = Math.floor(f / value.columns) * h2;
+        canvas.getContext("2d").drawImage(image, x, y, w, h2, 0, 0, w, h2);
+        const level = value.levels?.[f] ?? 0;
+        bar.style.transform = `scaleX(${1 - level / C.MAX})`;
+        bar.style.background = C.css(level);
+        node.setAttribute("aria-label", `Frame ${f + 1}, ${C.percent(level)} noise`);
+        node.classList.add("drawn");
+      });
+      root.dataset.step = String(value.step);
+    }
+
+    function layout() {
+      const geometry = window.fvdmGeometry;
+      const frames = geometry?.frames ?? ui.shown?.frames ?? ui.value?.frames ?? 16;
+      const box = root.getBoundingClientRect();
+      if (!box.width) return;
+      const view = geometry?.view ?? box.width;
+      const left = geometry ? geometry.left - box.left : 0;
+      ui.column = geometry?.column ?? C.columnWidth(view, frames, LEAST_COLUMN);
+      root.style.setProperty("--left", `${left}px`);
+      root.style.setProperty("--view", `${view}px`);
+      root.style.setProperty("--column", `${ui.column}px`);
+      const [w, h2] = ui.shown?.tile ?? [1, 1];
+      root.style.setProperty("--tile", `${Math.min(128, ui.column - 3)}px`);
+      root.style.setProperty("--aspect", `${w} / ${h2}`);
+      row.style.width = `${ui.column * frames}px`;
+      while (ui.tiles.length > frames) ui.tiles.pop().node.remove();
+      while (ui.tiles.length < frames) addTile(ui.tiles.length);
+      if (geometry && Math.abs(scroller.scrollLeft - geometry.scroll) > 0.5) scroller.scrollLeft = geometry.scroll;
+    }
+
+    function addTile(frame) {
+      const canvas = h("canvas", { class: "picture", width: "1", height: "1", "data-testid": `tile-${frame}` });
+      const bar = h("span", { class: "bar" });
+      const node = h("div", { class: "tile", role: "img", "aria-label": `Frame ${frame + 1}`, draggable: "true",
+        title: `Frame ${frame + 1}: drag it to a slot to use it as a keyframe`,
+        onDragstart: (event) => {
+          if (!node.classList.contains("drawn")) return event.preventDefault();
+          event.dataTransfer.setData("text/uri-list", canvas.toDataURL("image/png"));
+          event.dataTransfer.effectAllowed = "copy";
+          event.dataTransfer.setDragImage(canvas, canvas.width / 2, canvas.height / 2);
+        } },
+      canvas, h("span", { class: "track" }, bar));
+      ui.tiles.push({ node, canvas, bar });
+      row.append(node);
+    }
+
+    // ── Together with the editor ───────────────────────────────────────────────────────────
+
+    addEventListener("fvdm:geometry", () => {
+      const before = ui.tiles.length;
+      layout();
+      if (ui.tiles.length !== before && ui.shown) show(ui.shown);
+    });
+    addEventListener("fvdm:scroll", ({ detail }) => {
+      if (detail.from !== "strip" && Math.abs(detail.left - scroller.scrollLeft) > 0.5) scroller.scrollLeft = detail.left;
+    });
+    scroller.addEventListener("scroll", () => {
+      dispatchEvent(new CustomEvent("fvdm:scroll", { detail: { left: scroller.scrollLeft, from: "strip" } }));
+    });
+    new ResizeObserver(layout).observe(root);
+    watch("value", receive);
+    foot.hidden = true;
+    layout();
+    receive();
+    root.dataset.ready = "true";
+  }
+
+  return { Reel, mount };
+})();
+
+FvdmStrip.mount({ element, props, watch });

@@ -1,0 +1,471 @@
+/* The painted timeline as plain data: every edit is a pure function from state to state, no DOM.
+
+   A state is { frames, rows, levels, base, windows, sources, preset, formula, keyframes, thawed }.
+   levels is a Uint16Array of rows × frames cells, row by row: 0 is clean, 1000 is noise. Row 0 is
+   the start, row rows − 1 the end. base holds the levels that the eraser brings back. thawed
+   remembers what a column held before it was frozen. Frames and rows count from 0. */
+
+const FvdmCore = (() => {
+  const MAX = 1000;
+  const UNDO_DEPTH = 100;
+  const UNDO_CELLS = 24_000_000; // 48 MB of history at most, whatever the size of the timeline
+
+  const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+  const lerp = (a, b, t) => a + (b - a) * t;
+  const smoothstep = (t) => { const x = clamp(t, 0, 1); return x * x * (3 - 2 * x); };
+  const percent = (level) => `${Math.round(level / (MAX / 100))} %`;
+
+  // ── The value that travels between page and server ─────────────────────────────────────────
+
+  function fromValue(value) {
+    const rows = value.levels.length;
+    const frames = value.levels[0].length;
+    const levels = new Uint16Array(rows * frames);
+    value.levels.forEach((row, r) => levels.set(row, r * frames));
+    return {
+      frames, rows, levels, base: levels,
+      windows: value.windows ?? null,
+      sources: value.sources ?? null,
+      preset: value.preset ?? null,
+      formula: value.formula ?? "",
+      keyframes: [...(value.keyframes ?? [])].sort((a, b) => a.frame - b.frame),
+      thawed: {},
+    };
+  }
+
+  function toValue(state) {
+    const { frames, rows, levels, windows, sources, preset, formula, keyframes } = state;
+    const grid = Array.from({ length: rows }, (_, r) =>
+      Array.from(levels.subarray(r * frames, (r + 1) * frames)));
+    return { version: 1, levels: grid, windows, sources, preset, formula, keyframes };
+  }
+
+  /** The state after the server sent `value`: the eraser now returns to what the server sent,
+      except when it only resampled what was painted; then it returns to the resampled preset. */
+  function fromServer(previous, value) {
+    const next = fromValue(value);
+    if (!previous) return next;
+    const resized = next.frames !== previous.frames || next.rows !== previous.rows;
+    const samePreset = next.formula === previous.formula
+      && JSON.stringify(next.preset) === JSON.stringify(previous.preset);
+    if (resized && samePreset) {
+      next.base = resample(previous.base, previous.frames, previous.rows, next.frames, next.rows);
+    } else if (samePreset && sameLevels(previous, next)) {
+      next.base = previous.base;
+      next.thawed = previous.thawed;
+    }
+    return next;
+  }
+
+  function standard(frames, steps) {
+    const levels = Array.from({ length: steps + 1 }, (_, r) =>
+      new Array(frames).fill(Math.round(MAX * (1 - r / steps))));
+    return fromValue({ levels });
+  }
+
+  const sameLevels = (a, b) =>
+    a.frames === b.frames && a.rows === b.rows && a.levels.every((v, k) => v === b.levels[k]);
+
+  // ── Reading ────────────────────────────────────────────────────────────────────────────────
+
+  const levelAt = (state, frame, row) => state.levels[row * state.frames + frame];
+
+  const column = (state, frame, levels = state.levels) =>
+    Array.from({ length: state.rows }, (_, r) => levels[r * state.frames + frame]);
+
+  function isFrozen(state, frame) {
+    for (let k = frame; k < state.levels.length; k += state.frames) if (state.levels[k]) return false;
+    return true;
+  }
+
+  const frozenFrames = (state) =>
+    Array.from({ length: state.frames }, (_, f) => f).filter((f) => isFrozen(state, f));
+
+  const keyframeOn = (state, frame) => state.keyframes.find((k) => k.frame === frame) ?? null;
+  const isHeld = (state, frame) => state.sources?.[frame] === "hold";
+
+  /** What a frame does over the whole timeline, in a few words. */
+  function frameSummary(state, frame) {
+    if (isFrozen(state, frame)) return keyframeOn(state, frame) ? "kept as its picture" : "frozen";
+    const first = levelAt(state, frame, 0);
+    const last = levelAt(state, frame, state.rows - 1);
+    if (last > 0) return `ends at ${percent(last)} noise`;
+    return first === MAX ? "made from noise" : `starts at ${percent(first)} noise`;
+  }
+
+  // ── Painting ───────────────────────────────────────────────────────────────────────────────
+
+  /** A copy with these levels. Windows that no longer cover what moves are dropped: the server
+      then plans windows anew. */
+  function withLevels(state, levels) {
+    const next = { ...state, levels };
+    if (state.windows && !windowsCover(next)) next.windows = null;
+    return next;
+  }
+
+  function windowsCover({ frames, rows, levels, windows }) {
+    for (let m = 0; m < rows - 1; m++) {
+      let updated = null;
+      for (let f = 0; f < frames; f++) {
+        if (levels[m * frames + f] === levels[(m + 1) * frames + f]) continue;
+        updated ??= new Set((windows[m] ?? []).flatMap((w) => w.updates));
+        if (!updated.has(f)) return false;
+      }
+    }
+    return true;
+  }
+
+  /** A brush stroke in progress. Cells remember the strongest touch, so going over a place twice
+      within a stroke changes nothing.
+
+      brush: { level, width, height, soft }: frames, steps, 0 (hard) … 1.
+      target: the levels to paint towards, or null for brush.level (the eraser gives the base).
+      guarded: frames that the stroke leaves alone. */
+  class Stroke {
+    constructor(state, brush, { target = null, guarded = [] } = {}) {
+      this.state = state;
+      this.brush = brush;
+      this.target = target;
+      this.guarded = new Set(guarded);
+      this.levels = state.levels.slice();
+      this.mask = new Float32Array(state.levels.length);
+      this.at = null;
+      this.touchedGuarded = false;
+      this.changed = false;
+    }
+
+    /** Draws to (x, y) in cells, from the last point if there is one. */
+    to(x, y) {
+      const from = this.at ?? { x, y };
+      const span = Math.max(Math.abs(x - from.x), Math.abs(y - from.y));
+      const count = Math.max(1, Math.ceil(span * 2));
+      for (let k = this.at ? 1 : 0; k <= count; k++) {
+        this.stamp(lerp(from.x, x, k / count), lerp(from.y, y, k / count));
+        if (span === 0) break;
+      }
+      this.at = { x, y };
+      return this;
+    }
+
+    stamp(x, y) {
+      const { frames, rows } = this.state;
+      const { level, width, height, soft } = this.brush;
+      const cx = Math.round(x - width / 2) + width / 2; // snapped, so that width 1 is one cell
+      const cy = Math.round(y - height / 2) + height / 2;
+      const reachX = (width / 2) * (1 + soft);
+      const reachY = (height / 2) * (1 + soft);
+      const weight = (distance) => soft > 0
+        ? smoothstep((1 + soft - distance) / (2 * soft)) : Number(distance < 1);
+      const top = clamp(Math.floor(cy - reachY), 0, rows);
+      const bottom = clamp(Math.ceil(cy + reachY), 0, rows);
+      const left = clamp(Math.floor(cx - reachX), 0, frames);
+      const right = clamp(Math.ceil(cx + reachX), 0, frames);
+      for (let r = top; r < bottom; r++) {
+        const wy = weight(Math.abs(r + 0.5 - cy) / (height / 2));
+        if (!wy) continue;
+        for (let f = left; f < right; f++) {
+          if (this.guarded.has(f)) { this.touchedGuarded = true; continue; }
+          const w = wy * weight(Math.abs(f + 0.5 - cx) / (width / 2));
+          const k = r * frames + f;
+          if (w <= this.mask[k]) continue;
+          this.mask[k] = w;
+          const goal = this.target ? this.target[k] : level;
+          const painted = Math.round(lerp(this.state.levels[k], goal, w));
+          this.changed ||= painted !== this.levels[k];
+          this.levels[k] = painted;
+        }
+      }
+    }
+
+    result() { return this.changed ? withLevels(this.state, this.levels) : this.state; }
+  }
+
+  /** The rectangle of two corner cells, inclusive, within the canvas: { f0, r0, f1, r1 }. */
+  function rectangle(state, a, b) {
+    const inF = (f) => clamp(f, 0, state.frames - 1);
+    const inR = (r) => clamp(r, 0, state.rows - 1);
+    return {
+      f0: inF(Math.min(a.f, b.f)), f1: inF(Math.max(a.f, b.f)),
+      r0: inR(Math.min(a.r, b.r)), r1: inR(Math.max(a.r, b.r)),
+    };
+  }
+
+  /** Sets each cell of `rect` to level(frame, row), but for guarded frames. */
+  function fill(state, rect, level, guarded = []) {
+    const skip = new Set(guarded);
+    const levels = state.levels.slice();
+    for (let r = rect.r0; r <= rect.r1; r++) {
+      for (let f = rect.f0; f <= rect.f1; f++) {
+        if (!skip.has(f)) levels[r * state.frames + f] = clamp(Math.round(level(f, r)), 0, MAX);
+      }
+    }
+    return withLevels(state, levels);
+  }
+
+  /** Even levels from cell a (level `from`) to cell b (level `to`). A drag along one axis is
+      widened across it by the brush. */
+  function ramp(state, a, b, { from, to, width = 1, height = 1, guarded = [] }) {
+    const df = b.f - a.f;
+    const dr = b.r - a.r;
+    const wide = (from1, size) => [from1 - Math.floor((size - 1) / 2), from1 + Math.ceil((size - 1) / 2)];
+    const [f0, f1] = df ? [a.f, b.f] : wide(a.f, width);
+    const [r0, r1] = dr ? [a.r, b.r] : wide(a.r, height);
+    const rect = rectangle(state, { f: f0, r: r0 }, { f: f1, r: r1 });
+    const axes = (df ? 1 : 0) + (dr ? 1 : 0);
+    const along = (f, r) => axes
+      ? ((df ? (f - a.f) / df : 0) + (dr ? (r - a.r) / dr : 0)) / axes : 1;
+    return fill(state, rect, (f, r) => lerp(from, to, clamp(along(f, r), 0, 1)), guarded);
+  }
+
+  // ── Columns ────────────────────────────────────────────────────────────────────────────────
+
+  /** Freezes columns at 0 (they are kept), or gives them back what they held before, else the
+      base, else an even way down. */
+  function freeze(state, frames, on, by = "person") {
+    const levels = state.levels.slice();
+    const thawed = { ...state.thawed };
+    for (const f of frames) {
+      if (isFrozen(state, f) === on) continue;
+      const before = column(state, f);
+      let after = before.map(() => 0);
+      if (on) {
+        thawed[f] = { levels: before, by };
+      } else {
+        const base = column(state, f, state.base);
+        if (thawed[f]?.levels.length === state.rows) after = thawed[f].levels;
+        else if (base.some((v) => v > 0)) after = base;
+        else after = before.map((_, r) => Math.round(MAX * (1 - r / (state.rows - 1))));
+        delete thawed[f];
+      }
+      after.forEach((v, r) => { levels[r * state.frames + f] = v; });
+    }
+    return { ...withLevels(state, levels), thawed };
+  }
+
+  /** Marks columns as starting from a copy of the nearest known frame, or unmarks them. */
+  function hold(state, frames, on) {
+    const sources = Array.from({ length: state.frames }, (_, f) =>
+      state.sources?.[f] ?? (keyframeOn(state, f) ? "keyframe" : "noise"));
+    for (const f of frames) sources[f] = on ? "hold" : keyframeOn(state, f) ? "keyframe" : "noise";
+    return { ...state, sources };
+  }
+
+  // ── Keyframes ──────────────────────────────────────────────────────────────────────────────
+
+  const sorted = (keyframes) => [...keyframes].sort((a, b) => a.frame - b.frame);
+
+  function retold(state, keyframes) {
+    const next = { ...state, keyframes: sorted(keyframes) };
+    if (!state.sources) return next;
+    next.sources = state.sources.map((source, f) =>
+      source === "hold" ? source : keyframeOn(next, f) ? "keyframe" : "noise");
+    return next;
+  }
+
+  /** Puts a picture on a frame. A frame that starts as pure noise would not see its picture, so
+      it is frozen at the same time. */
+  function setKeyframe(state, frame, file, fit = "crop") {
+    const others = state.keyframes.filter((k) => k.frame !== frame);
+    const next = retold(state, [...others, { frame, file, fit }]);
+    return levelAt(next, frame, 0) === MAX ? freeze(next, [frame], true, "picture") : next;
+  }
+
+  /** Takes a picture off. A column that its picture froze is freed again. */
+  function removeKeyframe(state, frame) {
+    const next = retold(state, state.keyframes.filter((k) => k.frame !== frame));
+    const byPicture = state.thawed[frame]?.by === "picture" && isFrozen(state, frame);
+    return byPicture ? freeze(next, [frame], false) : next;
+  }
+
+  /** Moves a picture to another frame; a picture that is there comes back in exchange. */
+  function moveKeyframe(state, from, to, copy = false) {
+    const moved = keyframeOn(state, from);
+    const other = keyframeOn(state, to);
+    if (!moved || from === to) return state;
+    if (copy) return setKeyframe(state, to, moved.file, moved.fit);
+    const freed = removeKeyframe(state, from);
+    const placed = setKeyframe(freed, to, moved.file, moved.fit);
+    return other ? setKeyframe(placed, from, other.file, other.fit) : placed;
+  }
+
+  function setFit(state, frame, fit) {
+    return {
+      ...state,
+      keyframes: state.keyframes.map((k) => (k.frame === frame ? { ...k, fit } : k)),
+    };
+  }
+
+  /** The frames that `count` dropped pictures go to, from `frame` rightwards. */
+  const slotsFor = (state, frame, count) =>
+    Array.from({ length: Math.min(count, state.frames - frame) }, (_, k) => frame + k);
+
+  // ── Blocks ─────────────────────────────────────────────────────────────────────────────────
+
+  function copyBlock(state, rect, levels = state.levels) {
+    const width = rect.f1 - rect.f0 + 1;
+    const height = rect.r1 - rect.r0 + 1;
+    const cells = new Uint16Array(width * height);
+    for (let r = 0; r < height; r++) {
+      const start = (rect.r0 + r) * state.frames + rect.f0;
+      cells.set(levels.subarray(start, start + width), r * width);
+    }
+    return { width, height, cells };
+  }
+
+  /** The state with `block` at (f, r), clipped to the canvas. */
+  function pasteBlock(state, block, f, r) {
+    const levels = state.levels.slice();
+    for (let y = 0; y < block.height; y++) {
+      for (let x = 0; x < block.width; x++) {
+        const inside = f + x >= 0 && f + x < state.frames && r + y >= 0 && r + y < state.rows;
+        if (inside) levels[(r + y) * state.frames + f + x] = block.cells[y * block.width + x];
+      }
+    }
+    return withLevels(state, levels);
+  }
+
+  const restore = (state, rect) =>
+    fill(state, rect, (f, r) => state.base[r * state.frames + f]);
+
+  function mirrorBlock({ width, height, cells }, acrossSteps = false) {
+    const mirrored = cells.map((_, k) => {
+      const x = k % width;
+      const y = (k - x) / width;
+      return acrossSteps ? cells[(height - 1 - y) * width + x] : cells[y * width + width - 1 - x];
+    });
+    return { width, height, cells: mirrored };
+  }
+
+  const scaleBlock = ({ width, height, cells }, toWidth, toHeight) => ({
+    width: toWidth, height: toHeight, cells: resample(cells, width, height, toWidth, toHeight),
+  });
+
+  /** Cells at another size: the nearest frame, linear over steps. */
+  function resample(cells, frames, rows, toFrames, toRows) {
+    const out = new Uint16Array(toFrames * toRows);
+    for (let r = 0; r < toRows; r++) {
+      const y = toRows > 1 ? (r * (rows - 1)) / (toRows - 1) : 0;
+      const y0 = Math.floor(y);
+      const y1 = Math.min(rows - 1, y0 + 1);
+      for (let f = 0; f < toFrames; f++) {
+        const x = toFrames > 1 ? Math.round((f * (frames - 1)) / (toFrames - 1)) : 0;
+        out[r * toFrames + f] = Math.round(
+          lerp(cells[y0 * frames + x], cells[y1 * frames + x], y - y0));
+      }
+    }
+    return out;
+  }
+
+  // ── Undo ───────────────────────────────────────────────────────────────────────────────────
+
+  /** The last 100 states with what led to them. States share whatever an edit left alone. */
+  class History {
+    constructor(state) { this.past = [{ state, label: "" }]; this.future = []; }
+
+    get state() { return this.past.at(-1).state; }
+    get canUndo() { return this.past.length > 1; }
+    get canRedo() { return this.future.length > 0; }
+
+    push(state, label) {
+      if (state === this.state) return false;
+      this.past.push({ state, label });
+      this.future = [];
+      const cells = () => this.past.reduce((sum, { state: s }, k) =>
+        sum + (s.levels === this.past[k - 1]?.state.levels ? 0 : s.levels.length), 0);
+      while (this.past.length > UNDO_DEPTH + 1) this.past.shift();
+      while (this.past.length > 2 && cells() > UNDO_CELLS) this.past.shift();
+      return true;
+    }
+
+    /** Steps back; returns what was undone, or null. */
+    undo() {
+      if (!this.canUndo) return null;
+      this.future.push(this.past.pop());
+      return this.future.at(-1).label;
+    }
+
+    redo() {
+      if (!this.canRedo) return null;
+      this.past.push(this.future.pop());
+      return this.past.at(-1).label;
+    }
+  }
+
+  // ── Geometry ───────────────────────────────────────────────────────────────────────────────
+
+  /** The width of a column: as wide as the view allows, never below `least` (then it scrolls). */
+  function columnWidth(viewWidth, frames, least) {
+    return Math.max(least, viewWidth / frames);
+  }
+
+  // ── Colour ─────────────────────────────────────────────────────────────────────────────────
+
+  // Deep blue (clean), teal, pale warm yellow (noise): lightness rises all the way, so the order
+  // shows without hue. Mixed in OKLab, where equal steps look equal.
+  const STOPS = [
+    [0, [22, 44, 120]], [0.25, [27, 98, 166]], [0.5, [44, 154, 172]],
+    [0.75, [146, 205, 165]], [1, [255, 240, 190]],
+  ];
+
+  const toLinear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  const toGamma = (c) => (c <= 0.0031308 ? 12.92 * c : 1.055 * c ** (1 / 2.4) - 0.055);
+
+  function toOklab(rgb) {
+    const [r, g, b] = rgb.map((c) => toLinear(c / 255));
+    const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+    const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+    const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+    return [
+      0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+      1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+      0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+    ];
+  }
+
+  function fromOklab([L, a, b]) {
+    const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+    const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+    const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
+    return [
+      4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+      -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+      -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+    ].map((c) => Math.round(255 * clamp(toGamma(clamp(c, 0, 1)), 0, 1)));
+  }
+
+  /** One colour per level, [r, g, b] each. */
+  const PALETTE = Array.from({ length: MAX + 1 }, (_, level) => {
+    const t = level / MAX;
+    const k = Math.max(1, STOPS.findIndex(([at]) => at >= t));
+    const [[t0, low], [t1, high]] = [STOPS[k - 1], STOPS[k]];
+    const from = toOklab(low);
+    const to = toOklab(high);
+    return fromOklab(from.map((c, j) => lerp(c, to[j], (t - t0) / (t1 - t0))));
+  });
+
+  const css = (level) => `rgb(${PALETTE[clamp(Math.round(level), 0, MAX)].join(" ")})`;
+
+  /** The matrix as pixels, one per cell, into `out` (RGBA). */
+  function paintPixels(levels, out) {
+    for (let k = 0; k < levels.length; k++) {
+      const [r, g, b] = PALETTE[levels[k]];
+      out[4 * k] = r;
+      out[4 * k + 1] = g;
+      out[4 * k + 2] = b;
+      out[4 * k + 3] = 255;
+    }
+  }
+
+  /** How strongly each level shows as grain (0 … 255): a cue beside colour. */
+  const GRAIN = Uint8Array.from({ length: MAX + 1 }, (_, level) => 255 * (level / MAX) ** 1.5);
+
+  return {
+    MAX, UNDO_DEPTH, clamp, lerp, percent, fromValue, toValue, fromServer, standard, sameLevels,
+    levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, withLevels,
+    windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
+    moveKeyframe, setFit, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
+    resample, History, columnWidth, PALETTE, css, paintPixels, GRAIN,
+  };
+})();
+
+if (typeof module === "object") module.exports = FvdmCore; // for node --test

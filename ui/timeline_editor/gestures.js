@@ -1,0 +1,136 @@
+/* What each tool does between pointer down and up: a gesture previews a state, no DOM.
+
+   start(state, cell, options) → { move(cell), preview, overlay, label, note }. A cell is
+   { x, y, f, r }: a place in cells and the frame and row that it lies in. options is
+   { level, width, height, soft, guarded, line }. preview is what the person sees and what is
+   committed on release; overlay is what is drawn over it; note says why nothing changed. */
+
+const FvdmGestures = (() => {
+  const C = FvdmCore;
+
+  function stroke(state, cell, options, { target = null, label }) {
+    let line = new C.Stroke(state, options, { target, guarded: options.guarded });
+    const gesture = {
+      label,
+      overlay: null,
+      get preview() { return { ...state, levels: line.levels }; },
+      get result() { return line.result(); },
+      get note() {
+        return line.touchedGuarded && !line.changed
+          ? "Frozen frames are protected. Click a snowflake to free its frame." : "";
+      },
+      move(next) {
+        if (options.line) {
+          line = new C.Stroke(state, options, { target, guarded: options.guarded });
+          line.to(cell.x, cell.y);
+        }
+        line.to(next.x, next.y);
+      },
+    };
+    gesture.move(cell);
+    return gesture;
+  }
+
+  /** A gesture that is computed afresh from its first and its latest cell. */
+  function between(state, cell, compute, label) {
+    const gesture = { label, note: "" };
+    gesture.move = (next) => Object.assign(gesture, compute(cell, next));
+    Object.defineProperty(gesture, "result", { get: () => gesture.preview });
+    gesture.move(cell);
+    return gesture;
+  }
+
+  /** Columns that the pointer passes; the first decides whether they are switched on or off. */
+  function columns(state, cell, { isOn, apply, label }) {
+    const on = !isOn(state, cell.f);
+    const frames = new Set();
+    const gesture = {
+      label: label(on), note: "", overlay: null, preview: state,
+      move(next) {
+        frames.add(next.f);
+        gesture.preview = apply(state, [...frames], on);
+      },
+      get result() { return gesture.preview; },
+    };
+    gesture.move(cell);
+    return gesture;
+  }
+
+  const same = (a, b) => a.f === b.f && a.r === b.r;
+
+  const start = {
+    brush: (state, cell, o) => stroke(state, cell, o, { label: "brush stroke" }),
+    line: (state, cell, o) => stroke(state, cell, { ...o, line: true }, { label: "line" }),
+    erase: (state, cell, o) =>
+      stroke(state, cell, o, { target: state.base, label: "eraser stroke" }),
+
+    ramp(state, cell, o) {
+      const from = C.levelAt(state, cell.f, cell.r);
+      return between(state, cell, (a, b) => ({
+        preview: same(a, b) ? state : C.ramp(state, a, b, { ...o, from, to: o.level }),
+        overlay: { arrow: [a, b], text: `${C.percent(from)} → ${C.percent(o.level)}` },
+      }), "ramp");
+    },
+
+    fill: (state, cell, o) => between(state, cell, (a, b) => {
+      const rect = C.rectangle(state, a, b);
+      return { preview: C.fill(state, rect, () => o.level, o.guarded), overlay: { rect } };
+    }, "filled block"),
+
+    freeze: (state, cell) => columns(state, cell, {
+      isOn: C.isFrozen, apply: C.freeze, label: (on) => (on ? "freeze" : "unfreeze"),
+    }),
+
+    hold: (state, cell) => columns(state, cell, {
+      isOn: C.isHeld, apply: C.hold, label: (on) => (on ? "hold" : "no hold"),
+    }),
+  };
+
+  /** Draws a selection, or drags the one that the pointer went down in. copy leaves the cells
+      where they were. The gesture's selection is where it ends up. */
+  function select(state, cell, { selection, copy }) {
+    const within = selection && cell.f >= selection.f0 && cell.f <= selection.f1
+      && cell.r >= selection.r0 && cell.r <= selection.r1;
+    if (!within) {
+      return between(state, cell, (a, b) => {
+        const rect = C.rectangle(state, a, b);
+        return { preview: state, selection: rect, overlay: { selection: rect } };
+      }, "selection");
+    }
+    const block = C.copyBlock(state, selection);
+    return between(state, cell, (a, b) => {
+      const df = C.clamp(b.f - a.f, -selection.f0, state.frames - 1 - selection.f1);
+      const dr = C.clamp(b.r - a.r, -selection.r0, state.rows - 1 - selection.r1);
+      const rect = shift(selection, df, dr);
+      const ground = copy ? state : C.restore(state, selection);
+      const preview = df || dr ? C.pasteBlock(ground, block, rect.f0, rect.r0) : state;
+      return { preview, selection: rect, overlay: { selection: rect } };
+    }, copy ? "copied block" : "moved block");
+  }
+
+  /** Drags the lower right corner of the selection: the block is scaled to it. */
+  function scale(state, cell, { selection }) {
+    const block = C.copyBlock(state, selection);
+    return between(state, cell, (_, b) => {
+      const rect = {
+        ...selection,
+        f1: C.clamp(b.f, selection.f0, state.frames - 1),
+        r1: C.clamp(b.r, selection.r0, state.rows - 1),
+      };
+      const width = rect.f1 - rect.f0 + 1;
+      const height = rect.r1 - rect.r0 + 1;
+      const changed = width !== block.width || height !== block.height;
+      const ground = changed ? C.restore(state, selection) : state;
+      const preview = changed
+        ? C.pasteBlock(ground, C.scaleBlock(block, width, height), rect.f0, rect.r0) : state;
+      return { preview, selection: rect, overlay: { selection: rect } };
+    }, "scaled block");
+  }
+
+  const shift = ({ f0, f1, r0, r1 }, df, dr) =>
+    ({ f0: f0 + df, f1: f1 + df, r0: r0 + dr, r1: r1 + dr });
+
+  return { start: { ...start, select }, scale, shift };
+})();
+
+if (typeof module === "object") module.exports = FvdmGestures;

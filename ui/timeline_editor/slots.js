@@ -1,0 +1,292 @@
+/* The two rows above the canvas: a slot for a picture and a freezing head for every frame. */
+
+const FvdmSlots = (() => {
+  const C = FvdmCore;
+  const { h, icon } = FvdmDom;
+  const MOVE = "application/x-fvdm-keyframe";
+  const PICTURES = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif";
+  const FITS = { crop: "Crop", contain: "Contain", stretch: "Stretch" };
+  const CSS_FIT = { crop: "cover", contain: "contain", stretch: "fill" };
+
+  const isPicture = (file) => file.type.startsWith("image/") && file.type !== "image/svg+xml";
+  const sourceOf = ({ url, path }) => url ?? `${window.gradio_config?.root ?? ""}/gradio_api/file=${path}`;
+
+  /** Pictures in a drop or paste: files, or a picture of this page that was dragged. */
+  async function picturesIn(transfer) {
+    const files = [...transfer.files].filter(isPicture);
+    if (files.length) return files;
+    const address = transfer.getData("text/uri-list").split("\n")[0].trim();
+    if (!address) return [];
+    const url = new URL(address, location.href);
+    const ours = url.origin === location.origin || ["data:", "blob:"].includes(url.protocol);
+    if (!ours) throw new Error("Pictures from other sites: save the picture, then drop the file.");
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`This picture could not be read (${response.status}).`);
+    const blob = await response.blob();
+    const name = url.protocol === "data:" ? "frame.png" : url.pathname.split("/").pop() || "picture";
+    const file = new File([blob], decodeURIComponent(name), { type: blob.type });
+    return isPicture(file) ? [file] : [];
+  }
+
+  class Slots {
+    /** io: { upload(file), state(), commit(state, label), say(text, isError) }. */
+    constructor(io) {
+      this.io = io;
+      this.slots = [];
+      this.heads = [];
+      this.uploading = new Map(); // frame → object URL shown meanwhile
+      this.row = h("div", { class: "slots", role: "group", "aria-label": "Keyframe pictures" });
+      this.headRow = h("div", { class: "heads", role: "group", "aria-label": "Frames" });
+      this.chooser = h("input", {
+        type: "file", accept: PICTURES, multiple: true, hidden: true,
+        "data-testid": "keyframe-input", onChange: () => this.chosen(),
+      });
+      this.menu = h("div", { class: "menu", popover: "auto", role: "menu", "data-testid": "slot-menu" });
+      this.target = 0;
+    }
+
+    render(state, column) {
+      while (this.slots.length > state.frames) { this.slots.pop().node.remove(); this.heads.pop().node.remove(); }
+      while (this.slots.length < state.frames) this.add(this.slots.length);
+      const density = column >= 38 ? "wide" : column >= 20 ? "medium" : "thin";
+      this.row.dataset.density = this.headRow.dataset.density = density;
+      const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
+      for (let f = 0; f < state.frames; f++) {
+        this.renderSlot(state, f);
+        this.renderHead(state, f, every);
+      }
+    }
+
+    add(frame) {
+      const picture = h("img", { alt: "", draggable: "false" });
+      const button = h("button", {
+        type: "button", class: "slot-button", "data-testid": `slot-${frame}`,
+        onClick: () => this.open(frame),
+        onKeydown: (event) => this.slotKey(event, frame),
+      }, icon("plus"), picture);
+      const remove = h("button", {
+        type: "button", class: "slot-remove", "data-testid": `slot-remove-${frame}`, tabindex: "-1",
+        "aria-label": `Remove the picture of frame ${frame + 1}`, onClick: () => this.remove(frame),
+      }, icon("close"));
+      const node = h("div", {
+        class: "slot",
+        onDragstart: (event) => this.dragStart(event, frame),
+        onDragover: (event) => this.dragOver(event, frame),
+        onDragleave: () => this.highlight(-1, 0),
+        onDrop: (event) => this.drop(event, frame),
+      }, button, remove);
+      this.slots.push({ node, button, picture });
+      this.row.append(node);
+
+      const number = h("span", { class: "number" }, String(frame + 1));
+      const head = h("button", {
+        type: "button", class: "head", "data-testid": `head-${frame}`,
+        onClick: () => this.toggleFrozen(frame),
+      }, number, icon("freeze"), icon("hold"));
+      this.heads.push({ node: head, number });
+      this.headRow.append(head);
+    }
+
+    renderSlot(state, frame) {
+      const { node, button, picture } = this.slots[frame];
+      const keyframe = C.keyframeOn(state, frame);
+      const waiting = this.uploading.get(frame);
+      const source = waiting ?? (keyframe ? sourceOf(keyframe.file) : "");
+      const label = keyframe
+        ? `Frame ${frame + 1}: ${keyframe.file.orig_name ?? "picture"}, ${keyframe.fit}. Press Enter to change it.`
+        : `Frame ${frame + 1}: no picture. Drop one here, or press Enter to choose.`;
+      const signature = `${source}|${keyframe?.fit}|${label}|${Boolean(waiting)}`;
+      if (node.signature === signature) return;
+      node.signature = signature;
+      node.classList.toggle("filled", Boolean(source));
+      node.classList.toggle("waiting", Boolean(waiting));
+      node.draggable = Boolean(keyframe);
+      button.setAttribute("aria-label", label);
+      button.title = label;
+      if (source) picture.src = source; else picture.removeAttribute("src");
+      picture.style.objectFit = CSS_FIT[keyframe?.fit ?? "crop"];
+    }
+
+    renderHead(state, frame, every) {
+      const { node, number } = this.heads[frame];
+      const frozen = C.isFrozen(state, frame);
+      const held = C.isHeld(state, frame);
+      const summary = C.frameSummary(state, frame);
+      const shown = every === 1 || frame === 0 || (frame + 1) % every === 0;
+      const signature = `${frozen}|${held}|${summary}|${shown}`;
+      if (node.signature === signature) return;
+      node.signature = signature;
+      node.setAttribute("aria-pressed", String(frozen));
+      node.setAttribute("aria-label", `Frame ${frame + 1}, ${summary}${held ? ", held" : ""}. Freeze`);
+      node.title = `Frame ${frame + 1}: ${summary}${held ? ", starts from a copy of the nearest known frame" : ""}. Click to ${frozen ? "unfreeze" : "freeze"}.`;
+      node.classList.toggle("frozen", frozen);
+      node.classList.toggle("held", held);
+      number.hidden = !shown;
+    }
+
+    toggleFrozen(frame) {
+      const state = this.io.state();
+      const on = !C.isFrozen(state, frame);
+      this.io.commit(C.freeze(state, [frame], on), on ? "freeze" : "unfreeze");
+      this.io.say(on ? `Frame ${frame + 1} is frozen: it stays as it is.`
+        : `Frame ${frame + 1} is free: it is generated.`);
+    }
+
+    // ── Pictures in and out ──────────────────────────────────────────────────────────────────
+
+    open(frame) {
+      if (C.keyframeOn(this.io.state(), frame)) this.openMenu(frame);
+      else this.choose(frame);
+    }
+
+    choose(frame) {
+      this.target = frame;
+      this.chooser.value = "";
+      this.chooser.click();
+    }
+
+    chosen() { this.fill(this.target, [...this.chooser.files]); }
+
+    remove(frame) {
+      const state = this.io.state();
+      if (!C.keyframeOn(state, frame)) return;
+      this.io.commit(C.removeKeyframe(state, frame), "removed picture");
+      this.io.say(`The picture of frame ${frame + 1} is removed.`);
+    }
+
+    /** Uploads pictures and puts them on `frame` and the frames after it, in one undoable edit. */
+    async fill(frame, files) {
+      const pictures = files.filter(isPicture);
+      if (!pictures.length) {
+        if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF.`, true);
+        return;
+      }
+      const frames = C.slotsFor(this.io.state(), frame, pictures.length);
+      frames.forEach((f, k) => this.uploading.set(f, URL.createObjectURL(pictures[k])));
+      this.refresh();
+      const settled = await Promise.allSettled(frames.map((_, k) => this.send(pictures[k])));
+      for (const f of frames) {
+        URL.revokeObjectURL(this.uploading.get(f));
+        this.uploading.delete(f);
+      }
+      let state = this.io.state();
+      const done = [];
+      settled.forEach(({ status, value }, k) => {
+        if (status !== "fulfilled" || frames[k] >= state.frames) return;
+        const before = C.keyframeOn(state, frames[k]);
+        state = C.setKeyframe(state, frames[k], value, before?.fit ?? "crop");
+        done.push(frames[k]);
+      });
+      this.io.commit(state, done.length > 1 ? "pictures" : "picture");
+      this.refresh();
+      const failed = settled.find(({ status }) => status === "rejected");
+      if (failed) this.io.say(`The upload failed: ${failed.reason?.message ?? failed.reason}`, true);
+      else if (pictures.length > frames.length) {
+        this.io.say(`${frames.length} of ${pictures.length} pictures fit; the timeline ends at frame ${state.frames}.`);
+      } else {
+        const names = done.map((f) => f + 1).join(", ");
+        this.io.say(`${done.length > 1 ? `Frames ${names} have their pictures` : `Frame ${names} has its picture`}.`);
+      }
+    }
+
+    async send(file) {
+      const { path, url } = await this.io.upload(file);
+      return {
+        path, url, orig_name: file.name, size: file.size, mime_type: file.type,
+        is_stream: false, meta: { _type: "gradio.FileData" },
+      };
+    }
+
+    // ── Dragging and keys ────────────────────────────────────────────────────────────────────
+
+    dragStart(event, frame) {
+      event.dataTransfer.setData(MOVE, String(frame));
+      event.dataTransfer.effectAllowed = "copyMove";
+      const { picture } = this.slots[frame];
+      event.dataTransfer.setDragImage(picture, picture.width / 2, picture.height / 2);
+    }
+
+    dragOver(event, frame) {
+      event.preventDefault();
+      const moving = event.dataTransfer.types.includes(MOVE);
+      event.dataTransfer.dropEffect = moving && !event.ctrlKey && !event.altKey ? "move" : "copy";
+      const count = [...event.dataTransfer.items].filter((i) => i.kind === "file").length;
+      this.highlight(frame, Math.max(1, count));
+    }
+
+    highlight(frame, count) {
+      this.slots.forEach(({ node }, f) =>
+        node.classList.toggle("over", f >= frame && f < frame + count && frame >= 0));
+    }
+
+    async drop(event, frame) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.highlight(-1, 0);
+      const from = event.dataTransfer.getData(MOVE);
+      if (from !== "") {
+        const copy = event.ctrlKey || event.altKey;
+        this.io.commit(C.moveKeyframe(this.io.state(), Number(from), frame, copy), "moved picture");
+        return;
+      }
+      await this.take(event.dataTransfer, frame);
+    }
+
+    /** Takes what was dropped or pasted at `frame`. */
+    async take(transfer, frame) {
+      const all = [...transfer.files];
+      try {
+        const pictures = await picturesIn(transfer);
+        await this.fill(frame, pictures.length ? pictures : all);
+      } catch (error) {
+        this.io.say(error.message, true);
+      }
+    }
+
+    slotKey(event, frame) {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step) {
+        this.slots[frame + step]?.button.focus();
+        event.preventDefault();
+      } else if (event.key === "Delete" || event.key === "Backspace") {
+        this.remove(frame);
+        event.preventDefault();
+      }
+    }
+
+    openMenu(frame) {
+      const keyframe = C.keyframeOn(this.io.state(), frame);
+      const item = (text, action, checked = null) => h("button", {
+        type: "button", role: checked === null ? "menuitem" : "menuitemradio",
+        "aria-checked": checked === null ? null : String(checked),
+        onClick: () => { this.menu.hidePopover(); action(); },
+      }, text);
+      const picture = h("img", { src: sourceOf(keyframe.file), alt: "" });
+      picture.style.objectFit = CSS_FIT[keyframe.fit];
+      this.menu.replaceChildren(
+        h("div", { class: "menu-picture" }, picture,
+          h("span", {}, keyframe.file.orig_name ?? `Picture of frame ${frame + 1}`)),
+        h("div", { class: "menu-fits", role: "group", "aria-label": "Fit" },
+          ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
+            this.io.commit(C.setFit(this.io.state(), frame, fit), "fit"), keyframe.fit === fit))),
+        item("Replace…", () => this.choose(frame)),
+        item("Remove", () => this.remove(frame)),
+      );
+      this.menu.showPopover();
+      const at = this.slots[frame].node.getBoundingClientRect();
+      const left = C.clamp(at.left + at.width / 2 - this.menu.offsetWidth / 2, 8,
+        innerWidth - this.menu.offsetWidth - 8);
+      const below = at.bottom + 6 + this.menu.offsetHeight < innerHeight;
+      this.menu.style.left = `${left}px`;
+      this.menu.style.top = `${below ? at.bottom + 6 : at.top - this.menu.offsetHeight - 6}px`;
+      this.menu.querySelector("[aria-checked=true]").focus();
+    }
+
+    refresh() {
+      const state = this.io.state();
+      for (let f = 0; f < this.slots.length; f++) this.renderSlot(state, f);
+    }
+  }
+
+  return { Slots };
+})();
