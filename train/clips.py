@@ -1,0 +1,141 @@
+"""Clips on disk: an array uint8 (N, F, H, W, 3) with labels, made once from worlds or a folder.
+
+The array is a memory-mapped .npy file, so training reads only the frames of its batch. Rendering is
+resumable: a clip's slot is a function of its index, and finished chunks are listed beside the array.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from fvdm_core.files import atomic_write
+
+from .config import DataConfig
+from .worlds import render
+
+CHUNK = 64
+_MIX = 2654435761  # Knuth's multiplicative hash: neighbouring indices get unrelated seeds
+
+
+@dataclass(frozen=True)
+class Clips:
+    """`video` uint8 (N, F, H, W, 3), memory-mapped; `labels` int64 (N,); `names` of the clips."""
+
+    video: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def world_seed(index: int) -> int:
+    """The seed of training clip `index`, below 2**31 (evaluation uses seeds from 2**40)."""
+    return (index * _MIX) % 2**31
+
+
+def prepare_worlds(config: DataConfig, folder: Path, workers: int | None = None) -> Clips:
+    """Render the configured worlds into `folder`, going on where an earlier call stopped."""
+    jobs = [name for name, count in config.worlds.items() for _ in range(count)]
+    shape = (len(jobs), config.frames, config.image_size, config.image_size, 3)
+    video = _open_array(folder / "clips.npy", shape)
+    done_path = folder / "clips-done.json"
+    key = {"worlds": config.worlds, "shape": list(shape), "fps": config.fps}
+    done = _read_done(done_path, key)
+    chunks = [c for c in range(0, len(jobs), CHUNK) if c not in done]
+    path = str(folder / "clips.npy")
+    tasks = [(path, c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
+    workers = workers or os.cpu_count() or 1
+    progress = tqdm(total=len(chunks) * CHUNK, unit="clip", desc="rendering", disable=not chunks)
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for chunk in pool.imap_unordered(_render_chunk, tasks):
+            done.add(chunk)
+            _write_done(done_path, key, done)
+            progress.update(CHUNK)
+    progress.close()
+    order = list(config.worlds)
+    labels = np.array([order.index(name) for name in jobs], dtype=np.int64)
+    return Clips(video, labels, [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)])
+
+
+def _render_chunk(task: tuple[str, int, list[str], int, float]) -> int:
+    path, start, names, size, fps = task
+    video = np.lib.format.open_memmap(path, mode="r+")
+    for offset, name in enumerate(names):
+        index = start + offset
+        video[index] = render(name, world_seed(index), video.shape[1], size, fps).video
+    video.flush()
+    return start
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    if path.exists():
+        existing = np.load(path, mmap_mode="r")
+        if existing.shape == shape and existing.dtype == np.uint8:
+            return existing
+        raise ValueError(
+            f"{path.name} holds clips of shape {existing.shape}, this run needs {shape}; "
+            "choose another --out or delete the file"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+
+def _read_done(path: Path, key: dict) -> set[int]:
+    if not path.exists():
+        return set()
+    saved = json.loads(path.read_text())
+    if saved["key"] != json.loads(json.dumps(key)):
+        raise ValueError(f"{path.name} belongs to other data; choose another --out")
+    return set(saved["done"])
+
+
+def _write_done(path: Path, key: dict, done: set[int]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps({"key": key, "done": sorted(done)}))
+
+
+def batches(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """The clip indices of one step, (batch_size,): shuffled epochs, a function of (seed, step)."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    indices = np.empty(batch_size, dtype=np.int64)
+    for epoch in np.unique(positions // count):
+        order = np.random.default_rng([seed, int(epoch)]).permutation(count)
+        here = positions // count == epoch
+        indices[here] = order[positions[here] % count]
+    return indices
+
+
+def textures(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
+    """Abstract pictures uint8 (size, size, 3): dead leaves over a gradient, so that an autoencoder
+    also learns edges, textures and colours that no world has (Lee, Mumford & Huang 2001)."""
+    import cv2
+
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        big = size * 2
+        corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+        picture = cv2.resize(corners, (big, big), interpolation=cv2.INTER_LINEAR)
+        for _ in range(int(rng.integers(4, 60))):
+            colour = tuple(float(c) for c in rng.uniform(0, 255, 3))
+            centre = tuple(int(c) for c in rng.uniform(0, big, 2))
+            radius = big * 0.5 * rng.uniform(0.05, 1.0) ** 2.5 + 1
+            if rng.random() < 0.5:
+                cv2.circle(picture, centre, int(radius), colour, -1, cv2.LINE_AA)
+            else:
+                box = (centre, (radius * 2, radius * 2 * rng.uniform(0.2, 1)), rng.uniform(0, 180))
+                cv2.fillPoly(picture, [np.int32(cv2.boxPoints(box))], colour, cv2.LINE_AA)
+        grain = cv2.resize(
+            rng.normal(0, rng.uniform(0, 20), (big // int(rng.integers(1, 9)),) * 2 + (1,)),
+            (big, big),
+        )
+        picture = np.clip(picture + grain[..., None], 0, 255)
+        yield cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)

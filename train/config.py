@@ -1,0 +1,195 @@
+"""What a training run is, as frozen dataclasses read from a TOML file and checked before work starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fvdm_core.autoencoder import AutoencoderConfig
+from fvdm_core.model import VideoDiTConfig
+from fvdm_core.schedule import NoiseSchedule
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def _check(section: str, name: str, value: float, low: float, high: float) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{section}.{name} is {value}; it must be from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Clips from the miniature worlds (`worlds`: name -> how many), or from a folder of videos."""
+
+    worlds: dict[str, int] = field(default_factory=dict)
+    folder: str = ""
+    image_size: int = 64
+    frames: int = 16
+    fps: float = 8.0
+    stride: int = 1  # folder only: take every stride-th frame
+    fit: str = "crop"  # folder only
+    max_clips: int = 100_000  # folder only
+    textures: float = 0.1  # share of abstract pictures among those the autoencoder learns from
+
+    def __post_init__(self) -> None:
+        from .worlds import WORLDS
+
+        _check("data", "image_size", self.image_size, 8, 1024)
+        _check("data", "frames", self.frames, 1, 256)
+        _check("data", "fps", self.fps, 0.1, 120)
+        _check("data", "stride", self.stride, 1, 1000)
+        _check("data", "max_clips", self.max_clips, 1, 10_000_000)
+        _check("data", "textures", self.textures, 0, 1)
+        if bool(self.worlds) == bool(self.folder):
+            raise ValueError("data needs either worlds or a folder, and not both")
+        for name, count in self.worlds.items():
+            if name not in WORLDS:
+                raise ValueError(f"world {name!r} is unknown; choose from {', '.join(WORLDS)}")
+            _check("data.worlds", name, count, 1, 10_000_000)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How long and how fast to learn."""
+
+    steps: int = 1000
+    batch_size: int = 16
+    lr: float = 8e-4
+    warmup: int = 200
+    weight_decay: float = 0.01
+    clip_grad: float = 1.0
+    ema_decay: float = 0.999
+    p_independent: float = 0.2  # PTSS
+    p_condition: float = 0.0  # share of clips with some frames given clean
+    label_dropout: float = 0.1
+    save_every: int = 500
+    sample_every: int = 2000
+    decay: float = 0.25  # the last share of the steps, in which the learning rate falls to 0
+
+    def __post_init__(self) -> None:
+        _check("optim", "steps", self.steps, 1, 100_000_000)
+        _check("optim", "batch_size", self.batch_size, 1, 65_536)
+        _check("optim", "lr", self.lr, 1e-9, 1.0)
+        _check("optim", "warmup", self.warmup, 0, 10_000_000)
+        _check("optim", "weight_decay", self.weight_decay, 0, 10)
+        _check("optim", "clip_grad", self.clip_grad, 1e-6, 1e6)
+        for name in ("ema_decay", "p_independent", "p_condition", "label_dropout", "decay"):
+            _check("optim", name, getattr(self, name), 0, 1)
+        _check("optim", "save_every", self.save_every, 1, 100_000_000)
+        _check("optim", "sample_every", self.sample_every, 1, 100_000_000)
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step: up for `warmup` steps, flat, then a half cosine down to 0."""
+        rising = min(1.0, (step + 1) / max(1, self.warmup))
+        falling_steps = max(1.0, self.decay * self.steps)
+        progress = min(1.0, max(0.0, (step - (self.steps - falling_steps)) / falling_steps))
+        return self.lr * rising * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run: data, autoencoder, transformer, schedule and how each is optimised."""
+
+    name: str
+    data: DataConfig
+    autoencoder: AutoencoderConfig
+    autoencoder_optim: OptimConfig
+    transformer: VideoDiTConfig
+    optim: OptimConfig
+    schedule: dict[str, Any]
+    seed: int = 0
+    license: str = "Apache-2.0"
+    trained_on: str = ""
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        _check("run", "seed", self.seed, 0, 2**31 - 1)
+        self.noise_schedule()
+        latent, data = self.transformer, self.data
+        if self.autoencoder.image_size != data.image_size:
+            raise ValueError(
+                f"autoencoder.image_size {self.autoencoder.image_size} differs from "
+                f"data.image_size {data.image_size}"
+            )
+        wanted = (self.autoencoder.latent_size, self.autoencoder.latent_channels, data.frames)
+        if (latent.latent_size, latent.latent_channels, latent.num_frames) != wanted:
+            raise ValueError(
+                f"the transformer expects latents of (size, channels, frames) "
+                f"{(latent.latent_size, latent.latent_channels, latent.num_frames)}, "
+                f"but the autoencoder and the data give {wanted}"
+            )
+
+    def noise_schedule(self) -> NoiseSchedule:
+        return NoiseSchedule(**self.schedule)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """Read a TOML file, or a name in train/configs, and apply {"section.key": value}.
+
+    Sizes that follow from others (latent size and channels, frames, classes) are filled in.
+    Raises `ValueError` naming the section, the key and what is allowed.
+    """
+    path = Path(path)
+    if not path.suffix and not path.exists():
+        path = CONFIGS / f"{path.name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
+        raise ValueError(f"there is no config {path.name}; shipped ones are {known}")
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not valid TOML: {error}") from error
+    for dotted, value in (overrides or {}).items():
+        section, _, key = dotted.rpartition(".")
+        (raw.setdefault(section, {}) if section else raw)[key] = value
+    return build_config(raw)
+
+
+def build_config(raw: dict[str, Any]) -> TrainConfig:
+    """A TrainConfig from plain dictionaries, as a TOML file or a saved run has them."""
+    raw = dict(raw)
+    data = _build(DataConfig, "data", raw.pop("data", {}))
+    autoencoder = _build(
+        AutoencoderConfig,
+        "autoencoder",
+        {"image_size": data.image_size, **raw.pop("autoencoder", {})},
+    )
+    derived = {
+        "latent_size": autoencoder.latent_size,
+        "latent_channels": autoencoder.latent_channels,
+        "num_frames": data.frames,
+        "num_classes": len(data.worlds),
+    }
+    parts: dict[str, Any] = {
+        "data": data,
+        "autoencoder": autoencoder,
+        "autoencoder_optim": _build(
+            OptimConfig, "autoencoder_optim", raw.pop("autoencoder_optim", {})
+        ),
+        "transformer": _build(
+            VideoDiTConfig, "transformer", {**derived, **raw.pop("transformer", {})}
+        ),
+        "optim": _build(OptimConfig, "optim", raw.pop("optim", {})),
+        "schedule": {"name": "linear", "prediction_type": "v", **raw.pop("schedule", {})},
+    }
+    return _build(TrainConfig, "run", {**raw, **parts})
+
+
+def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"[{section}] has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
+        )
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f"[{section}]: {error}") from error

@@ -1,0 +1,111 @@
+"""The training loop that every stage shares: resume, step, log, save, sample, stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .config import OptimConfig
+from .ema import Ema
+from .run import Run, Stopped
+
+LOG_EVERY = 20
+
+
+class Diverged(ArithmeticError):
+    """The loss or a gradient was not finite; nothing of that step was applied."""
+
+
+def fit(
+    module: nn.Module,
+    loss_at: Callable[[int, torch.Generator], Tensor],
+    optim: OptimConfig,
+    run: Run,
+    stage: str,
+    seed: int,
+    items_per_step: int,
+    unit: str,
+    describe_batch: Callable[[int], str] = lambda step: "",
+    on_sample: Callable[[nn.Module, Path], None] | None = None,
+) -> nn.Module:
+    """Train `module` for `optim.steps` steps and return its moving average.
+
+    `loss_at(step, generator)` gives the losses (B,) of a step. All randomness comes from the
+    generator, which is seeded by (seed, step): so a resumed run repeats an uninterrupted one bit for
+    bit without saving any random state. Raises `Stopped` after a signal, once the state is saved,
+    and `Diverged` before a step that is not finite would be applied.
+    """
+    ema = Ema(module, optim.ema_decay)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=optim.lr, betas=(0.9, 0.99), weight_decay=optim.weight_decay
+    )
+    start = _restore(run, stage, module, ema, optimizer)
+
+    def save(step: int) -> None:
+        state = {
+            "model": module.state_dict(),
+            "ema": ema.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        run.save_state(stage, step, state)
+
+    progress = tqdm(total=optim.steps, initial=start, desc=stage, unit="step", disable=None)
+    losses: list[float] = []
+    clock = time.monotonic()
+    for step in range(start, optim.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = optim.lr_at(step)
+        generator = torch.Generator().manual_seed((seed << 32) + step)
+        loss = loss_at(step, generator).mean()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, optim.clip_grad)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            raise Diverged(
+                f"{stage}: step {step} gave loss {loss.item()} and gradient norm {norm.item()}; the "
+                f"last good state is kept. Batch: {describe_batch(step)}"
+            )
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        ema.update(module, step)
+
+        losses.append(loss.item())
+        progress.update()
+        done = step + 1
+        if done % LOG_EVERY == 0 or done == optim.steps:
+            seconds, clock = time.monotonic() - clock, time.monotonic()
+            rate = len(losses) * items_per_step / seconds
+            mean = sum(losses) / len(losses)
+            run.log(
+                stage=stage, step=done, loss=mean, norm=norm.item(), lr=optim.lr_at(step), rate=rate
+            )
+            progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
+            losses = []
+        if done % optim.save_every == 0 or done == optim.steps or run.stop_requested:
+            save(done)
+        if run.stop_requested:
+            progress.close()
+            raise Stopped(f"{stage} stopped at step {done} of {optim.steps}; its state is saved")
+        if on_sample is not None and (done % optim.sample_every == 0 or done == optim.steps):
+            on_sample(ema.module, run.folder / f"{stage}-{done:08d}.png")
+            clock = time.monotonic()
+    progress.close()
+    return ema.module
+
+
+def _restore(
+    run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
+) -> int:
+    state = run.load_state(stage)
+    if state is None:
+        return 0
+    module.load_state_dict(state["model"])
+    ema.module.load_state_dict(state["ema"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

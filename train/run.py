@@ -1,0 +1,79 @@
+"""The folder of a run: one trainer at a time, metrics, and states that survive a power cut."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from fvdm_core.files import atomic_write
+
+KEEP = 2  # states per stage: the newest and the one before it
+
+
+class Stopped(Exception):
+    """A signal asked the run to end; its state is saved."""
+
+
+class Run:
+    """Owns `folder`: `metrics.jsonl`, `<stage>-<step>.pt` states, sample sheets and the lock.
+
+    Raises `ValueError` when another trainer holds the folder or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stop_requested = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / "lock").open("w")
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to the run's folder {folder}: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"another training run is using {folder}; wait for it or choose another --out"
+            ) from error
+
+    def catch_signals(self) -> None:
+        """SIGTERM and SIGINT end the run after the current step; a second one ends it at once."""
+
+        def request_stop(number: int, frame: FrameType | None) -> None:
+            if self.stop_requested:
+                raise KeyboardInterrupt
+            self.stop_requested = True
+
+        signal.signal(signal.SIGTERM, request_stop)
+        signal.signal(signal.SIGINT, request_stop)
+
+    def log(self, **values: Any) -> None:
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 2), **values}) + "\n")
+
+    def save_state(self, stage: str, step: int, state: dict[str, Any]) -> None:
+        """Write a state whole or not at all, and drop the ones before the last."""
+        with atomic_write(self.folder / f"{stage}-{step:08d}.pt") as temporary:
+            torch.save({"stage": stage, "step": step, **state}, temporary)
+        for old in self._states(stage)[KEEP:]:
+            old.unlink()
+
+    def load_state(self, stage: str) -> dict[str, Any] | None:
+        """The newest state that can be read; a damaged one is passed over and logged."""
+        for path in self._states(stage):
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # any damage: a cut zip, a bad header, a missing record
+                self.log(event="state skipped", file=path.name, reason=type(error).__name__)
+        return None
+
+    def _states(self, stage: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{stage}-????????.pt"), reverse=True)

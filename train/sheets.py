@@ -1,0 +1,49 @@
+"""Contact sheets: rows of clips as one PNG, to look at while a model learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.files import atomic_write
+from fvdm_core.model import VideoDiT
+from fvdm_core.noise import frame_noise
+from fvdm_core.sampler import sample
+from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.timeline import Timeline
+
+PER_LABEL = 2
+STEPS = 20
+
+
+def write_sheet(path: Path, video: Tensor) -> None:
+    """(rows, columns, 3, H, W) in [-1, 1] -> one PNG of rows x columns tiles."""
+    sheet = rearrange(video.float().cpu(), "r n c h w -> (r h) (n w) c")
+    pixels = ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte().numpy()
+    encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+@torch.no_grad()
+def sample_sheet(
+    path: Path, model: VideoDiT, autoencoder: Autoencoder, schedule: NoiseSchedule
+) -> None:
+    """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row."""
+    config = model.config
+    place = next(model.parameters()).device
+    timeline = Timeline.preset("standard", frames=config.num_frames, steps=STEPS)
+    labels = torch.arange(max(1, config.num_classes)).repeat_interleave(PER_LABEL)
+    seeds = [k % PER_LABEL for k in range(len(labels))]
+    shape = (config.latent_channels, config.latent_size, config.latent_size)
+    x = torch.stack([frame_noise(s, range(config.num_frames), 0, shape) for s in seeds]).to(place)
+    y = labels.to(place) if config.num_classes else None
+    for state in sample(lambda x, t: model(x, t, y), x, timeline, schedule, "dpmpp_2m", seed=seeds):
+        x = state.x
+    write_sheet(path, autoencoder.decode(x))

@@ -1,0 +1,209 @@
+"""The stages of a run, in order: clips, autoencoder, latents, transformer. Each resumes by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.loss import diffusion_loss, keep_frames, sample_timesteps
+from fvdm_core.model import VideoDiT
+
+from .clips import Clips, batches, textures
+from .config import TrainConfig
+from .loop import fit
+from .run import Run, Stopped
+from .sheets import sample_sheet, write_sheet
+
+TEXTURES = 4096
+ENCODE_BATCH = 8  # clips
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast() -> contextlib.AbstractContextManager:
+    """bf16 where the processor multiplies it fast, fp32 elsewhere."""
+    place = device().type
+    fast = place == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return torch.autocast(place, torch.bfloat16, enabled=fast)
+
+
+def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
+    """The same module through `torch.compile`, where asked for and a C++ compiler is at hand."""
+    can_compile = device().type == "cuda" or shutil.which("c++") or shutil.which("g++")
+    return torch.compile(module) if config.compile and can_compile else module  # type: ignore[return-value]
+
+
+def to_video(pictures: np.ndarray) -> Tensor:
+    """uint8 (…, H, W, 3) -> float (…, 3, H, W) in [-1, 1]."""
+    video = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
+    return rearrange(video, "... h w c -> ... c h w").float() / 127.5 - 1
+
+
+def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencoder:
+    """Learn pictures from single frames of the clips and from textures; then fix the latents' scale.
+
+    The loss is L1 + mean square + L1 of neighbouring differences (edges). Noise on the latents and
+    a small penalty on their size make them smooth and of a known scale, which diffusion needs.
+    """
+    optim = config.autoencoder_optim
+    torch.manual_seed(config.seed)
+    model = Autoencoder(config.autoencoder).to(device(), memory_format=torch.channels_last)
+    forward = compiled(_Reconstruction(model), config)
+    abstract = np.stack(list(textures(TEXTURES, config.data.image_size, config.seed)))
+    texture_count = round(config.data.textures * optim.batch_size)
+    clip_count = optim.batch_size - texture_count
+
+    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+        rng = np.random.default_rng([config.seed, step])
+        frames = rng.integers(clips.video.shape[1], size=clip_count)
+        indices = batches(len(clips), clip_count, config.seed, step)
+        pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
+        pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
+        x = to_video(np.stack(pictures))
+        noise_shape = (len(x), config.autoencoder.latent_channels, *_latent_grid(config))
+        noise = torch.randn(noise_shape, generator=generator).to(x)
+        with autocast():
+            reconstruction, latents = forward(x, 0.1 * noise)
+        reconstruction, latents = reconstruction.float(), latents.float()
+        error = reconstruction - x
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        penalty = 1e-3 * latents.square().mean()
+        return error.abs().mean() + error.square().mean() + 0.5 * edges + penalty
+
+    def on_sample(module: nn.Module, path: Path) -> None:
+        assert isinstance(module, Autoencoder)
+        x = to_video(
+            np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], abstract[:4]])
+        )
+        with torch.no_grad(), autocast():
+            y = module.decode(module.encode(x))
+        write_sheet(path, torch.stack([x, y.float()]))
+
+    averaged = fit(
+        model,
+        loss_at,
+        optim,
+        run,
+        "autoencoder",
+        config.seed,
+        optim.batch_size,
+        "pictures",
+        on_sample=on_sample,
+    )
+    assert isinstance(averaged, Autoencoder)
+    _fix_scale(averaged, clips)
+    return averaged
+
+
+class _Reconstruction(nn.Module):
+    """Encode, disturb, decode: the whole pass as one module, so that it compiles as one."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        latents = self.model.encode_raw(x)
+        return self.model.decode_raw(latents + noise), latents
+
+
+def _latent_grid(config: TrainConfig) -> tuple[int, int]:
+    return config.autoencoder.latent_size, config.autoencoder.latent_size
+
+
+@torch.no_grad()
+def _fix_scale(model: Autoencoder, clips: Clips) -> None:
+    """Set mean and deviation per latent channel from pictures spread over the data."""
+    pictures = clips.video[:: max(1, len(clips) // 2048), 0]
+    with autocast():
+        latents = torch.cat([model.encode_raw(x).float() for x in to_video(pictures).split(64)])
+    model.latent_mean.copy_(latents.mean(dim=(0, 2, 3))[:, None, None])
+    model.latent_std.copy_(latents.std(dim=(0, 2, 3))[:, None, None])
+
+
+@torch.no_grad()
+def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run) -> np.ndarray:
+    """All clips as latents float16 (N, F, C, h, w), on disk, going on where it stopped."""
+    frames, channels = config.data.frames, config.autoencoder.latent_channels
+    shape = (len(clips), frames, channels, *_latent_grid(config))
+    path, done_path = run.folder / "latents.npy", run.folder / "latents-done"
+    done = int(done_path.read_text()) if done_path.exists() and path.exists() else 0
+    mode = "r+" if done else "w+"
+    latents = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
+    model = model.eval()
+    progress = tqdm(total=len(clips), initial=done, desc="encoding", unit="clip", disable=None)
+    for start in range(done, len(clips), ENCODE_BATCH):
+        with autocast():
+            batch = model.encode(to_video(clips.video[start : start + ENCODE_BATCH]))
+        latents[start : start + ENCODE_BATCH] = batch.float().cpu().numpy()
+        progress.update(len(batch))
+        if run.stop_requested or (start // ENCODE_BATCH) % 50 == 49:
+            latents.flush()
+            done_path.write_text(str(start + len(batch)))
+        if run.stop_requested:
+            raise Stopped(f"encoding stopped at clip {start + len(batch)} of {len(clips)}")
+    latents.flush()
+    done_path.write_text(str(len(clips)))
+    progress.close()
+    return latents
+
+
+def train_transformer(
+    config: TrainConfig, latents: np.ndarray, clips: Clips, autoencoder: Autoencoder, run: Run
+) -> VideoDiT:
+    """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance."""
+    optim, schedule = config.optim, config.noise_schedule()
+    torch.manual_seed(config.seed + 1)
+    model = VideoDiT(config.transformer).to(device())
+    forward = compiled(model, config)
+    labelled = config.transformer.num_classes > 0
+
+    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+        indices = batches(len(clips), optim.batch_size, config.seed, step)
+        x_start = torch.from_numpy(latents[indices].astype(np.float32)).to(device())
+        levels = sample_timesteps(
+            *x_start.shape[:2],
+            optim.p_independent,
+            schedule.num_train_timesteps,
+            generator=generator,
+        )
+        levels = keep_frames(levels, optim.p_condition, generator=generator).to(device())
+        noise = torch.randn(x_start.shape, generator=generator).to(device())
+        dropped = torch.rand(len(indices), generator=generator) < optim.label_dropout
+        y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)
+        with autocast():
+            return diffusion_loss(
+                forward, x_start, levels, noise, schedule, y.to(device()) if labelled else None
+            )
+
+    def on_sample(module: nn.Module, path: Path) -> None:
+        assert isinstance(module, VideoDiT)
+        with autocast():
+            sample_sheet(path, module, autoencoder, schedule)
+
+    averaged = fit(
+        model,
+        loss_at,
+        optim,
+        run,
+        "transformer",
+        config.seed + 1,
+        optim.batch_size,
+        "clips",
+        describe_batch=lambda step: ", ".join(
+            clips.names[i] for i in batches(len(clips), optim.batch_size, config.seed, step)
+        ),
+        on_sample=on_sample,
+    )
+    assert isinstance(averaged, VideoDiT)
+    return averaged
