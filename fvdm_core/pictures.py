@@ -1,0 +1,204 @@
+"""Pictures of any size and kind, in as uint8 RGB of the size that is asked for, out as PNG."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from fvdm_core.containers import kind_of, why_not
+from fvdm_core.files import atomic_write, file_name, open_plain
+
+Frame = NDArray[np.uint8]  # (H, W, 3)
+Fit = Literal["crop", "contain", "stretch"]
+FITS = ("crop", "contain", "stretch")
+PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
+MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
+MAX_SIDE = 4096  # of a result
+MAX_FPS = 240
+MAX_METADATA_BYTES = 4 << 20
+_NOTE = "Comment"  # a keyword that the PNG specification registers
+_ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
+
+
+def load_image(
+    src: str | os.PathLike[str] | Image.Image | NDArray[np.uint8],
+    size: tuple[int, int],
+    fit: Fit = "crop",
+) -> Frame:
+    """A picture as uint8 (H, W, 3), upright, opaque (on white), in 8-bit RGB.
+
+    `src` is a path, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4). `fit` is "crop"
+    (fill the size, cut the longer side evenly), "contain" (all of it, black beside) or "stretch".
+    Of an animation the first frame is taken. Colour profiles are not applied: parsing them is a
+    risk, and the difference is small.
+
+    Raises `ValueError` that names the file and the reason: not a picture of an allowed kind,
+    damaged, or more than `MAX_PICTURE_PIXELS`, which is read from the header before decoding.
+    """
+    check_fit(size, fit)
+    if isinstance(src, Image.Image):
+        picture = _upright_rgb(src, "the picture")
+    elif isinstance(src, np.ndarray):
+        picture = _from_array(src)
+    else:
+        picture = _open(src)
+    return fit_picture(picture, size, fit)
+
+
+def fit_picture(picture: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Frame:
+    """An RGB picture as uint8 (H, W, 3), resampled by an antialiased Lanczos filter."""
+    height, width = size
+    if fit == "stretch":
+        box = (0.0, 0.0, float(picture.width), float(picture.height))
+        return np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box))
+    if fit == "crop":
+        scale = min(picture.width / width, picture.height / height)
+        left = (picture.width - width * scale) / 2
+        top = (picture.height - height * scale) / 2
+        box = (left, top, picture.width - left, picture.height - top)
+        return np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box))
+    scale = min(width / picture.width, height / picture.height)
+    inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    canvas = Image.new("RGB", (width, height))
+    corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+    canvas.paste(picture.resize(inner, Image.Resampling.LANCZOS), corner)
+    return np.array(canvas)
+
+
+def write_png(
+    path: str | os.PathLike[str], frame: NDArray[np.uint8], metadata: str | None = None
+) -> None:
+    """Writes a frame, uint8 (H, W, 3), with JSON text beside it; the same input, the same bytes.
+
+    Raises `ValueError` for another shape or text that is not JSON, `SaveError` for the disk.
+    """
+    check_frames(np.asarray(frame)[None])
+    info = PngInfo()
+    if metadata is not None:
+        info.add_itxt(_NOTE, check_metadata(metadata))
+    with atomic_write(path) as temporary:
+        Image.fromarray(frame).save(temporary, format="PNG", pnginfo=info)
+
+
+def read_note(path: str | os.PathLike[str], kind: str) -> str | None:
+    """The comment of a PNG or GIF file, or None; no pixel is decoded."""
+    with open_plain(path) as file:
+        try:
+            with Image.open(file, formats=(kind.upper(),)) as picture:
+                note = picture.info.get("comment" if kind == "gif" else _NOTE)
+        except Exception as error:
+            raise ValueError(f"{file_name(path)} is damaged: {_reason(error)}") from None
+    return note.decode("utf-8", "replace") if isinstance(note, bytes) else note
+
+
+def check_fit(size: tuple[int, int] | None, fit: str) -> None:
+    """Raises `ValueError` for a size or a fit that is not allowed; a size of None is."""
+    if fit not in FITS:
+        raise ValueError(f"fit is {fit!r}; choose one of {', '.join(FITS)}")
+    if size is not None and not all(1 <= int(side) == side <= MAX_SIDE for side in size):
+        raise ValueError(f"size is {size}; height and width must be whole, 1 to {MAX_SIDE}")
+
+
+def check_frames(frames: NDArray[np.uint8]) -> None:
+    """Raises `ValueError` unless `frames` is uint8 (N, H, W, 3) with at least one frame."""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size or frames.dtype != np.uint8:
+        raise ValueError(
+            f"frames are {frames.dtype} of shape {frames.shape}; "
+            "they must be uint8 (frames, height, width, 3) and not empty"
+        )
+    if max(frames.shape[1:3]) > MAX_SIDE:
+        raise ValueError(
+            f"frames are {frames.shape[1]}×{frames.shape[2]}; at most {MAX_SIDE} pixels a side"
+        )
+
+
+def check_fps(fps: float, most: int = MAX_FPS) -> None:
+    """Raises `ValueError` unless 0 < fps <= most, which also refuses NaN."""
+    if not 0 < fps <= most:
+        raise ValueError(f"fps is {fps:g}; it must be more than 0 and at most {most}")
+
+
+def check_metadata(text: str) -> str:
+    """Returns `text`; raises `ValueError` unless it is a JSON object of an allowed size."""
+    size = len(text.encode())
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata has {size} bytes; at most {MAX_METADATA_BYTES} are allowed")
+    try:
+        if not isinstance(json.loads(text), dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise ValueError(f"metadata must be a JSON object, not {text[:40]!r}") from None
+    return text
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    name = file_name(path)
+    with open_plain(path, "picture") as file:
+        kind = kind_of(file)
+        if kind not in PICTURE_KINDS:
+            if kind in ("mov", "matroska", "avi"):
+                raise ValueError(f"{name} is a video; choose a picture: {_ALLOWED}")
+            raise ValueError(f"{name} {why_not(kind, _ALLOWED)}")
+        try:
+            picture = Image.open(file, formats=(kind.upper(),))  # reads the header only
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise ValueError(
+                f"{name} holds more than {MAX_PICTURE_PIXELS // 10**6} million pixels; "
+                "make it smaller"
+            ) from None
+        except UnidentifiedImageError:
+            raise ValueError(f"{name} is damaged: its {kind.upper()} header is wrong") from None
+        except Exception as error:
+            raise ValueError(f"{name} is damaged: {_reason(error)}") from None
+        with picture:
+            return _upright_rgb(picture, name)
+
+
+def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
+    if not picture.width * picture.height:
+        raise ValueError(
+            f"{name} is {picture.width}×{picture.height} pixels: there is nothing in it"
+        )
+    if picture.width * picture.height > MAX_PICTURE_PIXELS:
+        raise ValueError(
+            f"{name} is {picture.width}×{picture.height} pixels; "
+            f"at most {MAX_PICTURE_PIXELS // 10**6} million are allowed: make it smaller"
+        )
+    if picture.mode == "F":
+        raise ValueError(f"{name} holds floating-point pixels; save it with 8 bits per channel")
+    try:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I"):  # 16 bits; PIL's own conversion would clip at 255
+            wide = np.asarray(upright).astype(np.int64).clip(0, 65535)
+            return Image.fromarray((wide / 257).round().astype(np.uint8)).convert("RGB")
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            white = Image.new("RGBA", rgba.size, "white")
+            return Image.alpha_composite(white, rgba).convert("RGB")
+        return upright.convert("RGB")
+    except Exception as error:
+        # a damaged file makes the parsers raise errors of any type
+        raise ValueError(f"{name} is damaged: {_reason(error)}") from None
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    plain = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not plain or not array.size:
+        raise ValueError(
+            f"the picture is {array.dtype} of shape {array.shape}; "
+            "it must be uint8 (height, width, 3) and not empty"
+        )
+    return _upright_rgb(Image.fromarray(np.ascontiguousarray(array)), "the picture")
+
+
+def _reason(error: Exception) -> str:
+    """What a parser said, in one line and without paths."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it cannot be decoded" if os.sep in text or len(text) > 120 else text
