@@ -65,6 +65,15 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What the frames looked like at a step, which may lie before the newest one."""
+
+    sheet: Sheet
+    step: int
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A job as it was at one moment. `version` grows with every change."""
 
@@ -74,7 +83,7 @@ class Snapshot:
     status: Status = Status.QUEUED
     step: int = 0
     levels: tuple[int, ...] = ()
-    sheet: Sheet | None = None
+    preview: Preview | None = None
     eta: float | None = None
     ahead: int = 0
     message: str = ""
@@ -89,8 +98,8 @@ class QueueFull(Exception):
 class Job:
     """One run and what is known of it. Read `snapshot`; only the registry's worker writes."""
 
-    def __init__(self, work: Work) -> None:
-        self.id = secrets.token_urlsafe(16)
+    def __init__(self, work: Work, job_id: str) -> None:
+        self.id = job_id
         self.stopping = threading.Event()
         self.watched_at = time.monotonic()
         self.ended_at: float | None = None
@@ -140,13 +149,13 @@ class Job:
                     seconds_per_call = (now - started) / done
                 changes: dict[str, Any] = {
                     "step": int(state.step),
-                    "levels": tuple(int(level) for level in state.levels),
+                    "levels": _levels(state),
                     "eta": _eta(work.calls[state.step :], seconds_per_call),
                 }
                 last = state.step >= len(work.calls)
                 rest = max(PREVIEW_INTERVAL, showing / PREVIEW_SHARE - (now - started))
                 if last or (self.watched and (state.step <= 1 or now - shown_at >= rest)):
-                    changes["sheet"] = make_sheet(state.preview)
+                    changes["preview"] = _preview(state)
                     shown_at = time.monotonic()
                     showing += shown_at - now
                 self.update(**changes)
@@ -163,12 +172,21 @@ class Job:
         stopped = state.step < len(work.calls)
         if seconds_per_call is not None and not stopped and sum(work.calls):
             work.learned(seconds_per_call)
-        if stopped and self.snapshot.sheet is None:
-            self.update(sheet=make_sheet(state.preview))
+        shown = self.snapshot.preview
+        if stopped and (shown is None or shown.step != state.step):
+            self.update(preview=_preview(state))
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
         message = f"Stopped after step {state.step} of {len(work.calls)}." if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
+
+
+def _levels(state: State) -> tuple[int, ...]:
+    return tuple(int(level) for level in state.levels)
+
+
+def _preview(state: State) -> Preview:
+    return Preview(make_sheet(state.preview), int(state.step), _levels(state))
 
 
 def _eta(calls: Sequence[int], seconds_per_call: float | None) -> float | None:
@@ -223,8 +241,8 @@ class JobRegistry:
         self._worker: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, work: Work) -> str:
-        """Queue `work` and return the job's id, which nobody can guess.
+    def submit(self, work: Work, job_id: str | None = None) -> str:
+        """Queue `work` and return the job's id: `job_id`, or a new one that nobody can guess.
 
         Raises:
             QueueFull: `max_waiting` runs wait already.
@@ -236,7 +254,7 @@ class JobRegistry:
                     "of them is done. Your timeline is unchanged."
                 )
             self._forget()
-            job = Job(work)
+            job = Job(work, job_id or secrets.token_urlsafe(16))
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._renumber()

@@ -8,19 +8,18 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+
+from fvdm_core import media
+from fvdm_core.pictures import MAX_METADATA_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job registry make
 QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
-
-WriteVideo = Callable[..., Any]
 
 
 class OutputError(ValueError):
@@ -52,15 +51,11 @@ def is_name(text: object) -> bool:
 
 
 class Outputs:
-    """Keeps results below `root`, whole or not at all, and removes the oldest above `quota`.
+    """Keeps results below `root`, whole or not at all, and removes the oldest above `quota`."""
 
-    `write_video(path, frames, fps, metadata=…)` is `fvdm_core.media.write_video`.
-    """
-
-    def __init__(self, root: Path, write_video: WriteVideo, quota: int = QUOTA) -> None:
+    def __init__(self, root: Path, quota: int = QUOTA) -> None:
         self.root = root.resolve()
         self.quota = quota
-        self._write_video = write_video
         self._lock = threading.Lock()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -83,14 +78,14 @@ class Outputs:
         draft = self.root / f".unfinished-{job}"
         final = self.root / session / job
         text = json.dumps(recipe, indent=1, ensure_ascii=False, allow_nan=False)
+        inside = text if len(text.encode()) <= MAX_METADATA_BYTES else None
         try:
             (draft / "frames").mkdir(parents=True)
             for index, frame in enumerate(frames):
-                _write(draft / "frames" / f"{index + 1:04d}.png", _png(frame))
-            _write(draft / "recipe.json", text.encode())
+                media.write_png(draft / "frames" / f"{index + 1:04d}.png", frame)
             for name in ("clip.mp4", "clip.gif"):
-                self._write_video(draft / name, frames, fps)
-                _sync(draft / name)
+                media.write_video(draft / name, frames, fps, metadata=inside)
+            _write(draft / "recipe.json", text.encode())
             final.parent.mkdir(exist_ok=True)
             os.replace(draft, final)
             _sync(final.parent)
@@ -103,7 +98,14 @@ class Outputs:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self._remove_oldest(keep=final)
-        return Saved(final, final / "clip.mp4", final / "clip.gif", final / "recipe.json")
+        return _saved(final)
+
+    def find(self, session: object, job: object) -> Saved | None:
+        """The files of an earlier run, also one of before a restart; None where there are none."""
+        if not (is_name(session) and is_name(job)):
+            return None
+        saved = _saved(self.root / str(session) / str(job))
+        return saved if saved.recipe.is_file() and saved.video.is_file() else None
 
     def _free(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -155,10 +157,8 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _png(frame: np.ndarray) -> bytes:
-    ok, png = cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))
-    assert ok, "OpenCV encodes any uint8 picture"
-    return png.tobytes()
+def _saved(folder: Path) -> Saved:
+    return Saved(folder, folder / "clip.mp4", folder / "clip.gif", folder / "recipe.json")
 
 
 def _write(path: Path, data: bytes) -> None:

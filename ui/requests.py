@@ -29,7 +29,7 @@ Solver = Literal["ddim", "ddpm", "dpmpp_2m"]
 Fit = Literal["crop", "contain", "stretch"]
 Source = Literal["noise", "keyframe", "hold"]
 
-Model = TypeVar("Model", bound=BaseModel)
+Built = TypeVar("Built")
 
 
 class RequestError(gr.Error):
@@ -58,8 +58,8 @@ def explain(error: ValidationError) -> str:
     return f"{field} is {shown(first['input'])}: {first['msg'].lower()}. Change it and try again."
 
 
-def checked(build: Callable[[], Model]) -> Model:
-    """`build()`, with pydantic's and our own `ValueError` turned into a `RequestError`."""
+def checked(build: Callable[[], Built]) -> Built:
+    """`build()`, with every `ValueError`, pydantic's too, turned into a `RequestError`."""
     try:
         return build()
     except RequestError:
@@ -98,10 +98,11 @@ class KeyframeValue(Strict):
 
 
 class PresetValue(Strict):
-    """The preset that the painting started from, and its parameters."""
+    """The preset that the painting started from, its parameters, and its number of steps."""
 
     name: str = Field(max_length=64)
     params: dict[str, Any] = Field(default_factory=dict, max_length=32)
+    steps: int | None = Field(None, ge=1, lt=MAX_ROWS)
 
 
 class EditorValue(GradioModel):
@@ -163,10 +164,7 @@ class EditorValue(GradioModel):
                 for step in self.windows
             )
         sources = None if self.sources is None else tuple(self.sources)
-        try:
-            return Timeline(self.levels, windows=windows, sources=sources)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+        return checked(lambda: Timeline(self.levels, windows=windows, sources=sources))
 
     def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
         """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
@@ -231,11 +229,12 @@ class PresetRequest(SizeRequest):
     name: str = Field(max_length=64)
     params: dict[str, Any] = Field(default_factory=dict, max_length=32)
 
-    def timeline(self) -> Timeline:
-        try:
-            return Timeline.preset(self.name, frames=self.frames, steps=self.steps, **self.params)
-        except (ValueError, TypeError) as error:
-            raise RequestError(str(error)) from None
+    def timeline(self, window: int) -> Timeline:
+        """The preset's timeline for a model that sees `window` frames."""
+        size = {"frames": self.frames, "steps": self.steps, "window": window}
+        if not size.keys().isdisjoint(self.params):
+            raise RequestError("params: frames, steps and window are fields of their own.")
+        return checked(lambda: Timeline.preset(self.name, **size, **self.params))
 
 
 class FormulaRequest(SizeRequest):
@@ -244,10 +243,7 @@ class FormulaRequest(SizeRequest):
     formula: str = Field(min_length=1, max_length=MAX_FORMULA)
 
     def timeline(self) -> Timeline:
-        try:
-            return Timeline.formula(self.formula, frames=self.frames, steps=self.steps)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+        return checked(lambda: Timeline.formula(self.formula, frames=self.frames, steps=self.steps))
 
 
 def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> Path:

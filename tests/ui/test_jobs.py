@@ -79,7 +79,8 @@ def test_a_run_ends_with_its_result_and_the_last_preview(registry: JobRegistry) 
     end = wait_for(registry, registry.submit(run.work()))
     assert (end.status, end.step, end.steps, end.result) == (Status.DONE, 5, 5, "result 5")
     assert end.levels == (995,) * 4
-    assert end.sheet is not None and end.sheet.frames == 4
+    assert end.preview is not None and end.preview.sheet.frames == 4
+    assert (end.preview.step, end.preview.levels) == (5, end.levels)
     assert run.finished == [(5, False)] and run.closed
 
 
@@ -122,7 +123,8 @@ def test_stop_ends_within_one_step_and_keeps_the_partial_result(registry: JobReg
     assert end.status is Status.STOPPED
     assert run.reached[-1] <= 1 and run.closed
     assert run.finished == [(run.reached[-1], True)]
-    assert end.result == f"result {run.reached[-1]}" and end.sheet is not None
+    assert end.result == f"result {run.reached[-1]}" and end.preview is not None
+    assert end.preview.step == end.step
     assert wait_for(registry, registry.submit(Recorder().work())).status is Status.DONE
 
 

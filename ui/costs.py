@@ -1,0 +1,60 @@
+"""Learns how long a model call takes on this machine, so that the page can say it beforehand."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from pathlib import Path
+
+WEIGHT = 0.4  # of the newest run: machines get busy and idle again
+MAX_KEYS = 256
+
+
+class Costs:
+    """Seconds per model call by kind of call, kept in a small file between runs.
+
+    The kind names what the time depends on: model, frames in the window, guidance.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._seconds: dict[str, float] = {}
+        try:
+            kept = json.loads(file.read_text())
+            self._seconds = {
+                str(kind): float(seconds)
+                for kind, seconds in kept.items()
+                if math.isfinite(float(seconds)) and float(seconds) > 0
+            }
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # none yet, or damaged: it is only a guess, and is learned anew
+
+    def seconds_per_call(self, kind: str) -> float | None:
+        return self._seconds.get(kind)
+
+    def learn(self, kind: str, seconds: float) -> None:
+        with self._lock:
+            before = self._seconds.pop(kind, seconds)
+            self._seconds[kind] = before + WEIGHT * (seconds - before)
+            while len(self._seconds) > MAX_KEYS:
+                self._seconds.pop(next(iter(self._seconds)))
+            draft = self._file.with_name(self._file.name + ".new")
+            try:
+                draft.write_text(json.dumps(self._seconds))
+                os.replace(draft, self._file)
+            except OSError:
+                pass  # a read-only folder costs us the guess, nothing else
+
+
+def in_words(seconds: float) -> str:
+    """A duration as one would say it."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 90:
+        return f"about {round(seconds)} s"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} h"

@@ -1,0 +1,185 @@
+"""What the panel does to a painting: presets, formulas and sizes, with the pictures kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fvdm_core.presets import PRESETS
+from fvdm_core.timeline import MAX_LEVEL, Timeline
+from ui.requests import (
+    EditorValue,
+    FormulaRequest,
+    KeyframeValue,
+    PresetRequest,
+    PresetValue,
+    SizeRequest,
+    WindowValue,
+    checked,
+)
+
+WINDOW = 16  # frames that the shipped model sees; said again by the model once it is there
+FRAMES, STEPS = 16, 30
+PICTURE_CELLS = 14  # the pictures of the presets are this many frames and rows
+
+
+def painted(
+    timeline: Timeline,
+    *,
+    keyframes: list[KeyframeValue] | None = None,
+    preset: PresetValue | None = None,
+    formula: str = "",
+) -> EditorValue:
+    """The timeline as the editor's value."""
+    windows = None
+    if timeline.windows is not None:
+        windows = [
+            [WindowValue(frames=list(w.frames), updates=list(w.updates)) for w in step]
+            for step in timeline.windows
+        ]
+    return EditorValue(
+        levels=timeline.levels.tolist(),
+        windows=windows,
+        sources=None if timeline.sources is None else list(timeline.sources),  # type: ignore[arg-type]
+        preset=preset,
+        formula=formula,
+        keyframes=keyframes or [],
+    )
+
+
+def with_preset(editor: EditorValue | None, request: PresetRequest, window: int) -> EditorValue:
+    """The preset in place of the painting; pictures stay, or move to where the preset wants one."""
+    timeline = request.timeline(window)
+    preset = PresetValue(name=request.name, params=request.params, steps=request.steps)
+    return painted(
+        timeline,
+        keyframes=[] if editor is None else _kept_pictures(editor, timeline, stay=True),
+        preset=preset,
+    )
+
+
+def with_formula(editor: EditorValue, request: FormulaRequest) -> EditorValue:
+    """The formula's levels in place of the painting."""
+    timeline = request.timeline()
+    pictures = _kept_pictures(editor, timeline, stay=True)
+    return painted(timeline, keyframes=pictures, formula=request.formula)
+
+
+def with_size(editor: EditorValue, size: SizeRequest, window: int) -> EditorValue:
+    """The painting at another size: rebuilt while it is a preset or formula, else resampled."""
+    if editor.preset is not None and is_preset(editor, window):
+        request = checked(
+            lambda: PresetRequest(
+                name=editor.preset.name,  # type: ignore[union-attr]
+                params=_fitting(editor.preset, size.frames),  # type: ignore[arg-type]
+                frames=size.frames,
+                steps=size.steps,
+            )
+        )
+        return with_preset(editor, request, window)
+    if editor.formula and _is_formula(editor):
+        formula = FormulaRequest(formula=editor.formula, frames=size.frames, steps=size.steps)
+        return with_formula(editor, formula)
+    timeline = checked(lambda: editor.timeline().resampled(size.frames, size.steps))
+    return painted(
+        timeline,
+        keyframes=_kept_pictures(editor, timeline, stay=False),
+        preset=editor.preset,
+        formula=editor.formula,
+    )
+
+
+def is_preset(editor: EditorValue, window: int) -> bool:
+    """Whether the painting still is the preset that it started from, cell by cell."""
+    if editor.preset is None or editor.preset.steps is None:
+        return False
+    try:
+        preset = Timeline.preset(
+            editor.preset.name,
+            frames=editor.frames,
+            steps=editor.preset.steps,
+            window=window,
+            **editor.preset.params,
+        )
+    except (ValueError, TypeError):
+        return False
+    return np.array_equal(preset.levels, editor.levels)
+
+
+def steps_of(editor: EditorValue, window: int) -> int:
+    """What the steps box shows: the preset's own steps, or the rows of a painting."""
+    if editor.preset is not None and editor.preset.steps and is_preset(editor, window):
+        return editor.preset.steps
+    return editor.steps
+
+
+def picker_value(editor: EditorValue, window: int) -> dict[str, Any]:
+    """What the preset picker shows for a painting: the preset and its parameters' ranges."""
+    preset = editor.preset
+    if preset is None or preset.name not in PRESETS:
+        return {"name": None, "params": {}, "form": [], "frames": editor.frames}
+    try:
+        form = PRESETS[preset.name].form(editor.frames, preset.steps or editor.steps, window)
+    except ValueError:  # painted over and resized to where the preset cannot be
+        form = []
+    for field in form:
+        if field["kind"] == "frames":
+            field["default"] = list(field["default"])
+    return {"name": preset.name, "params": preset.params, "form": form, "frames": editor.frames}
+
+
+def preset_table() -> list[dict[str, Any]]:
+    """Every preset with a small picture of its matrix."""
+    table = []
+    for preset in PRESETS.values():
+        levels = preset.build(PICTURE_CELLS, PICTURE_CELLS, PICTURE_CELLS // 2).levels
+        rows = np.linspace(0, len(levels) - 1, PICTURE_CELLS).round().astype(int)
+        table.append(
+            {
+                "name": preset.name,
+                "title": preset.title,
+                "group": preset.group,
+                "summary": preset.summary,
+                "levels": levels[rows].tolist(),
+            }
+        )
+    return table
+
+
+def _fitting(preset: PresetValue, frames: int) -> dict[str, Any]:
+    """The preset's parameters without the frames that are no longer there."""
+    fitting: dict[str, Any] = {}
+    for name, value in preset.params.items():
+        if isinstance(value, list):
+            value = [frame for frame in value if isinstance(frame, int) and frame < frames]
+        elif isinstance(value, dict):
+            value = {
+                frame: number
+                for frame, number in value.items()
+                if str(frame).isdigit() and int(frame) < frames
+            }
+        fitting[name] = value
+    return fitting
+
+
+def _is_formula(editor: EditorValue) -> bool:
+    try:
+        timeline = Timeline.formula(editor.formula, frames=editor.frames, steps=editor.steps)
+    except ValueError:
+        return False
+    return np.array_equal(timeline.levels, editor.levels)
+
+
+def _kept_pictures(editor: EditorValue, timeline: Timeline, stay: bool) -> list[KeyframeValue]:
+    """The pictures on the new timeline: where they were if one is wanted there, else in scale."""
+    scale = (timeline.frames - 1) / max(1, editor.frames - 1)
+    wanted = set(np.flatnonzero(timeline.levels[0] < MAX_LEVEL).tolist())
+    kept: dict[int, KeyframeValue] = {}
+    for keyframe in editor.keyframes:
+        scaled = round(keyframe.frame * scale)
+        same = keyframe.frame
+        if stay and same < timeline.frames and (same in wanted or scaled not in wanted):
+            scaled = same
+        kept.setdefault(scaled, keyframe.model_copy(update={"frame": scaled}))
+    return [kept[frame] for frame in sorted(kept)]

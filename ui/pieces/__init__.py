@@ -1,0 +1,131 @@
+"""Small parts of the page that gradio has no component for; each draws its value as plain text."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+
+__all__ = ["ClipFiles", "ClipView", "ExampleShelf", "Example", "Lines", "PresetPicker", "Progress"]
+
+HERE = Path(__file__).parent
+
+
+@functools.cache
+def _script(name: str) -> str:
+    return (HERE / f"{name}.js").read_text(encoding="utf-8")
+
+
+class _Piece(gr.HTML):
+    """A static template with a script that builds the inside from the value.
+
+    Templates never contain the value: gradio would run what it holds.
+    """
+
+    SCRIPT = ""
+    SCRIPTS: tuple[str, ...] = ()  # where it needs more than its own
+
+    def __init__(self, value: Any = None, *, elem_id: str, **more: Any) -> None:
+        super().__init__(
+            value,
+            html_template=f'<div class="piece {self.SCRIPT}"></div>',
+            js_on_load="\n".join(map(_script, self.SCRIPTS or (self.SCRIPT,))),
+            apply_default_css=False,
+            elem_id=elem_id,
+            **more,
+        )
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+    def example_payload(self) -> Any:
+        return None
+
+    def example_value(self) -> Any:
+        return None
+
+
+class Lines(_Piece):
+    """Lines of text: a list of {"kind", "text"}; the kind becomes a CSS class."""
+
+    SCRIPT = "lines"
+
+    def api_info(self) -> dict[str, Any]:
+        line = {
+            "type": "object",
+            "properties": {"kind": {"type": "string"}, "text": {"type": "string"}},
+        }
+        return {"type": "array", "items": line}
+
+
+class Progress(_Piece):
+    """How far a run is: {"fraction": 0…1, "text", "status"}."""
+
+    SCRIPT = "progress"
+
+
+class PresetPicker(_Piece):
+    """The presets as pictures of their matrix, with the parameters of the chosen one below.
+
+    Its value is {"name", "params"}; it fires "pick" when a preset is chosen and "tune" when a
+    parameter moves. `presets` is the table that `ui.studio.preset_table` makes.
+    """
+
+    SCRIPT = "preset_picker"
+    SCRIPTS = ("../timeline_editor/core", "preset_picker")
+
+    def __init__(self, value: Any, *, presets: list[dict[str, Any]], **more: Any) -> None:
+        super().__init__(value, presets=presets, **more)
+
+    def api_info(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "params": {"type": "object"}},
+            "required": ["name"],
+        }
+
+
+class Example(GradioModel):
+    """A picture that may be dragged onto a slot."""
+
+    name: str
+    file: FileData
+
+
+class Examples(GradioModel):
+    examples: list[Example]
+
+
+class ExampleShelf(_Piece):
+    """A row of pictures to drag onto a slot, or to click; a click fires "choose" with the file."""
+
+    SCRIPT = "example_shelf"
+    data_model = Examples
+
+
+class ClipFiles(GradioModel):
+    """The files of a finished run."""
+
+    video: FileData
+    gif: FileData
+    recipe: FileData
+    caption: str = ""
+
+
+class ClipView(_Piece):
+    """The clip, playing in a loop, with its downloads."""
+
+    SCRIPT = "clip_view"
+    data_model = ClipFiles
+
+    def postprocess(self, value: ClipFiles | None) -> ClipFiles | None:
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return ClipFiles.model_json_schema()

@@ -1,0 +1,160 @@
+/* Presets as small pictures of their matrix; below them, the parameters of the chosen one.
+   Runs after core.js of the editor, whose colours the pictures share. */
+const root = element.querySelector(".piece");
+const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
+let params = {};
+let drawnForm = null;
+
+function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2).toLowerCase(), value);
+    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+// ── The pictures ───────────────────────────────────────────────────────────────────────────────
+
+function picture(levels) {
+  const rows = levels.length;
+  const frames = levels[0].length;
+  const canvas = h("canvas", { width: frames, height: rows, "aria-hidden": "true" });
+  const image = new ImageData(frames, rows);
+  FvdmCore.paintPixels(Uint16Array.from(levels.flat()), image.data);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+const tiles = new Map();
+const groups = new Map();
+for (const preset of plain(props.presets)) {
+  const tile = h("button", {
+    type: "button", class: "tile", role: "radio", id: `preset-${preset.name}`,
+    title: `${preset.title}: ${preset.summary}`, onClick: () => pick(preset.name),
+  }, picture(preset.levels), h("span", {}, preset.title));
+  tiles.set(preset.name, tile);
+  if (!groups.has(preset.group)) {
+    groups.set(preset.group, h("div", { class: "tiles" }));
+  }
+  groups.get(preset.group).append(tile);
+}
+const parameters = h("div", { class: "parameters" });
+const row = h("div", { class: "groups", role: "radiogroup", "aria-label": "Preset" },
+  ...[...groups].map(([name, tilesOfGroup]) =>
+    h("div", { class: "group" }, h("span", { class: "group-name" }, name), tilesOfGroup)));
+row.addEventListener("keydown", (event) => {
+  const names = [...tiles.keys()];
+  const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const at = names.findIndex((name) => tiles.get(name) === document.activeElement);
+  if (!move || at < 0) return;
+  event.preventDefault();
+  const next = names[(at + move + names.length) % names.length];
+  tiles.get(next).focus();
+  pick(next);
+});
+root.replaceChildren(row, parameters);
+
+// ── The parameters ─────────────────────────────────────────────────────────────────────────────
+
+/** [0, 2, 3, 4] ⇄ "1, 3–5": people count frames from 1. */
+function framesToText(frames) {
+  const runs = [];
+  for (const f of [...frames].sort((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last && f === last[1] + 1) last[1] = f; else runs.push([f, f]);
+  }
+  return runs.map(([a, b]) => (a === b ? `${a + 1}` : `${a + 1}–${b + 1}`)).join(", ");
+}
+
+function textToFrames(text, count) {
+  const frames = new Set();
+  for (const part of text.split(/[,;\s]+(?![–-])/).filter(Boolean)) {
+    const match = /^(\d{1,4})(?:\s*[–-]\s*(\d{1,4}))?$/.exec(part.trim());
+    if (!match) return null;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (first < 1 || last < first || last > count) return null;
+    for (let f = first; f <= last; f++) frames.add(f - 1);
+  }
+  return [...frames].sort((a, b) => a - b);
+}
+
+function changed(name, value) {
+  params[name] = value;
+  props.value = { ...plain(props.value), params: { ...params } };
+  trigger("tune");
+}
+
+function slider(field, value, onChange) {
+  const digits = field.step >= 1 ? 0 : 2;
+  const shown = h("output", {}, Number(value).toFixed(digits));
+  const input = h("input", {
+    type: "range", min: field.minimum, max: field.maximum, step: field.step, value,
+    "aria-label": field.title,
+    onInput: () => {
+      shown.textContent = Number(input.value).toFixed(digits);
+      onChange(Number(input.value));
+    },
+  });
+  return [input, shown];
+}
+
+function framesBox(frames, count, onChange) {
+  const box = h("input", {
+    type: "text", class: "frames-box", value: framesToText(frames), maxlength: "120",
+    "aria-label": "Frames", placeholder: "none", title: "Frames, such as 1, 5–8",
+    onChange: () => {
+      const parsed = textToFrames(box.value, count);
+      box.toggleAttribute("aria-invalid", parsed === null);
+      box.classList.toggle("invalid", parsed === null);
+      box.title = parsed === null ? `Write frames from 1 to ${count}, such as 1, 5–8` : "Frames";
+      if (parsed !== null) onChange(parsed);
+    },
+  });
+  return box;
+}
+
+function control(field, count) {
+  const value = params[field.name] ?? field.default;
+  if (field.kind === "frames") {
+    return [framesBox(value ?? [], count, (frames) => changed(field.name, frames))];
+  }
+  if (field.kind === "frame-values") {
+    let frames = Object.keys(value ?? {}).map(Number);
+    let number = Object.values(value ?? {})[0] ?? field.minimum;
+    const send = () => changed(field.name, Object.fromEntries(frames.map((f) => [f, number])));
+    return [
+      ...slider(field, number, (next) => { number = next; send(); }),
+      h("span", { class: "on" }, "frames"),
+      framesBox(frames, count, (next) => { frames = next; send(); }),
+    ];
+  }
+  return slider(field, value, (next) => changed(field.name, next));
+}
+
+function draw() {
+  const value = plain(props.value);
+  for (const [name, tile] of tiles) {
+    const chosen = name === value.name;
+    tile.setAttribute("aria-checked", String(chosen));
+    tile.tabIndex = chosen || (!tiles.has(value.name) && name === [...tiles.keys()][0]) ? 0 : -1;
+  }
+  const form = JSON.stringify([value.name, value.form, value.frames]);
+  params = { ...value.params };
+  if (form === drawnForm && parameters.contains(document.activeElement)) return;
+  drawnForm = form;
+  parameters.replaceChildren(...(value.form ?? []).map((field) =>
+    h("div", { class: "parameter", role: "group", "aria-label": field.title },
+      h("span", { class: "name" }, field.title), ...control(field, value.frames))));
+}
+
+function pick(name) {
+  props.value = { name, params: {} };
+  draw();
+  trigger("pick");
+}
+
+watch("value", draw);
+draw();

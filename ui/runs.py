@@ -1,0 +1,140 @@
+"""A checked request becomes a run: pictures are read, steps are walked, results are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fvdm_core.media import load_image
+from fvdm_core.timeline import Timeline
+from ui.costs import Costs
+from ui.jobs import Work
+from ui.outputs import Outputs, Saved
+from ui.requests import EditorValue, GenerateRequest, RequestError, checked
+
+PACKAGES = ("fvdm-studio", "torch", "numpy", "gradio")
+
+
+def planned(timeline: Timeline, pipeline: Any) -> Timeline:
+    """The timeline with windows that the model can hold."""
+    return timeline.with_windows(pipeline.num_frames)
+
+
+def kind_of_call(timeline: Timeline, pipeline: Any, cfg_scale: float) -> str:
+    """What the time of a model call depends on, as `Costs` files it."""
+    guided = "guided" if cfg_scale != 1 else "plain"
+    return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}"
+
+
+def calls_per_step(timeline: Timeline) -> list[int]:
+    return [len(timeline.active_windows(step)) for step in range(timeline.num_steps)]
+
+
+def make_work(
+    pipeline: Any,
+    editor: EditorValue,
+    request: GenerateRequest,
+    *,
+    outputs: Outputs,
+    costs: Costs,
+    session: str,
+    job: str,
+    picture_folders: Iterable[Path] = (),
+) -> Work:
+    """Read and check all that a run needs, so that whatever is wrong is said before it queues.
+
+    Raises:
+        RequestError: unknown label, a picture that cannot be read, or a frame without a source.
+    """
+    request.known_label(pipeline.labels)
+    timeline = checked(lambda: planned(editor.timeline(), pipeline))
+    keyframes: dict[int, np.ndarray] = {}
+    for frame, (path, fit) in editor.pictures(picture_folders).items():
+        try:
+            keyframes[frame] = load_image(path, pipeline.image_size, fit)
+        except ValueError as error:
+            raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
+    refuse_missing_pictures(timeline, keyframes)
+
+    def states() -> Iterator[Any]:
+        return pipeline.stream(
+            timeline,
+            keyframes=keyframes,
+            label=request.label,
+            seed=request.seed,
+            cfg_scale=request.cfg_scale,
+            solver=request.solver,
+            eta=request.eta,
+        )
+
+    def finish(state: Any, stopped: bool) -> Saved:
+        clip = None if stopped else getattr(state, "clip", None)
+        frames = state.preview if clip is None else clip.frames
+        recipe = {} if clip is None else dict(clip.recipe)
+        recipe |= make_recipe(pipeline, timeline, keyframes, request)
+        if stopped:
+            recipe["stopped_after_step"] = int(state.step)
+        return outputs.save(session, job, frames, request.fps, recipe)
+
+    height, width = pipeline.image_size
+    kind = kind_of_call(timeline, pipeline, request.cfg_scale)
+    return Work(
+        states=states,
+        finish=finish,
+        calls=calls_per_step(timeline),
+        frames=timeline.frames,
+        size=f"{timeline.frames} frames of {width}×{height}",
+        seconds_per_call=costs.seconds_per_call(kind),
+        learned=lambda seconds: costs.learn(kind, seconds),
+    )
+
+
+def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None:
+    """Refuse a frame that starts below full noise and has nothing to start from."""
+    missing = timeline.needs_picture(list(pictures))
+    if missing:
+        names = ", ".join(str(frame + 1) for frame in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        one = len(missing) == 1
+        raise RequestError(
+            f"Frame{'' if one else 's'} {names}{more} start{'s' if one else ''} below full noise "
+            f"and {'has' if one else 'have'} no picture: drop one on "
+            f"{'its slot' if one else 'their slots'}, or paint "
+            f"{'its' if one else 'their'} first row at 100 %."
+        )
+
+
+def make_recipe(
+    pipeline: Any, timeline: Timeline, keyframes: dict[int, np.ndarray], request: GenerateRequest
+) -> dict[str, Any]:
+    """All that repeats the run, as JSON: no paths, names or times."""
+    return {
+        "format": "fvdm-recipe",
+        "version": 1,
+        "timeline": json.loads(timeline.to_json()),
+        "keyframes": {
+            str(frame): hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
+            for frame, picture in sorted(keyframes.items())
+        },
+        "label": request.label,
+        "seed": request.seed,
+        "cfg_scale": request.cfg_scale,
+        "solver": request.solver,
+        "eta": request.eta,
+        "fps": request.fps,
+        "model": {"name": pipeline.name, "hash": pipeline.model_hash},
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "source"
