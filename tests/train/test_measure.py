@@ -1,4 +1,4 @@
-"""Balls are found through blur and noise, and a clip that loses, gains or recolours one is caught."""
+"""Balls are found through blur and noise; a clip that loses, gains or recolours one is caught."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The worlds keep their promises: repeatable clips, true physics, and factors that match the pixels."""
+"""The worlds keep their promises: repeatable clips, true physics, factors that match the pixels."""
 
 import itertools
 
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from train.worlds import UNSEEN, WORLDS, render
+from train.worlds.cast import SHIRTS
 from train.worlds.collisions import BALL_COLORS, MARGIN, MAX_SPEED, simulate
-from train.worlds.faces import SHIRTS
-from train.worlds.figures import JOINTS
+from train.worlds.movement import JOINTS
 from train.worlds.sky import PALETTES
 
 NAMES = list(WORLDS)
@@ -133,7 +133,8 @@ def test_balls_stay_inside_apart_and_slow():
         x, v, r, m = (factors[k] for k in ("positions", "velocities", "radii", "masses"))
         assert 2 <= len(r) <= 4 and r.min() >= 0.10 and r.max() <= 0.16
         assert len(set(factors["colors"].tolist())) == len(r)
-        assert (x >= r[:, None] + MARGIN - 1e-9).all() and (x <= 1 - r[:, None] - MARGIN + 1e-9).all()
+        reach = r[:, None] + MARGIN - 1e-9
+        assert (x >= reach).all() and (x <= 1 - reach).all()
         for i, j in itertools.combinations(range(len(r)), 2):
             assert np.linalg.norm(x[:, i] - x[:, j], axis=-1).min() > r[i] + r[j] - 1e-6
         assert np.allclose(m / r**2, m[0] / r[0] ** 2)
@@ -156,8 +157,8 @@ def test_positions_are_where_pixels_change():
     """Outside all balls and their shadows lies the same floor in every frame."""
     clip = render("collisions", 4)
     at = (np.arange(64) + 0.5) / 64
-    grid = np.stack(np.meshgrid(at, at), -1)
-    distance = np.linalg.norm(grid[None, :, :, None] - clip.factors["positions"][:, None, None], axis=-1)
+    grid = np.stack(np.meshgrid(at, at), -1)[None, :, :, None]  # (1, H, W, 1, 2)
+    distance = np.linalg.norm(grid - clip.factors["positions"][:, None, None], axis=-1)
     free = (distance > 1.6 * clip.factors["radii"] + 0.02).all((0, -1))
     assert free.sum() > 100
     assert np.ptp(clip.video[:, free].astype(int), axis=0).max() == 0
@@ -166,15 +167,18 @@ def test_positions_are_where_pixels_change():
 # faces
 
 
-def test_an_open_mouth_shows_more_dark_and_red_than_a_shut_one():
+def test_an_open_mouth_is_darker_or_redder_than_a_shut_one():
+    compared = 0
     for seed in range(12):
         clip = render("faces", seed, 24)
         opening = clip.factors["mouth_opening"]
         wide, shut = int(opening.argmax()), int(opening.argmin())
         if opening[wide] - opening[shut] < 0.5:
             continue
-        greens = [region(clip.video[f], clip.factors["mouth"][f], 0.05)[:, 1].min() for f in (wide, shut)]
-        assert greens[0] < greens[1] + 3
+        compared += 1
+        mouths = [region(clip.video[f], clip.factors["mouth"][f], 0.05) for f in (wide, shut)]
+        assert mouths[0][:, 1].min() < mouths[1][:, 1].min()  # green: low in dark and in red
+    assert compared >= 6
 
 
 def test_an_open_eye_shows_its_white():
@@ -224,15 +228,17 @@ def test_no_color_wraps_around():
 
 
 def test_the_sun_is_where_the_factors_say():
-    for seed in range(24):
+    """At dawn and dusk the brightest spot is the sun, where no cloud or hill hides it."""
+    hits, total = 0, 0
+    for seed in range(40):
         clip = render("sky", seed, 1)
-        sun = clip.factors["sun"]
-        if PALETTES[int(clip.factors["palette"])].name == "storm" or not 0.15 < sun[1] < 0.62:
+        if PALETTES[int(clip.factors["palette"])].name not in ("dawn", "dusk"):
             continue
-        here = region(clip.video[0], sun, 0.03).mean()
-        beside = region(clip.video[0], np.array([1.0 - sun[0], sun[1]]), 0.03).mean()
-        if abs(sun[0] - 0.5) > 0.15:
-            assert here > beside - 12
+        light = cv2.GaussianBlur(clip.video[0].astype(np.float32).mean(-1), (0, 0), 1.0)
+        brightest = (np.array(np.unravel_index(light.argmax(), light.shape))[::-1] + 0.5) / 64
+        hits += np.linalg.norm(brightest - clip.factors["sun"]) < 0.08
+        total += 1
+    assert total >= 10 and hits >= 0.8 * total
 
 
 def test_clouds_drift_with_the_velocity_of_the_factors():

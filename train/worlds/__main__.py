@@ -12,7 +12,7 @@ from train.worlds import WORLDS, render
 
 
 def contact_sheet(videos: list[np.ndarray], columns: int = 8) -> np.ndarray:
-    """One row per video (F, H, W, 3), ``columns`` frames of it from first to last -> one picture."""
+    """One row per video (F, H, W, 3), ``columns`` of its frames, first to last -> one picture."""
     rows = []
     for video in videos:
         chosen = np.linspace(0, len(video) - 1, min(columns, len(video))).round().astype(int)

@@ -16,8 +16,8 @@ UNSEEN = 2**40
 class Clip:
     """A rendered clip and the truth about it.
 
-    ``video`` is uint8 (F, H, W, 3) in RGB. Each entry of ``factors`` has F as its first axis when it
-    changes over time; constants of the clip are scalars or have their own first axis (one row per
+    ``video`` is uint8 (F, H, W, 3) in RGB. Entries of ``factors`` that change over time have F as
+    their first axis; constants of the clip are scalars or have their own first axis (one row per
     ball, one row per colour channel). Lengths are in widths of the picture, x to the right and y
     down from the top left corner, angles in radians, velocities per frame or per second as named.
     """
@@ -69,3 +69,11 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 def pixel_centres(size: int) -> np.ndarray:
     """The positions of the pixel centres along one side, in widths, (size,)."""
     return ((np.arange(size) + 0.5) / size).astype(np.float32)
+
+
+def rgb(red: float, green: float, blue: float) -> np.ndarray:
+    """A colour, (3,) float32, 0 to 255."""
+    return np.array([red, green, blue], np.float32)
+
+
+WHITE = rgb(255, 255, 255)

@@ -65,6 +65,11 @@ def spline(points: np.ndarray, per_segment: int = 5, closed: bool = False) -> np
     return curve if closed else np.concatenate([curve, points[..., -1:, :]], -2)
 
 
+def curve(*points: tuple[float, float], steps: int = 5) -> np.ndarray:
+    """The spline through a few points given as numbers, (M, 2)."""
+    return spline(np.array(points, np.float64), steps)
+
+
 @dataclass(frozen=True)
 class _Fill:
     points: np.ndarray  # (F or 1, N, 2)

@@ -21,20 +21,24 @@ FLOORS = np.array(
 MARGIN = 0.012  # free space that the walls leave at the picture's edge
 MAX_SPEED = 0.042  # widths per frame, collisions included
 _FPS = 8.0  # the clock against which speeds per frame are meant
-_LIGHT = np.array([-0.45, -0.6, 0.66])  # towards the light, z towards the viewer
+_LIGHT = np.array([-0.45, -0.6, 0.66]) / np.linalg.norm([-0.45, -0.6, 0.66])  # z: to the viewer
+_HALF_WAY = (_LIGHT + (0, 0, 1)) / np.linalg.norm(_LIGHT + (0, 0, 1))  # where a mirror would shine
 
 
 def simulate(
-    position: np.ndarray, velocity: np.ndarray, radius: np.ndarray, mass: np.ndarray,
+    position: np.ndarray,
+    velocity: np.ndarray,
+    radius: np.ndarray,
+    mass: np.ndarray,
     times: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions and velocities (F, n, 2) of elastic balls in the unit square at rising ``times``.
 
-    Exact: it jumps from one collision to the next, so energy is kept and balls never interpenetrate.
-    """  # fmt: skip
+    Exact: it jumps from one collision to the next, so energy is kept and no ball enters another.
+    """
     x, v, now = position.copy(), velocity.copy(), 0.0
     xs, vs = [], []
-    first, second = np.triu_indices(len(radius), 1)
+    first, second = np.triu_indices(len(radius), 1)  # every pair once
     for time in times:
         while now < time:
             wall, wall_hit = _next_wall(x, v, radius)
@@ -62,13 +66,17 @@ def _next_wall(x: np.ndarray, v: np.ndarray, radius: np.ndarray) -> tuple[float,
 def _next_pair(
     x: np.ndarray, v: np.ndarray, radius: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> tuple[float, int]:
+    if not len(first):
+        return np.inf, 0
     d, w = x[first] - x[second], v[first] - v[second]
     reach = radius[first] + radius[second]
     a, b = (w * w).sum(-1), (d * w).sum(-1)
     gap = np.maximum((d * d).sum(-1) - reach**2, 0.0)
     disc = b * b - a * gap
     meets = (b < -1e-12) & (disc > 0)  # approaching, and the paths come close enough
-    wait = np.where(meets, gap / (np.sqrt(np.maximum(disc, 0.0)) - np.minimum(b, 0) + 1e-12), np.inf)
+    # the smaller root of |d + w t| = reach, in the form that does not cancel
+    root = np.sqrt(np.maximum(disc, 0.0)) - np.minimum(b, 0) + 1e-12
+    wait = np.where(meets, gap / root, np.inf)
     hit = int(np.argmin(wait))
     return float(wait[hit]), hit
 
@@ -161,12 +169,9 @@ def _paint_ball(picture: np.ndarray, centre: np.ndarray, radius: float, color: n
     distance = np.sqrt(x * x + y * y)
     cover = np.clip((1.0 - distance) * (radius * size) + 0.5, 0.0, 1.0)
     z = np.sqrt(np.maximum(1.0 - distance**2, 0.0))
-    light = _LIGHT / np.linalg.norm(_LIGHT)
-    facing = light[0] * x + light[1] * y + light[2] * z
+    facing = _LIGHT[0] * x + _LIGHT[1] * y + _LIGHT[2] * z
     diffuse = 0.62 + 0.46 * np.maximum(facing, -0.35) - 0.10 * (1 - z) ** 2
-    half = np.array([light[0], light[1], light[2] + 1.0])
-    half /= np.linalg.norm(half)
-    shine = np.maximum(half[0] * x + half[1] * y + half[2] * z, 0.0) ** 48
+    shine = np.maximum(_HALF_WAY[0] * x + _HALF_WAY[1] * y + _HALF_WAY[2] * z, 0.0) ** 48
     ball = color * diffuse[..., None] + (255.0 - color) * (0.85 * shine)[..., None]
     for frame in range(frames):
         left, top = corner[frame]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from train.worlds.base import mix, pixel_centres, smoothstep
+from train.worlds.base import mix, pixel_centres, rgb, smoothstep
 
 
 @dataclass(frozen=True)
@@ -116,24 +116,13 @@ def render(
     heading = rng.choice([-1.0, 1.0])
     velocity = np.array([heading * rng.uniform(0.07, 0.15), rng.uniform(-0.015, 0.03)])
 
-    x = pixel_centres(size)[None, :]
-    y = pixel_centres(size)[:, None]
-    away = np.sqrt((x - sun[0]) ** 2 + (y - sun[1]) ** 2)
-    halo = palette.glow * (0.55 * np.exp(-away / 0.22) + 0.45 * np.exp(-((away / 0.11) ** 2)))
-    disc = np.clip((0.045 - away) * size + 0.5, 0, 1) * (0.35 if palette.name == "storm" else 1.0)
-    height = np.clip(y / horizon, 0, 1) ** 1.35
-    clear = mix(colors["zenith"], colors["horizon"], height[..., None] * np.ones((size, size, 1)))
-    clear = mix(clear, sun_color, halo[..., None])
-    clear = mix(clear, np.float32([255, 253, 244]), disc[..., None])
-
+    clear, halo = _clear_sky(palette, colors, horizon, sun, size)
     density, light = _clouds(rng, times, size, horizon, sun, cover, velocity)
     # clouds near the sun take its light: one mixture of three colours per pixel
-    halo = halo.astype(np.float32)
     lit = np.clip(light + 0.5 * halo, 0, 1)
     backlit = 0.55 * halo[..., None]
     shade = mix(colors["cloud_shade"], sun_color, backlit)
     gain = (colors["cloud_light"] - colors["cloud_shade"]) * (1 - backlit)
-    clear = clear.astype(np.float32)
     sky = gain * lit[..., None]
     sky += shade - clear
     sky *= 0.94 * density[..., None]
@@ -158,17 +147,38 @@ def render(
     return video, factors
 
 
-def _clouds(
-    rng: np.random.Generator, times: np.ndarray, size: int, horizon: float, sun: np.ndarray,
-    cover: float, velocity: np.ndarray,
+def _clear_sky(
+    palette: Palette, colors: dict[str, np.ndarray], horizon: float, sun: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Opacity and brightness of the clouds, (F, H, W) float32 in [0, 1]."""  # fmt: skip
+    """The sky without clouds (H, W, 3) and how far the sun's glow fills it (H, W), float32."""
+    x = pixel_centres(size)[None, :]
+    y = pixel_centres(size)[:, None]
+    away = np.sqrt((x - sun[0]) ** 2 + (y - sun[1]) ** 2)
+    halo = palette.glow * (0.55 * np.exp(-away / 0.22) + 0.45 * np.exp(-((away / 0.11) ** 2)))
+    disc = np.clip((0.045 - away) * size + 0.5, 0, 1) * (0.35 if palette.name == "storm" else 1.0)
+    height = np.clip(y / horizon, 0, 1) ** 1.35
+    clear = mix(colors["zenith"], colors["horizon"], height[..., None] * np.ones((size, size, 1)))
+    clear = mix(clear, np.array(palette.sun, np.float32), halo[..., None])
+    clear = mix(clear, rgb(255, 253, 244), disc[..., None])
+    return clear.astype(np.float32), halo.astype(np.float32)
+
+
+def _clouds(
+    rng: np.random.Generator,
+    times: np.ndarray,
+    size: int,
+    horizon: float,
+    sun: np.ndarray,
+    cover: float,
+    velocity: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Opacity and brightness of the clouds, (F, H, W) float32 in [0, 1]."""
     body, detail = _field(rng), _field(rng)
-    start = rng.random(4)
+    start = rng.random(4).astype(np.float32)
     x = pixel_centres(size)[None, :] - 0.5
     y = pixel_centres(size)[:, None]
-    sun, velocity, start = (np.float32(a) for a in (sun, velocity, start))
-    times = times.astype(np.float32)
+    # all in float32: these arrays hold the whole clip
+    sun, velocity, times = (a.astype(np.float32) for a in (sun, velocity, times))
     # a flat layer of clouds seen from below: smaller and slower towards the horizon
     far = (horizon + _DEPTH) / np.maximum(horizon - y + _DEPTH, _DEPTH)
     far = far.astype(np.float32)
@@ -178,8 +188,8 @@ def _clouds(
     def sample(noise: np.ndarray, at: np.ndarray, pace: float, toward: float = 0.0) -> np.ndarray:
         u_t = u + at[0] + pace * drift[0] + toward * (sun[0] - 0.5 - x) * _SPAN
         v_t = v + at[1] + pace * drift[1] + toward * (sun[1] - y) * _SPAN
-        flat = [(c * np.float32(_TILE)).reshape(-1, size) for c in (u_t, v_t)]
-        noisy = cv2.remap(noise, *flat, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        map_x, map_y = ((c * np.float32(_TILE)).reshape(-1, size) for c in (u_t, v_t))
+        noisy = cv2.remap(noise, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return noisy.reshape(len(times), size, size)
 
     # two fields at different paces, so that clouds change shape as they drift
