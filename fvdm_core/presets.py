@@ -143,8 +143,10 @@ class Preset:
         checked: dict[str, Any] = {}
         for parameter in self.parameters:
             value = params.get(parameter.name)
-            if value is None:
-                value = checked.get(parameter.follows) or _at(parameter.default, size)
+            if value is None and parameter.follows:
+                value = checked[parameter.follows]
+            elif value is None:
+                value = _at(parameter.default, size)
             try:
                 checked[parameter.name] = parameter.checked(value, size)
             except ValueError as error:

@@ -11,7 +11,7 @@ All but the first two may be left out.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def encode(
         fields["windows"] = _coded_steps(windows)
     if sources is not None:
         fields["sources"] = sources
-    if prior != "independent":
+    if prior != "independent" or prior_alpha != 1.0:
         fields |= {"prior": prior, "prior_alpha": prior_alpha}
     if seen:
         fields["seen"] = dict(seen)
@@ -58,7 +58,7 @@ def decode(text: str | bytes) -> dict[str, Any]:
     """Read JSON into the arguments of `Timeline`, which checks the values themselves.
 
     Raises ValueError naming what is wrong: too large, too deep, not JSON, a key given twice,
-    NaN, an unknown field or version, rows that are not equally long, a run that is too long.
+    NaN, an unknown field or version, too many cells, a run or window that is malformed.
     """
     document = _parsed(_as_text(text))
     if not isinstance(document, dict):
@@ -155,7 +155,7 @@ def _no_constant(name: str) -> None:
 
 
 def _expanded(rows: Any) -> list[list[Any]]:
-    """Return rows of levels, all equally long and within the caps."""
+    """Return rows of levels, runs written out, within the caps."""
     if not isinstance(rows, list):
         raise ValueError(f"levels must be a list of rows, got {shown(rows)}")
     if not 2 <= len(rows) <= MAX_ROWS:
@@ -163,18 +163,14 @@ def _expanded(rows: Any) -> list[list[Any]]:
             f"levels has {len(rows)} rows, allowed are 2 to {MAX_ROWS}: one more than steps"
         )
     expanded: list[list[Any]] = []
+    cells = 0
     for number, row in enumerate(rows):
         expanded.append(_expanded_row(row, number))
-        frames = len(expanded[0])
-        if len(expanded[-1]) != frames:
+        cells += len(expanded[-1])
+        if cells > MAX_CELLS:
             raise ValueError(
-                f"levels: row {number} has {len(expanded[-1])} frames, but row 0 has {frames}; "
-                "all rows must be equally long"
-            )
-        if len(rows) * frames > MAX_CELLS:
-            raise ValueError(
-                f"levels has {len(rows)} rows of {frames} frames; at most {MAX_CELLS} cells "
-                "are allowed: use fewer steps or fewer frames"
+                f"levels: row {number} brings the cells to {cells}, at most {MAX_CELLS} are "
+                "allowed; use fewer steps or fewer frames"
             )
     return expanded
 

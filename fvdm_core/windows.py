@@ -14,8 +14,8 @@ from fvdm_core.limits import MAX_FRAMES, checked_integer, frame_name, shown
 class Window:
     """One call of the model: it is given `frames` and moves `updates`; the others are context.
 
-    Both are increasing frame indices (from 0); `updates` is a part of `frames`, and neither is
-    empty. Raises ValueError otherwise.
+    Both are increasing frame indices (from 0), `updates` is a part of `frames`, and `frames` is
+    not empty. Raises ValueError otherwise.
     """
 
     frames: tuple[int, ...]
@@ -24,6 +24,8 @@ class Window:
     def __post_init__(self) -> None:
         for name in ("frames", "updates"):
             object.__setattr__(self, name, _increasing(f"window {name}", getattr(self, name)))
+        if not self.frames:
+            raise ValueError("window frames is empty; a window must see at least one frame")
         if stray := set(self.updates).difference(self.frames):
             raise ValueError(
                 f"window updates {frame_name(min(stray))}, which is not among its frames; "
@@ -37,8 +39,8 @@ Step = tuple[Window, ...]
 def _increasing(name: str, indices: Any) -> tuple[int, ...]:
     if not isinstance(indices, Sequence) or isinstance(indices, str):
         raise ValueError(f"{name} must be a list of frame indices, got {shown(indices)}")
-    if not 1 <= len(indices) <= MAX_FRAMES:
-        raise ValueError(f"{name} must list 1 to {MAX_FRAMES} frames, got {len(indices)}")
+    if len(indices) > MAX_FRAMES:
+        raise ValueError(f"{name} lists {len(indices)} frames, at most {MAX_FRAMES} are allowed")
     checked = tuple(checked_integer(name, index, 0, MAX_FRAMES - 1) for index in indices)
     for before, after in pairwise(checked):
         if before >= after:
