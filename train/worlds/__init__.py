@@ -3,6 +3,8 @@
 Every clip is a function of its world, its seed and its size, and the first frames of a longer clip
 are those of the shorter one. Training takes seeds below 2**31, hashed from the position in the data
 stream; evaluation takes seeds from ``UNSEEN`` = 2**40 on, which no training run has seen.
+
+Bytes repeat for one version of OpenCV; another may round the clouds of `sky` a little differently.
 """
 
 from __future__ import annotations
