@@ -59,7 +59,9 @@ class Timeline:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def preset(cls, name: str, *, frames: int, steps: int, window: int = 16, **params: Any):
+    def preset(
+        cls, name: str, *, frames: int, steps: int, window: int = 16, **params: Any
+    ) -> "Timeline":
         """Build a named timeline (see `presets.PRESETS`); `window` is what the model can see.
 
         Raises ValueError for an unknown name or parameter, or a value out of its range.

@@ -177,7 +177,7 @@ def test_a_good_timeline_has_no_warnings():
         (
             painted(c5=np.where(DOWN > 700, DOWN, 0)),
             (),
-            "Frame 5 falls by more than 50 % in one step (step 4)",
+            "Frame 5 falls by more than 50 % in one step (step 3)",
         ),
         (
             painted(c5=np.where(np.arange(11) == 5, 1000, DOWN)),

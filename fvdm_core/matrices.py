@@ -1,0 +1,241 @@
+"""The matrices behind the presets: functions from a size and parameters to levels and windows.
+
+In the comments i = 1 … N counts frames and t runs from 1 to 0; τ is the level as a share of T.
+Frame indices in parameters and code count from 0.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fvdm_core.limits import MAX_LEVEL, check_size
+from fvdm_core.parameters import Size
+from fvdm_core.windows import Step, Window, overlapping
+
+
+class PresetResult(NamedTuple):
+    """The arguments of a Timeline: levels (M+1, N), windows per step, a source per frame."""
+
+    levels: np.ndarray
+    windows: tuple[Step, ...] | None = None
+    sources: tuple[str, ...] | None = None
+
+
+def _levels(tau: np.ndarray) -> np.ndarray:
+    """Round τ, clipped to [0, 1], to integer levels: same shape."""
+    return np.rint(MAX_LEVEL * np.clip(tau, 0, 1)).astype(np.int64)
+
+
+def _time(steps: int) -> np.ndarray:
+    """t_m = 1 − m/S, shape (S+1, 1)."""
+    return 1 - np.arange(steps + 1)[:, None] / steps
+
+
+def _kept(size: Size, *frames: int, sources: tuple[str, ...] | None = None) -> PresetResult:
+    """τ = 0 for some frames, else t."""
+    tau = np.repeat(_time(size.steps), size.frames, axis=1)  # (S+1, N)
+    tau[:, list(frames)] = 0
+    return PresetResult(_levels(tau), None, sources)
+
+
+def standard(size: Size) -> PresetResult:
+    """τ = t."""
+    return _kept(size)
+
+
+def late_start(size: Size, start: float, keep: tuple[int, ...]) -> PresetResult:
+    """τ = start·t; every frame that is not kept begins as a copy of the nearest picture."""
+    tau = np.repeat(start * _time(size.steps), size.frames, axis=1)
+    tau[:, list(keep)] = 0
+    return PresetResult(_levels(tau), None, ("hold",) * size.frames)
+
+
+def image_to_video(size: Size) -> PresetResult:
+    """τ = 0 for frame 1, else t."""
+    return _kept(size, 0)
+
+
+def interpolation(size: Size) -> PresetResult:
+    """τ = 0 for frames 1 and N, else t."""
+    return _kept(size, 0, size.frames - 1)
+
+
+def loop(size: Size) -> PresetResult:
+    """An interpolation whose last frame is a copy of the first."""
+    sources = ("keyframe", *["noise"] * (size.frames - 2), "hold")
+    return _kept(size, 0, size.frames - 1, sources=sources)
+
+
+def any_frame(size: Size, keep: tuple[int, ...]) -> PresetResult:
+    """τ = 0 for the frames in `keep`, else t."""
+    return _kept(size, *keep)
+
+
+def next_frame(size: Size) -> PresetResult:
+    """τ = t for frame N, else 0."""
+    return _kept(size, *range(size.frames - 1))
+
+
+def transition(size: Size, head: int, tail: int) -> PresetResult:
+    """τ = 0 for the first `head` and the last `tail` frames, else t."""
+    if head + tail >= size.frames:
+        raise ValueError(
+            f"transition: head {head} and tail {tail} leave none of {size.frames} frames between; "
+            "make them smaller or use more frames"
+        )
+    return _kept(size, *range(head), *range(size.frames - tail, size.frames))
+
+
+def ramp(size: Size, rate: float) -> PresetResult:
+    """τ = min(rate·i·t, t), FVDM §2.4: frame 1 is softened, the others start from a copy of it."""
+    t = _time(size.steps)  # (S+1, 1)
+    i = np.arange(1, size.frames + 1)  # (N,)
+    sources = ("keyframe", *["hold"] * (size.frames - 1))
+    return PresetResult(_levels(np.minimum(rate * i * t, t)), None, sources)
+
+
+def soft_keyframes(size: Size, softness: dict[int, float]) -> PresetResult:
+    """τ = μ·t for a keyframe, else t (Pusa's noise multipliers)."""
+    mu = np.ones(size.frames)
+    mu[list(softness)] = list(softness.values())
+    return PresetResult(_levels(mu * _time(size.steps)))
+
+
+def capped_keyframes(size: Size, strength: dict[int, float]) -> PresetResult:
+    """τ = min(t, 1 − strength) for a keyframe, else t (LTX conditioning)."""
+    cap = np.ones(size.frames)
+    cap[list(strength)] = 1 - np.array(list(strength.values()))
+    return PresetResult(_levels(np.minimum(_time(size.steps), cap)))
+
+
+def edit(size: Size, strength: dict[int, float]) -> PresetResult:
+    """τ = min(t, k) (SDEdit, per frame); a frame without a k is kept."""
+    k = np.zeros(size.frames)
+    k[list(strength)] = list(strength.values())
+    return PresetResult(_levels(np.minimum(_time(size.steps), k)))
+
+
+def _lagging(size: Size, place: np.ndarray, lag: float) -> PresetResult:
+    """τ = clip(1 + (place·u − m)/S): a frame at place p begins p·u steps late. place: (N,)."""
+    # Rounded first: 3·0.1 is a hair above 0.3, which would cost a row that does nothing.
+    rows = size.steps + math.ceil(round(float(place.max()) * lag, 9))
+    check_size(size.frames, rows, f"{size.frames} frames that lag by {lag:g} steps")
+    m = np.arange(rows + 1)[:, None]  # (M+1, 1)
+    return PresetResult(_levels(1 + (place * lag - m) / size.steps))
+
+
+def pyramid(size: Size, lag: float) -> PresetResult:
+    """Each frame `lag` steps behind the one before (Diffusion Forcing)."""
+    return _lagging(size, np.arange(size.frames), lag)
+
+
+def trapezoid(size: Size, lag: float) -> PresetResult:
+    """The pyramid from both ends: min(i, N+1−i) for i."""
+    i = np.arange(size.frames)
+    return _lagging(size, np.minimum(i, size.frames - 1 - i), lag)
+
+
+def autoregressive(size: Size) -> PresetResult:
+    """The pyramid with u = S: one frame after another."""
+    return _lagging(size, np.arange(size.frames), size.steps)
+
+
+def blocks(size: Size, block: int, lag: float) -> PresetResult:
+    """The pyramid on blocks of frames (SkyReels-V2, MAGI-1)."""
+    return _lagging(size, np.arange(size.frames) // block, lag)
+
+
+def diagonal(size: Size) -> PresetResult:
+    """The pyramid with u = S/F, in a window of F frames that slides with the frames that move.
+
+    Where u is not a whole number of steps, F + 1 or more frames move in some steps: those steps
+    take two windows.
+    """
+    levels = pyramid(size, size.steps / size.window).levels
+    if size.frames <= size.window:
+        return PresetResult(levels)
+    windows: list[Step] = []
+    for moving in levels[1:] != levels[:-1]:
+        frames = np.flatnonzero(moving)
+        first, last = (frames[0], frames[-1]) if frames.size else (0, 0)
+        span = max(last + 1 - first, size.window)
+        first = min(first, size.frames - span)
+        step = overlapping(range(first, first + span), size.window)
+        windows.append(windows[-1] if windows and windows[-1] == step else step)
+    return PresetResult(levels, tuple(windows))
+
+
+def extend(size: Size, context: int, given: int) -> PresetResult:
+    """Window after window: the first `context` frames of each are done, the others go down.
+
+    FVDM's long video: windows of F frames hop F − context. `given` frames are there at the start.
+    """
+    seen = size.seen  # F
+    hop = seen - context
+    count = 1 + -(-(size.frames - seen) // hop)
+    starts = [min(k * hop, size.frames - seen) for k in range(count)]
+    rows = size.steps * count
+    check_size(size.frames, rows, f"extend in {count} windows")
+    tau = np.ones((rows + 1, size.frames))
+    tau[:, :given] = 0
+    windows: list[Step] = []
+    done = given
+    for number, start in enumerate(starts):
+        first, last = number * size.steps, (number + 1) * size.steps
+        tau[first : last + 1, done : start + seen] = _time(size.steps)
+        tau[last:, done : start + seen] = 0
+        window = Window(tuple(range(start, start + seen)), tuple(range(done, start + seen)))
+        windows += [(window,)] * size.steps
+        done = start + seen
+    return PresetResult(_levels(tau), tuple(windows) if count > 1 else None)
+
+
+def hierarchical(size: Size, every: int) -> PresetResult:
+    """First every k-th frame and the last, as one clip; then all gaps, their ends at 0.
+
+    2·S rows. The gaps of a row are spread over as few windows as hold them whole.
+    """
+    check_size(size.frames, 2 * size.steps, "hierarchical")
+    anchors = sorted({*range(0, size.frames, every), size.frames - 1})
+    tau = np.ones((2 * size.steps + 1, size.frames))
+    tau[size.steps :] = _time(size.steps)
+    tau[: size.steps + 1, anchors] = _time(size.steps)
+    tau[size.steps :, anchors] = 0
+    first = overlapping(anchors, size.window)
+    second = _gap_windows(anchors, size)
+    return PresetResult(_levels(tau), (first,) * size.steps + (second,) * size.steps)
+
+
+def _gap_windows(anchors: list[int], size: Size) -> Step:
+    """Cover the gaps between anchors, each whole, by windows as long as the model sees."""
+    seen = size.seen
+    windows: list[Window] = []
+    left = 0
+    while left < len(anchors) - 1:
+        fits = [right for right in anchors[left + 1 :] if right - anchors[left] < seen]
+        right = anchors.index(fits[-1])
+        inner = set(range(anchors[left], anchors[right])).difference(anchors)
+        start = min(anchors[left], size.frames - seen)
+        if inner:
+            windows.append(Window(tuple(range(start, start + seen)), tuple(sorted(inner))))
+        left = right
+    return tuple(windows)
+
+
+def resample(size: Size, jump: int, repeats: int, keep: tuple[int, ...]) -> PresetResult:
+    """After every `jump` steps up by `jump` and down again, `repeats` times (RePaint).
+
+    As in RePaint, not back to pure noise: nothing of the frame would be left.
+    """
+    segments = size.steps // jump
+    rows = size.steps + max(0, segments - 1) * repeats * (jump + 1)
+    check_size(size.frames, rows, "resample")
+    positions: list[int] = list(range(jump + 1))
+    for segment in range(1, segments):
+        down = range(segment * jump, (segment + 1) * jump + 1)
+        positions += [*down[1:], *list(down) * repeats]
+    positions += range(segments * jump + 1, size.steps + 1)
+    tau = np.repeat(_time(size.steps)[positions], size.frames, axis=1)
+    tau[:, list(keep)] = 0
+    return PresetResult(_levels(tau))
