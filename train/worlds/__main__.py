@@ -38,9 +38,8 @@ def main() -> None:
         seeds = range(args.first_seed, args.first_seed + args.seeds)
         videos += [render(world, seed, args.frames, args.size).video for seed in seeds]
         each = (time.process_time() - start) / args.seeds
-        print(
-            f"{world:10} {1000 * each:6.1f} ms of one core per {args.frames}x{args.size}x{args.size} clip"
-        )
+        shape = f"{args.frames}x{args.size}x{args.size}"
+        print(f"{world:10} {1000 * each:6.1f} ms of one core per {shape} clip")
     if args.sheet:
         sheet = cv2.cvtColor(contact_sheet(videos, args.columns), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(args.sheet, sheet):
