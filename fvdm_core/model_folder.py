@@ -1,0 +1,230 @@
+"""The folder of a model: config.json, the transformer's weights and the autoencoder's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
+from fvdm_core.containers import kind_of, why_not
+from fvdm_core.files import atomic_write, file_name, open_plain
+from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.tensors import open_tensors, write_safetensors
+from fvdm_core.weights import build, config_from
+
+FORMAT, VERSION = "fvdm-studio", 1
+CONFIG = "config.json"
+TRANSFORMER, AUTOENCODER = "transformer.safetensors", "autoencoder.safetensors"
+INDEX = f"{TRANSFORMER}.index.json"
+SHARD = re.compile(r"transformer-\d{5}-of-\d{5}\.safetensors")
+MAX_JSON_BYTES = 4 << 20
+_TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
+_FIELDS = (
+    *("format", "version", *_TEXTS, "labels", "fps"),
+    *("transformer", "autoencoder", "schedule", "sha256"),
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model that was opened whole: its checked config and both networks, float32 on the CPU.
+
+    `autoencoder` is None for a converted file of a model that works on latents of another one.
+    `model_hash` tells models apart: 16 hexadecimal digits of the transformer's file.
+    """
+
+    config: dict[str, Any]
+    transformer: VideoDiT
+    autoencoder: Autoencoder | None
+    schedule: NoiseSchedule
+    model_hash: str
+
+
+def save_model_folder(
+    folder: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    transformer: Mapping[str, Tensor],
+    autoencoder: Mapping[str, Tensor] | None,
+) -> None:
+    """Writes a model folder, config last; a folder of which only a part was written is recognised.
+
+    `config` is as in config.json; "format", "version" and the checksums are added. Raises
+    `ValueError` for a config that could not be opened again, `SaveError` for the disk.
+    """
+    path = Path(folder)
+    whole = {"format": FORMAT, "version": VERSION, **config}
+    whole.pop("sha256", None)
+    whole = json.loads(json.dumps(whole))
+    _check_config(whole, CONFIG)
+    path.mkdir(parents=True, exist_ok=True)
+    write_safetensors(path / TRANSFORMER, transformer)
+    sums = {TRANSFORMER: _checksum(path / TRANSFORMER)}
+    if autoencoder is not None:
+        write_safetensors(path / AUTOENCODER, autoencoder)
+        sums[AUTOENCODER] = _checksum(path / AUTOENCODER)
+    text = json.dumps({**whole, "sha256": sums}, indent=2, ensure_ascii=False)
+    with atomic_write(path / CONFIG) as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
+    """Opens a model folder, whole or not at all.
+
+    Raises `ValueError` that names the file and the reason: a config that does not fit its schema, a
+    missing or refused file, weights of another architecture, files of two different saves.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise ValueError(f"{file_name(path)} is not a model folder")
+    config = read_json(path / CONFIG)
+    model_config, autoencoder_config, schedule = _check_config(config, CONFIG)
+    shards = _shards(path)
+    hashes = [_checksum(path / name) for name in shards]
+    _check_sums(config, dict(zip(shards, hashes, strict=True)))
+
+    tensors: dict[str, Tensor] = {}
+    for shard in shards:
+        part = open_tensors(path / shard)
+        if twice := tensors.keys() & part.keys():
+            raise ValueError(f"{shard} holds {min(twice)[:80]} a second time")
+        tensors |= part
+    transformer = build(VideoDiT, model_config, tensors, TRANSFORMER)
+    autoencoder = None
+    if autoencoder_config is not None:
+        _check_sums(config, {AUTOENCODER: _checksum(path / AUTOENCODER)})
+        autoencoder = build(
+            Autoencoder, autoencoder_config, open_tensors(path / AUTOENCODER), AUTOENCODER
+        )
+    together = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    model_hash = (hashes[0] if len(hashes) == 1 else together)[:16]
+    return ModelFolder(config, transformer, autoencoder, schedule, model_hash)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; `ValueError` for anything else, and above `MAX_JSON_BYTES`."""
+    name = file_name(path)
+    with open_plain(path) as file:
+        kind = kind_of(file)
+        if kind != "text":
+            raise ValueError(f"{name} {why_not(kind, 'a JSON file')}")
+        text = file.read(MAX_JSON_BYTES + 1)
+    if len(text) > MAX_JSON_BYTES:
+        raise ValueError(f"{name} has more than {MAX_JSON_BYTES} bytes")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{name} is not JSON") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} must be a JSON object, not {str(content)[:40]!r}")
+    return content
+
+
+def _shards(path: Path) -> list[str]:
+    """The transformer's files: one, or those that an index lists, as plain names in the folder."""
+    if (path / TRANSFORMER).exists() or not (path / INDEX).exists():
+        return [TRANSFORMER]
+    places = read_json(path / INDEX).get("weight_map")
+    names = sorted(set(map(str, places.values()))) if isinstance(places, dict) else []
+    foreign = [name for name in names if not SHARD.fullmatch(name)]
+    if foreign or not 1 <= len(names) <= 1000:
+        raise ValueError(
+            f"{INDEX} lists {foreign[0][:60]!r}; "
+            if foreign
+            else f"{INDEX} lists {len(names)} files; "
+            "parts must be named like transformer-00001-of-00002.safetensors, in the same folder"
+        )
+    return names
+
+
+def _check_config(
+    config: dict[str, Any], name: str
+) -> tuple[VideoDiTConfig, AutoencoderConfig | None, NoiseSchedule]:
+    if config.get("format") != FORMAT or config.get("version") != VERSION:
+        raise ValueError(
+            f"{name} has format {str(config.get('format'))[:40]!r} version "
+            f"{str(config.get('version'))[:20]!r}; expected {FORMAT!r} version {VERSION}"
+        )
+    if unknown := [key for key in config if key not in _FIELDS]:
+        raise ValueError(
+            f"{name} has the unknown field {unknown[0][:40]!r}; known are {', '.join(_FIELDS)}"
+        )
+    for key, length in _TEXTS.items():
+        text = config.get(key, "")
+        if not isinstance(text, str) or len(text) > length:
+            raise ValueError(f"{name}: {key} must be a text of at most {length} characters")
+    labels, fps = config.get("labels", []), config.get("fps", 8)
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) and 0 < len(label) <= 100 for label in labels
+    ):
+        raise ValueError(f"{name}: labels must be a list of texts of 1 to 100 characters")
+    if type(fps) not in (int, float) or not (math.isfinite(fps) and 0 < fps <= 240):
+        raise ValueError(f"{name}: fps is {str(fps)[:20]}; it must be above 0 and at most 240")
+
+    model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
+    if len(set(labels)) != len(labels) or len(labels) not in (0, model.num_classes):
+        raise ValueError(
+            f"{name}: there are {len(set(labels))} different labels, but the transformer has "
+            f"{model.num_classes} classes"
+        )
+    autoencoder = None
+    if config.get("autoencoder") is not None:
+        autoencoder = config_from(AutoencoderConfig, config["autoencoder"], f"{name}: autoencoder")
+        ours = (autoencoder.latent_channels, autoencoder.latent_size)
+        if ours != (model.latent_channels, model.latent_size):
+            raise ValueError(
+                f"{name}: the autoencoder makes {ours[0]} channels of size {ours[1]}, but the "
+                f"transformer takes {model.latent_channels} of size {model.latent_size}"
+            )
+    values = config.get("schedule", {})
+    known = {"name": str, "num_train_timesteps": int, "prediction_type": str}
+    if not isinstance(values, dict) or any(
+        type(value) is not known.get(key) for key, value in values.items()
+    ):
+        raise ValueError(f"{name}: schedule must be an object with {', '.join(known)}")
+    try:
+        return model, autoencoder, NoiseSchedule(**values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _checksum(path: Path) -> str:
+    with open_plain(path, "checkpoint") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _check_sums(config: dict[str, Any], found: dict[str, str]) -> None:
+    sums = config.get("sha256", {})
+    for name, value in found.items():
+        if isinstance(sums, dict) and sums.get(name, value) != value:
+            raise ValueError(
+                f"{name} is not the file that {CONFIG} was saved with; a save may have been "
+                "interrupted: save or download the model again"
+            )
+
+
+def config_of(model: VideoDiT, name: str) -> dict[str, Any]:
+    """A config.json for a published model: the paper's schedule, no labels, no autoencoder."""
+    return {
+        "name": name[:100],
+        "labels": [],
+        "fps": 8,
+        "license": "",
+        "trained_on": "",
+        "transformer": asdict(model.config),
+        "autoencoder": None,
+        "schedule": {"name": "linear", "num_train_timesteps": 1000, "prediction_type": "eps"},
+    }
