@@ -306,7 +306,7 @@ class Attention(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length."""
-    if q.device.type == "cpu" and q.shape[-2] <= 64:
+    if q.device.type == "cpu" and q.shape[-2] <= 256:
         # torch's fused CPU kernel is slow on short sequences, above all backwards
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         return weights.softmax(dim=-1) @ v
@@ -351,5 +351,5 @@ def sincos_1d(width: int, positions: Tensor) -> Tensor:
 def sincos_2d(width: int, grid: int) -> Tensor:
     """(grid * grid, width): the first half encodes the column, the second the row, as in DiT."""
     rows, columns = np.indices((grid, grid))
-    halves = [sincos_1d(width // 2, torch.from_numpy(places.ravel())) for places in (columns, rows)]
+    halves = [sincos_1d(width // 2, torch.as_tensor(places.ravel())) for places in (columns, rows)]
     return torch.cat(halves, dim=1).float()

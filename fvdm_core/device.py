@@ -1,0 +1,39 @@
+"""Where to compute and in which precision, chosen from what the machine is good at."""
+
+from __future__ import annotations
+
+import torch
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The given device, else CUDA where there is one, else the CPU.
+
+    Raises `ValueError` for a device that torch does not know or that is not there.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} is unknown; use cpu, cuda or cuda:0") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} is not there: torch sees no CUDA GPU; use cpu")
+    return chosen
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 products are faster than fp32 ones: GPUs, and CPUs with the instructions.
+
+    A CPU without them emulates bf16, several times slower than its own fp32.
+    """
+    if device.type != "cpu":
+        return True
+    # private in torch 2.13, and the only question it answers without parsing /proc/cpuinfo
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in asked)
+
+
+def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.dtype:
+    if dtype is not None:
+        return dtype
+    return torch.bfloat16 if fast_bf16(device) else torch.float32

@@ -1,0 +1,395 @@
+"""From a timeline and pictures to a clip, one state per step: the line through the house."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from . import checkpoint, media
+from .device import fast_bf16, pick_device, pick_dtype
+from .model import VideoDiT
+from .noise import frame_noise
+from .sampler import SOLVERS, sample
+from .schedule import NoiseSchedule
+from .timeline import MAX_LEVEL, Timeline
+
+SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
+Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
+MAX_SEED = 2**63 - 1
+MAX_CFG_SCALE = 20.0
+
+
+class PictureCodec(Protocol):
+    """What a pipeline needs of an autoencoder: pictures (…, 3, H, W) in [-1, 1] <-> latents."""
+
+    def encode(self, video: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished video: frames uint8 (F, H, W, 3) RGB, frames per second, and its recipe."""
+
+    frames: np.ndarray
+    fps: float
+    recipe: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""
+        media.write_video(path, self.frames, self.fps, metadata=json.dumps(self.recipe))
+
+
+@dataclass
+class State:
+    """A run after `step` of its M steps; step 0 is the start.
+
+    `levels` (F,) are those the frames have now; `noisy` and `preview` are made when asked for.
+    """
+
+    step: int
+    num_steps: int
+    levels: np.ndarray
+    x: Tensor = field(repr=False)  # (1, F, C, h, w)
+    pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
+    _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
+    clip: Clip | None = field(default=None, repr=False)  # with the last state
+
+    @cached_property
+    def preview(self) -> np.ndarray:
+        """The predicted clean frames, uint8 (F, H, W, 3)."""
+        return self._decode(self.pred_x_start)
+
+    @cached_property
+    def noisy(self) -> np.ndarray:
+        """The state itself, decoded as it is, uint8 (F, H, W, 3)."""
+        return self._decode(self.x)
+
+
+class Pipeline:
+    """A video model with its autoencoder, schedule, labels and frame rate."""
+
+    def __init__(
+        self,
+        model: VideoDiT,
+        autoencoder: torch.nn.Module,
+        schedule: NoiseSchedule,
+        *,
+        image_size: tuple[int, int],
+        labels: tuple[str, ...] = (),
+        fps: float = 8.0,
+        name: str = "model",
+        model_hash: str = "",
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(self.device, dtype)
+        self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
+        self.autoencoder = autoencoder.to(self.device, torch.float32).eval().requires_grad_(False)
+        self.schedule = schedule
+        self.image_size = image_size
+        self.labels = list(labels)
+        self.fps = fps
+        self.name = name
+        self.model_hash = model_hash
+        self.num_frames = model.config.num_frames
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Pipeline:
+        """Load the shipped model, a model folder, or an "owner/repo" of the Hugging Face Hub.
+
+        Raises `ValueError` saying what is wrong with the source and what would be right.
+        """
+        path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
+        loaded = checkpoint.load_model_folder(path)
+        config = loaded.config
+        size = loaded.autoencoder.config.image_size
+        return cls(
+            loaded.transformer,
+            loaded.autoencoder,
+            NoiseSchedule(**config["schedule"]),
+            image_size=(size, size),
+            labels=tuple(config["labels"]),
+            fps=config["fps"],
+            name=config["name"],
+            model_hash=_hash_folder(Path(path)),
+            device=device,
+            dtype=dtype,
+        )
+
+    def __call__(self, timeline: Timeline, **options: Any) -> Clip:
+        """Run a timeline to its end; the options are those of `stream`."""
+        clip = None
+        for state in self.stream(timeline, **options):
+            clip = state.clip
+        assert clip is not None
+        return clip
+
+    def stream(
+        self,
+        timeline: Timeline,
+        keyframes: Mapping[int, Picture] | None = None,
+        label: str | int | None = None,
+        seed: int = 0,
+        cfg_scale: float = 1.5,
+        solver: str = "dpmpp_2m",
+        eta: float = 0.0,
+        fit: media.Fit | Mapping[int, media.Fit] = "crop",
+        splice_exact: bool = False,
+    ) -> Iterator[State]:
+        """Yield the start and then a state per step; the last one carries the clip.
+
+        keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}, fitted by `fit`.
+        label: a name or index of `labels`; None is the null class, without guidance.
+        splice_exact: frames that are kept come back as the fitted picture, pixel for pixel,
+        instead of as the autoencoder renders it.
+
+        Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
+        and `NotFinite` if a step gives NaN.
+        """
+        # checked here and not in the generator, so that a mistake shows at the call
+        index = self._label_index(label)
+        _check_options(seed, cfg_scale, solver, eta)
+        pictures = self._fit_pictures(timeline, keyframes or {}, fit)
+        known = known_frames(timeline, pictures)
+        timeline = timeline.with_windows(self.num_frames)
+        options = {
+            "label": None if index is None else self.labels[index],
+            "seed": seed,
+            "cfg_scale": cfg_scale,
+            "solver": solver,
+            "eta": eta,
+            "fit": fit if isinstance(fit, str) else {str(k): v for k, v in fit.items()},
+            "splice_exact": splice_exact,
+        }
+        recipe = self._recipe(timeline, pictures, options)
+        return self._run(timeline, pictures, known, index, recipe)
+
+    @torch.no_grad()
+    def _run(
+        self,
+        timeline: Timeline,
+        pictures: dict[int, np.ndarray],
+        known: dict[int, int],
+        label: int | None,
+        recipe: dict[str, Any],
+    ) -> Iterator[State]:
+        seed = recipe["seed"]
+        x = self._initial(timeline, pictures, known, seed)
+        levels = np.array(timeline.levels[0])
+        yield State(0, timeline.num_steps, levels, x, x, self._decode_preview)
+        states = sample(
+            self._denoiser(label, recipe["cfg_scale"]),
+            x,
+            timeline,
+            self.schedule,
+            solver=recipe["solver"],
+            eta=recipe["eta"],
+            seed=seed,
+        )
+        for state in states:
+            last = state.step == timeline.num_steps
+            yield State(
+                state.step,
+                timeline.num_steps,
+                state.levels,
+                state.x,
+                state.pred_x_start,
+                self._decode_preview,
+                self._clip(timeline, state.x, pictures, recipe) if last else None,
+            )
+
+    def _initial(
+        self,
+        timeline: Timeline,
+        pictures: dict[int, np.ndarray],
+        known: dict[int, int],
+        seed: int,
+    ) -> Tensor:
+        """Row 0 of every frame, (1, F, C, h, w): noise, over a picture's latent where it has one."""
+        config = self.model.config
+        shape = (config.latent_channels, config.latent_size, config.latent_size)
+        noise = frame_noise(
+            seed,
+            range(timeline.frames),
+            0,
+            shape,
+            prior=timeline.prior,
+            alpha=timeline.prior_alpha,
+            window=self.num_frames,
+        )
+        x_start = torch.zeros_like(noise)
+        if known:
+            frames = sorted(set(known.values()))
+            video = torch.from_numpy(np.stack([pictures[f] for f in frames])).to(self.device)
+            video = rearrange(video, "k h w c -> k c h w").float() / 127.5 - 1
+            latents = dict(zip(frames, self.autoencoder.encode(video).float().cpu(), strict=True))
+            for frame, source in known.items():
+                x_start[frame] = latents[source]
+        levels = torch.from_numpy(np.array(timeline.levels[0]))
+        return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
+
+    def _denoiser(self, label: int | None, cfg_scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """The model as the sampler calls it; guidance (Ho & Salimans 2022) runs as one batch."""
+        null = self.model.null_label
+        channels = self.model.config.latent_channels
+
+        def plain(x: Tensor, t: Tensor) -> Tensor:
+            y = None
+            if self.labels:
+                chosen = null if label is None else label
+                y = torch.full((len(x),), chosen, device=x.device)
+            return self.model(x.to(self.dtype), t, y)
+
+        def guided(x: Tensor, t: Tensor) -> Tensor:
+            y = torch.tensor([label, null], device=x.device).repeat_interleave(len(x))
+            both = self.model(torch.cat([x, x]).to(self.dtype), torch.cat([t, t]), y).float()
+            with_label, without = both.chunk(2)
+            guidance = (cfg_scale - 1) * (with_label - without)
+            guidance[:, :, channels:] = 0  # never the learned variance
+            return with_label + guidance
+
+        return plain if label is None or cfg_scale == 1.0 else guided
+
+    def _decode_preview(self, latents: Tensor) -> np.ndarray:
+        fast = fast_bf16(self.device)
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+            return to_pixels(self.autoencoder.decode(latents[0]))
+
+    def _clip(
+        self,
+        timeline: Timeline,
+        x: Tensor,
+        pictures: dict[int, np.ndarray],
+        recipe: dict[str, Any],
+    ) -> Clip:
+        chunks = x[0].split(self.num_frames)  # constant memory, whatever the length
+        frames = np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
+        if recipe["splice_exact"]:
+            for frame, picture in pictures.items():
+                if not timeline.levels[:, frame].any():
+                    frames[frame] = picture
+        return Clip(frames, self.fps, recipe)
+
+    def _label_index(self, label: str | int | None) -> int | None:
+        if label is None:
+            return None
+        if isinstance(label, str) and label in self.labels:
+            return self.labels.index(label)
+        if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.labels):
+            return label
+        known = ", ".join(self.labels) or "none: this model has no labels"
+        raise ValueError(f"label {label!r} is unknown; the model's labels are {known}")
+
+    def _fit_pictures(
+        self,
+        timeline: Timeline,
+        keyframes: Mapping[int, Picture],
+        fit: media.Fit | Mapping[int, media.Fit],
+    ) -> dict[int, np.ndarray]:
+        pictures = {}
+        for frame, picture in sorted(keyframes.items()):
+            if isinstance(frame, bool) or not 0 <= frame < timeline.frames:
+                raise ValueError(
+                    f"a keyframe is on frame {frame + 1} (index {frame}), but the timeline has "
+                    f"{timeline.frames} frames; move it or lengthen the timeline"
+                )
+            how = fit if isinstance(fit, str) else fit.get(frame, "crop")
+            pictures[frame] = media.load_image(picture, self.image_size, how)
+        return pictures
+
+    def _recipe(
+        self, timeline: Timeline, pictures: dict[int, np.ndarray], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Everything that repeats the clip exactly on a machine of the same kind."""
+        return {
+            "format": "fvdm-studio-recipe",
+            "version": 1,
+            **options,
+            "timeline": json.loads(timeline.to_json()),
+            "keyframes": {
+                str(frame): hashlib.sha256(picture.tobytes()).hexdigest()
+                for frame, picture in pictures.items()
+            },
+            "fps": self.fps,
+            "model": {"name": self.name, "sha256": self.model_hash},
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "versions": {
+                "fvdm-studio": _version("fvdm-studio"),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+
+def known_frames(timeline: Timeline, pictures: Mapping[int, Any]) -> dict[int, int]:
+    """{frame: the keyframe whose picture it starts from}, for frames that start below noise.
+
+    Raises `ValueError` for such a frame without a picture, with what to do about it.
+    """
+    known = {}
+    for frame in np.flatnonzero(timeline.levels[0] < MAX_LEVEL).tolist():
+        source = timeline.sources[frame] if timeline.sources else "keyframe"
+        if frame in pictures and source != "noise":
+            known[frame] = frame
+        elif source == "hold" and pictures:
+            known[frame] = min(pictures, key=lambda key: (abs(key - frame), key))
+        else:
+            level = int(timeline.levels[0, frame])
+            what = "a held frame needs a picture somewhere" if source == "hold" else "no picture"
+            raise ValueError(
+                f"frame {frame + 1} starts at level {level}, below noise, and has {what}: drop a "
+                f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
+            )
+    return known
+
+
+def to_pixels(video: Tensor) -> np.ndarray:
+    """(F, 3, H, W) in [-1, 1] -> uint8 (F, H, W, 3)."""
+    pixels = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.ascontiguousarray(rearrange(pixels, "f c h w -> f h w c").cpu().numpy())
+
+
+def _check_options(seed: int, cfg_scale: float, solver: str, eta: float) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
+    if not 0.0 <= cfg_scale <= MAX_CFG_SCALE:
+        raise ValueError(f"cfg_scale is {cfg_scale}; it must be from 0 to {MAX_CFG_SCALE:g}")
+    if solver not in SOLVERS:
+        raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta is {eta}; it must be from 0 to 1")
+
+
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout, not installed
+        return "checkout"

@@ -1,0 +1,82 @@
+"""NoiseSchedule: closed forms of the tables and round trips of every prediction type."""
+
+import pytest
+import torch
+
+from fvdm_core.schedule import SCHEDULES, NoiseSchedule
+
+LEVELS = torch.arange(0, 1001)
+
+
+@pytest.mark.parametrize("name", ["linear", "linear-continuous", "cosine"])
+def test_vp_keeps_unit_variance_and_runs_from_clean_to_noise(name):
+    schedule = NoiseSchedule(name)
+    signal, noise = schedule.signal(LEVELS).double(), schedule.noise(LEVELS).double()
+    torch.testing.assert_close(signal**2 + noise**2, torch.ones(1001, dtype=torch.float64), rtol=0, atol=1e-6)
+    assert signal[0] == 1 and noise[0] == 0
+    assert (signal.diff() < 0).all() and signal[-1] < 0.01
+
+
+def test_linear_betas_are_those_of_the_paper():
+    alpha_bar = NoiseSchedule("linear").signal(LEVELS).double() ** 2
+    beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
+    assert beta[0] == pytest.approx(1e-4, rel=1e-3) and beta[-1] == pytest.approx(0.02, rel=1e-3)
+    assert beta[499] == pytest.approx(1e-4 + (0.02 - 1e-4) * 499 / 999, rel=1e-3)
+
+
+def test_continuous_schedule_is_the_integral_of_its_rate():
+    schedule = NoiseSchedule("linear-continuous")
+    s = 0.3
+    integral = sum(0.1 + 19.9 * (k + 0.5) * s / 10000 for k in range(10000)) * s / 10000
+    assert schedule.signal(torch.tensor(300)).item() ** 2 == pytest.approx(
+        torch.exp(torch.tensor(-integral)).item(), rel=1e-5
+    )
+
+
+def test_flow_is_a_straight_line():
+    schedule = NoiseSchedule("flow", prediction_type="flow")
+    assert schedule.signal(torch.tensor([0, 250, 1000])).tolist() == [1.0, 0.75, 0.0]
+    assert schedule.noise(torch.tensor([0, 250, 1000])).tolist() == [0.0, 0.25, 1.0]
+
+
+def test_the_network_is_told_one_less_than_the_level():
+    told = NoiseSchedule("linear").timesteps(torch.tensor([0, 1, 2, 1000]))
+    assert told.tolist() == [0, 0, 1, 999]
+
+
+@pytest.mark.parametrize(
+    "name, prediction_type",
+    [(n, p) for n in SCHEDULES for p in ("eps", "x0", "v", "flow") if (n, p) != ("flow", "v")],
+)
+def test_the_true_target_gives_back_x_start(name, prediction_type):
+    schedule = NoiseSchedule(name, prediction_type=prediction_type)
+    generator = torch.Generator().manual_seed(0)
+    x_start, eps = torch.randn(2, 2, 5, 3, 4, 4, generator=generator)
+    levels = torch.tensor([[0, 1, 100, 500, 800], [3, 700, 0, 250, 900]])
+    x = schedule.q_sample(x_start, levels, eps)
+    target = schedule.target(x_start, levels, eps)
+    torch.testing.assert_close(
+        schedule.pred_x_start(x, target, levels), x_start, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_clean_frame_is_itself_whatever_is_predicted():
+    x = torch.randn(1, 2, 3, 4, 4)
+    for prediction_type in ("eps", "x0", "v"):
+        schedule = NoiseSchedule(prediction_type=prediction_type)
+        out = schedule.pred_x_start(x, torch.full_like(x, 9.0), torch.tensor([[0, 0]]))
+        assert torch.equal(out, x)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"name": "sigmoid"}, "sigmoid"),
+        ({"prediction_type": "epsilon"}, "epsilon"),
+        ({"num_train_timesteps": 1}, "1"),
+        ({"name": "flow", "prediction_type": "v"}, "flow"),
+    ],
+)
+def test_what_does_not_exist_is_refused_by_name(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        NoiseSchedule(**arguments)
