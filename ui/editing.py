@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gradio.data_classes import FileData
 
 from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import MAX_LEVEL, Timeline
@@ -57,6 +58,19 @@ def with_preset(editor: EditorValue | None, request: PresetRequest, window: int)
         keyframes=[] if editor is None else _kept_pictures(editor, timeline, stay=True),
         preset=preset,
     )
+
+
+def with_picture(editor: EditorValue, file: FileData) -> EditorValue:
+    """The picture on the first frame that wants one: kept or softened, and without a picture yet.
+
+    Where all have one the first is replaced, and where none wants one it lies on frame 1.
+    """
+    wanted = [frame for frame, level in enumerate(editor.levels[0]) if level < MAX_LEVEL] or [0]
+    taken = {keyframe.frame for keyframe in editor.keyframes}
+    frame = next((frame for frame in wanted if frame not in taken), wanted[0])
+    others = [keyframe for keyframe in editor.keyframes if keyframe.frame != frame]
+    keyframes = sorted([*others, KeyframeValue(frame=frame, file=file)], key=lambda k: k.frame)
+    return editor.model_copy(update={"keyframes": keyframes})
 
 
 def with_formula(editor: EditorValue, request: FormulaRequest) -> EditorValue:
@@ -145,6 +159,20 @@ def preset_table() -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def preset_list(window: int) -> list[dict[str, Any]]:
+    """Every preset with its parameters, for programs."""
+    return [
+        {
+            "name": preset.name,
+            "title": preset.title,
+            "group": preset.group,
+            "summary": preset.summary,
+            "parameters": preset.form(FRAMES, STEPS, window),
+        }
+        for preset in PRESETS.values()
+    ]
 
 
 def _fitting(preset: PresetValue, frames: int) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,15 @@ from ui.jobs import Work
 from ui.outputs import Outputs, Saved
 from ui.requests import EditorValue, GenerateRequest, RequestError, checked
 
-PACKAGES = ("fvdm-studio", "torch", "numpy", "gradio")
-
 
 def planned(timeline: Timeline, pipeline: Any) -> Timeline:
     """The timeline with windows that the model can hold."""
     return timeline.with_windows(pipeline.num_frames)
 
 
-def kind_of_call(timeline: Timeline, pipeline: Any, cfg_scale: float) -> str:
+def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> str:
     """What the time of a model call depends on, as `Costs` files it."""
-    guided = "guided" if cfg_scale != 1 else "plain"
+    guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
     return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}"
 
 
@@ -62,8 +59,9 @@ def make_work(
             raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
     refuse_missing_pictures(timeline, keyframes)
 
-    def states() -> Iterator[Any]:
-        return pipeline.stream(
+    # The call checks everything and starts nothing: steps are made when they are asked for.
+    states = checked(
+        lambda: pipeline.stream(
             timeline,
             keyframes=keyframes,
             label=request.label,
@@ -72,20 +70,20 @@ def make_work(
             solver=request.solver,
             eta=request.eta,
         )
+    )
 
     def finish(state: Any, stopped: bool) -> Saved:
-        clip = None if stopped else getattr(state, "clip", None)
-        frames = state.preview if clip is None else clip.frames
-        recipe = {} if clip is None else dict(clip.recipe)
-        recipe |= make_recipe(pipeline, timeline, keyframes, request)
         if stopped:
-            recipe["stopped_after_step"] = int(state.step)
+            frames = state.preview
+            recipe = partial_recipe(pipeline, timeline, keyframes, request, state.step)
+        else:
+            frames, recipe = state.clip.frames, state.clip.recipe | {"fps": request.fps}
         return outputs.save(session, job, frames, request.fps, recipe)
 
     height, width = pipeline.image_size
-    kind = kind_of_call(timeline, pipeline, request.cfg_scale)
+    kind = kind_of_call(timeline, pipeline, request)
     return Work(
-        states=states,
+        states=lambda: states,
         finish=finish,
         calls=calls_per_step(timeline),
         frames=timeline.frames,
@@ -110,31 +108,23 @@ def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None
         )
 
 
-def make_recipe(
-    pipeline: Any, timeline: Timeline, keyframes: dict[int, np.ndarray], request: GenerateRequest
+def partial_recipe(
+    pipeline: Any,
+    timeline: Timeline,
+    keyframes: dict[int, np.ndarray],
+    request: GenerateRequest,
+    step: int,
 ) -> dict[str, Any]:
-    """All that repeats the run, as JSON: no paths, names or times."""
+    """The recipe of a run that was stopped after `step`, in the form of `Clip.recipe`."""
     return {
-        "format": "fvdm-recipe",
+        "format": "fvdm-studio-recipe",
         "version": 1,
+        "stopped_after_step": int(step),
+        **request.model_dump(),
         "timeline": json.loads(timeline.to_json()),
         "keyframes": {
             str(frame): hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
             for frame, picture in sorted(keyframes.items())
         },
-        "label": request.label,
-        "seed": request.seed,
-        "cfg_scale": request.cfg_scale,
-        "solver": request.solver,
-        "eta": request.eta,
-        "fps": request.fps,
-        "model": {"name": pipeline.name, "hash": pipeline.model_hash},
-        "versions": {name: _version(name) for name in PACKAGES},
+        "model": {"name": pipeline.name, "sha256": pipeline.model_hash},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "source"

@@ -15,7 +15,7 @@ function link(file, label, name, title) {
 function draw() {
   const clip = props.value;
   const url = clip?.video?.url ?? null;
-  if (url === shown && root.childElementCount) return;
+  if ((url === shown || !url) && root.childElementCount) return; // during a run the last one stays
   shown = url;
   if (!url) {
     const empty = document.createElement("div");

@@ -1,0 +1,82 @@
+"""A stand-in for the pipeline: quick, deterministic, and every frame changes at every step."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fvdm_core.timeline import MAX_LEVEL, Timeline
+
+
+@dataclass(frozen=True)
+class FakeClip:
+    frames: np.ndarray
+    fps: float
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FakeState:
+    step: int
+    levels: np.ndarray
+    preview: np.ndarray
+    clip: FakeClip | None = None
+
+
+class FakePipeline:
+    """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""
+
+    labels = ["sky", "faces"]
+    fps = 8
+    num_frames = 16
+    image_size = (16, 16)
+    name = "Test <b>worlds</b>"
+    model_hash = "0123456789abcdef"
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause = pause
+        self.gate: threading.Event | None = None
+        self.largest_window = 0
+
+    def stream(
+        self,
+        timeline: Timeline,
+        keyframes: dict[int, np.ndarray] | None = None,
+        label: str | None = None,
+        seed: int = 0,
+        **_: Any,
+    ) -> Iterator[FakeState]:
+        height, width = self.image_size
+        noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))
+        clean = np.full_like(noise, 60 if label is None else 120 + 40 * self.labels.index(label))
+        for frame, picture in (keyframes or {}).items():
+            clean[frame] = picture
+        self.largest_window = max(self.largest_window, timeline.window_size)
+        for step in range(timeline.num_steps + 1):
+            if step and self.gate is not None:
+                self.gate.wait(10)
+            time.sleep(self.pause if step else 0)
+            share = timeline.levels[step][:, None, None, None] / MAX_LEVEL
+            frames = np.rint((1 - share) * clean + share * noise).astype(np.uint8)
+            clip = None
+            if step == timeline.num_steps:
+                clip = FakeClip(frames, self.fps, {"from": "fake"})
+            yield FakeState(step, timeline.levels[step], frames, clip)
+
+
+def example_pictures(folder: Path) -> Path:
+    """Two example pictures in `folder`."""
+    from fvdm_core.media import write_png
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, label in enumerate(("faces", "sky")):
+        picture = np.full((16, 16, 3), 90 + 60 * index, np.uint8)
+        picture[4:12, 4:12] = (240, 200 - 60 * index, 60 + 120 * index)
+        write_png(folder / f"{label}-{index + 1}.png", picture)
+    return folder
