@@ -20,7 +20,7 @@ from fvdm_core.files import atomic_write, file_name, open_plain
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
-from fvdm_core.weights import build, config_from
+from fvdm_core.weights import build, config_from, load_model
 
 FORMAT, VERSION = "fvdm-studio", 1
 CONFIG = "config.json"
@@ -79,14 +79,14 @@ def save_model_folder(
 
 
 def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
-    """Opens a model folder, whole or not at all.
+    """Opens a model folder, whole or not at all; a single file of weights counts as one too.
 
     Raises `ValueError` that names the file and the reason: a config that does not fit its schema, a
     missing or refused file, weights of another architecture, files of two different saves.
     """
     path = Path(folder)
     if not path.is_dir():
-        raise ValueError(f"{file_name(path)} is not a model folder")
+        return _from_file(path)
     config = read_json(path / CONFIG)
     model_config, autoencoder_config, schedule = _check_config(config, CONFIG)
     shards = _shards(path)
@@ -109,6 +109,13 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
     together = hashlib.sha256("".join(hashes).encode()).hexdigest()
     model_hash = (hashes[0] if len(hashes) == 1 else together)[:16]
     return ModelFolder(config, transformer, autoencoder, schedule, model_hash)
+
+
+def _from_file(path: Path) -> ModelFolder:
+    model = load_model(path)
+    config = {"format": FORMAT, "version": VERSION, **config_of(model, path.stem)}
+    _, _, schedule = _check_config(config, file_name(path))
+    return ModelFolder(config, model, None, schedule, _checksum(path)[:16])
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -138,11 +145,10 @@ def _shards(path: Path) -> list[str]:
     names = sorted(set(map(str, places.values()))) if isinstance(places, dict) else []
     foreign = [name for name in names if not SHARD.fullmatch(name)]
     if foreign or not 1 <= len(names) <= 1000:
+        listed = f"{foreign[0][:60]!r}" if foreign else f"{len(names)} files"
         raise ValueError(
-            f"{INDEX} lists {foreign[0][:60]!r}; "
-            if foreign
-            else f"{INDEX} lists {len(names)} files; "
-            "parts must be named like transformer-00001-of-00002.safetensors, in the same folder"
+            f"{INDEX} lists {listed}; parts must be named like "
+            "transformer-00001-of-00002.safetensors and lie in the same folder"
         )
     return names
 

@@ -209,8 +209,19 @@ def _map_safetensors(path: str | os.PathLike[str], name: str) -> dict[str, Tenso
 
 def _map_torch(path: str | os.PathLike[str], name: str) -> dict[str, Tensor]:
     try:
-        with _loading, torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(os.fspath(path), map_location="cpu", weights_only=True, mmap=True)
+        with (
+            open_plain(path, "checkpoint") as file,
+            _loading,
+            torch.serialization.safe_globals([argparse.Namespace]),
+        ):
+            # given a path, torch goes by the extension; given a file, it does not map
+            mapped = not name.endswith(".safetensors")
+            content = torch.load(
+                os.fspath(path) if mapped else file,
+                map_location="cpu",
+                weights_only=True,
+                mmap=mapped,
+            )
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         said = "it cannot be read" if os.sep in said else said
@@ -249,5 +260,7 @@ def _check_claims(tensors: dict[str, Tensor], size: int, name: str) -> None:
                 f"{claimed} bytes that are not in the file of {size}; it may be made to fill the "
                 "memory"
             )
-    if not tensors:
-        raise ValueError(f"{name} holds no tensors")
+    if not 1 <= len(tensors) <= MAX_TENSORS:
+        raise ValueError(
+            f"{name} holds {len(tensors) or 'no'} tensors; from 1 to {MAX_TENSORS} are allowed"
+        )
