@@ -1,4 +1,4 @@
-"""A small convolutional autoencoder, picture by picture: pixels in [-1, 1] and latents of unit scale."""
+"""A small convolutional autoencoder, picture by picture: pixels in [-1, 1], latents of unit scale."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class AutoencoderConfig:
             )
         if self.image_size < 1 or self.image_size % self.downsample:
             raise ValueError(
-                f"image_size {self.image_size} is not divisible by {self.downsample}, the reduction "
-                f"of {len(self.widths)} halvings"
+                f"image_size {self.image_size} is not divisible by {self.downsample}, the "
+                f"reduction of {len(self.widths)} halvings"
             )
 
     @property

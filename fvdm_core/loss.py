@@ -69,7 +69,7 @@ def diffusion_loss(
     schedule: NoiseSchedule,
     y: Tensor | None = None,
 ) -> Tensor:
-    """The mean loss of every sample, (B,), over its noisy frames (FVDM eq. 7 with the usual weight).
+    """The mean loss of every sample, (B,), over its noisy frames (FVDM eq. 7, weight 1).
 
     x_start, noise (B, F, C, H, W); levels (B, F), where 0 marks a given frame that counts for
     nothing. A model with 2C output channels adds the variational term of its learned variance
@@ -106,7 +106,7 @@ def variational_term(
     levels = levels.clamp(min=1)
     now, to = _pair(schedule, levels), _pair(schedule, levels - 1)
     low, high = posterior_variance(now, to), step_beta(now, to)
-    # the posterior has no variance at level 1; the value of level 2 stands in for it (improved-DDPM)
+    # the posterior has no variance at level 1; that of level 2 stands in (improved-DDPM)
     second = torch.full_like(levels, 2)
     floor = posterior_variance(_pair(schedule, second), _pair(schedule, second - 1))
     log_low = torch.where(levels[..., None, None, None] > 1, low, floor).log()

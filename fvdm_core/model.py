@@ -187,11 +187,13 @@ class VideoDiT(nn.Module):
         size = config.latent_size
         if x.ndim != 5 or x.shape[2:] != (config.latent_channels, size, size):
             raise ValueError(
-                f"x has shape {tuple(x.shape)}; expected (B, F, {config.latent_channels}, {size}, {size})"
+                f"x has shape {tuple(x.shape)}; expected "
+                f"(B, F, {config.latent_channels}, {size}, {size})"
             )
         if t.shape != x.shape[:2]:
             raise ValueError(
-                f"t has shape {tuple(t.shape)}; expected one timestep per frame, {tuple(x.shape[:2])}"
+                f"t has shape {tuple(t.shape)}; expected one timestep per frame, "
+                f"{tuple(x.shape[:2])}"
             )
         if x.shape[1] > config.num_frames:
             raise ValueError(

@@ -224,7 +224,7 @@ class Pipeline:
         known: dict[int, int],
         seed: int,
     ) -> Tensor:
-        """Row 0 of every frame, (1, F, C, h, w): noise, over a picture's latent where it has one."""
+        """Row 0 of every frame, (1, F, C, h, w): noise, on a picture's latent if it has one."""
         config = self.model.config
         shape = (config.latent_channels, config.latent_size, config.latent_size)
         noise = frame_noise(

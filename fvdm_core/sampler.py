@@ -56,7 +56,7 @@ def sample(
         raise ValueError(f"eta is {eta}; it must be from 0 (deterministic) to 1 (ancestral)")
     if x.ndim != 5 or x.shape[1] != timeline.frames:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}; expected (B, {timeline.frames}, C, H, W) for this timeline"
+            f"x has shape {tuple(x.shape)}; this timeline needs (B, {timeline.frames}, C, H, W)"
         )
     seeds = [seed + b for b in range(len(x))] if isinstance(seed, int) else list(seed)
     if len(seeds) != len(x):

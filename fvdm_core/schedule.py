@@ -1,8 +1,8 @@
-"""How much signal and how much noise a level means, and what a network's output says about the clip.
+"""How much signal and noise a level means, and what a network's output says about the clip.
 
 A level is an integer from 0 (clean) to T (noise). The state of a frame at a level is
-x = signal * x_start + noise * eps. For the variance-preserving (VP) schedules signal^2 + noise^2 = 1
-(FVDM eq. 3, per frame); for the rectified flow signal = 1 - noise.
+x = signal * x_start + noise * eps. Variance-preserving (VP) schedules have signal^2 + noise^2 = 1
+(FVDM eq. 3, per frame); the rectified flow has signal = 1 - noise.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class NoiseSchedule:
         return self._noise.to(levels.device)[levels.long()].float()
 
     def timesteps(self, levels: Tensor) -> Tensor:
-        """What the network is told: VP level n > 0 is training timestep n - 1, a clean frame is 0."""
+        """What the network is told: n - 1 for a VP level n > 0, and 0 for a clean frame."""
         return levels.long() if self.is_flow else (levels.long() - 1).clamp(min=0)
 
     def q_sample(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """One denoising step, or one step up again, as pure functions of tensors.
 
 Every function takes both levels as pairs (signal, noise), tensors that broadcast against x, so it
-knows nothing of grids, timelines or models. `now` is the pair of the state, `to` that of the result.
+knows nothing of grids, timelines or models. `now` is the pair of the state, `to` the result's.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def dpmpp_2m_step(
 ) -> Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2).
 
-    `memory` is (x_start, log-SNR half lambda) of the step before; a frame whose remembered lambda is
-    NaN has none and takes the first-order step. The step to 0 is x = x_start.
+    `memory` is (x_start, log-SNR half lambda) of the step before; a frame whose remembered lambda
+    is NaN has none and takes the first-order step. The step to 0 is x = x_start.
     """
     (signal, sigma), (signal_to, sigma_to) = now, to
     data = x_start

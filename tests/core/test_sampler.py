@@ -33,7 +33,9 @@ def toy(x, t):
 
 def mixing(x, t):
     """A network in which every frame sees every other."""
-    return torch.tanh(x + x.mean(dim=1, keepdim=True)) * (1 + t.float() / 1000)[..., None, None, None]
+    return (
+        torch.tanh(x + x.mean(dim=1, keepdim=True)) * (1 + t.float() / 1000)[..., None, None, None]
+    )
 
 
 def random_levels(steps, frames, seed):
@@ -233,7 +235,7 @@ def test_nan_stops_the_run_and_names_step_and_frame():
     [
         ({"solver": "euler"}, "euler"),
         ({"eta": 2.0}, "eta"),
-        ({"x": torch.zeros(1, 2, *LATENT)}, "expected"),
+        ({"x": torch.zeros(1, 2, *LATENT)}, "needs"),
         ({"seed": [1, 2]}, "2 seeds"),
     ],
 )
