@@ -1,4 +1,4 @@
-"""A small convolutional autoencoder, picture by picture: pixels in [-1, 1], latents of unit scale."""
+"""A small convolutional autoencoder of pictures: pixels in [-1, 1], latents of unit scale."""
 
 from __future__ import annotations
 
