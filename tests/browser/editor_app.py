@@ -74,10 +74,9 @@ with gr.Blocks() as page:
         long = gr.Button("64 × 200")
         small = gr.Button("16 × 30")
         start = gr.Button("run")
-    seen = gr.JSON(visible=True, elem_id="seen")
-    edits = gr.Number(0, elem_id="edits")
+    seen = gr.Textbox(elem_id="seen", max_lines=1)
     editor.edited(
-        lambda value: value.model_dump(),
+        lambda value: value.model_dump_json(),
         editor,
         seen,
         trigger_mode="always_last",

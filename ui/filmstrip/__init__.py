@@ -9,7 +9,7 @@ import gradio as gr
 
 HERE = Path(__file__).parent
 EDITOR = HERE.parent / "timeline_editor"
-SCRIPTS = (EDITOR / "core.js", EDITOR / "dom.js", HERE / "strip.js")
+SCRIPTS = (EDITOR / "core.js", EDITOR / "dom.js", HERE / "reel.js", HERE / "strip.js")
 
 
 class Filmstrip(gr.HTML):

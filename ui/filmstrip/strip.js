@@ -3,45 +3,13 @@
 
 const FvdmStrip = (() => {
   const C = FvdmCore;
-  const MOST_SHEETS = 400; // then every second one goes, the ends stay
   const DECODED = 32; // sheets kept as pixels
   const LEAST_COLUMN = 26;
-
-  /** The sheets of one run by step. */
-  class Reel {
-    constructor() { this.clear(""); }
-
-    clear(job) {
-      this.job = job;
-      this.frames = new Map(); // step → value with its sheet
-    }
-
-    add(value) {
-      if (value.job !== this.job) this.clear(value.job);
-      this.frames.set(value.step, value);
-      if (this.frames.size <= MOST_SHEETS) return;
-      [...this.frames.keys()].sort((a, b) => a - b).forEach((step, k, all) => {
-        if (k % 2 && k < all.length - 1) this.frames.delete(step);
-      });
-    }
-
-    /** The kept sheet nearest to a step, or null. */
-    nearest(step) {
-      let best = null;
-      for (const value of this.frames.values()) {
-        if (!best || Math.abs(value.step - step) < Math.abs(best.step - step)) best = value;
-      }
-      return best;
-    }
-
-    get latest() { return this.nearest(Infinity) && [...this.frames.values()].at(-1); }
-    get size() { return this.frames.size; }
-  }
 
   function mount({ element, props, watch }) {
     const { h } = FvdmDom;
     const root = element.querySelector(".fvdm-strip");
-    const reel = new Reel();
+    const reel = new FvdmReel.Reel();
     const decoded = new Map(); // sheet → image, oldest first
     const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false };
 
@@ -149,7 +117,7 @@ const FvdmStrip = (() => {
         if (canvas.width !== w || canvas.height !== h2) Object.assign(canvas, { width: w, height: h2 });
         const x = (f % value.columns) * w;
         const y = Math.floor(f / value.columns) * h2;
-        canvas.getContext("2d").drawImage(image, x, y, w, h2, 0, 0, w, h2);
+        canvas.getContext("2d", { willReadFrequently: true }).drawImage(image, x, y, w, h2, 0, 0, w, h2);
         const level = value.levels?.[f] ?? 0;
         bar.style.transform = `scaleX(${1 - level / C.MAX})`;
         bar.style.background = C.css(level);
@@ -208,6 +176,9 @@ const FvdmStrip = (() => {
     scroller.addEventListener("scroll", () => {
       dispatchEvent(new CustomEvent("fvdm:scroll", { detail: { left: scroller.scrollLeft, from: "strip" } }));
     });
+    window.fvdmStrip = {
+      tile: (frame) => (ui.tiles[frame]?.node.classList.contains("drawn") ? ui.tiles[frame].canvas : null),
+    };
     new ResizeObserver(layout).observe(root);
     watch("value", receive);
     foot.hidden = true;
@@ -216,7 +187,7 @@ const FvdmStrip = (() => {
     root.dataset.ready = "true";
   }
 
-  return { Reel, mount };
+  return { mount };
 })();
 
 FvdmStrip.mount({ element, props, watch });

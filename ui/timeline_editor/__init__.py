@@ -10,7 +10,19 @@ import gradio as gr
 from ui.requests import EditorValue
 
 HERE = Path(__file__).parent
-SCRIPTS = ("core.js", "gestures.js", "dom.js", "view.js", "slots.js", "mount.js")
+SCRIPTS = (
+    "core.js",
+    "gestures.js",
+    "curves.js",
+    "dom.js",
+    "view.js",
+    "tip.js",
+    "slots.js",
+    "controls.js",
+    "editor.js",
+    "input.js",
+    "mount.js",
+)
 
 
 class TimelineEditor(gr.HTML):

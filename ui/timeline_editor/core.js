@@ -459,8 +459,78 @@ const FvdmCore = (() => {
   /** How strongly each level shows as grain (0 … 255): a cue beside colour. */
   const GRAIN = Uint8Array.from({ length: MAX + 1 }, (_, level) => 255 * (level / MAX) ** 1.5);
 
+  // ── Curves ─────────────────────────────────────────────────────────────────────────────────
+
+  const EASINGS = {
+    linear: (t) => t,
+    smooth: smoothstep,
+    "ease in": (t) => t * t,
+    "ease out": (t) => t * (2 - t),
+    hold: (t) => (t < 1 ? 0 : 1),
+  };
+
+  /** The indices of `values` that keep its shape within `tolerance` levels, both ends included
+      (Ramer, Douglas and Peucker, measured along the level axis). */
+  function anchors(values, tolerance = 6) {
+    const kept = new Set([0, values.length - 1]);
+    const spans = [[0, values.length - 1]];
+    while (spans.length) {
+      const [a, b] = spans.pop();
+      let worst = tolerance;
+      let at = -1;
+      for (let k = a + 1; k < b; k++) {
+        const off = Math.abs(values[k] - lerp(values[a], values[b], (k - a) / (b - a)));
+        if (off > worst) [worst, at] = [off, k];
+      }
+      if (at < 0) continue;
+      kept.add(at);
+      spans.push([a, at], [at, b]);
+    }
+    return [...kept].sort((a, b) => a - b);
+  }
+
+  /** `values` with point `at` at `level`, eased from its neighbours `left` and `right` (null at
+      an end). The rest stays. */
+  function bend(values, at, level, left, right, easing = "linear") {
+    const out = [...values];
+    const ease = EASINGS[easing];
+    out[at] = Math.round(clamp(level, 0, MAX));
+    const between = (a, b) => {
+      for (let k = a + 1; k < b; k++) {
+        out[k] = Math.round(lerp(out[a], out[b], ease((k - a) / (b - a))));
+      }
+    };
+    if (left !== null) between(left, at);
+    if (right !== null) between(at, right);
+    return out;
+  }
+
+  /** One curve of the matrix: a frame over steps, or a step over frames. */
+  const curveOf = (state, over, index) => over === "steps" ? column(state, index)
+    : Array.from(state.levels.subarray(index * state.frames, (index + 1) * state.frames));
+
+  function withCurve(state, over, index, values, guarded = []) {
+    const skip = new Set(guarded);
+    const levels = state.levels.slice();
+    values.forEach((level, k) => {
+      const [f, r] = over === "steps" ? [index, k] : [k, index];
+      if (!skip.has(f)) levels[r * state.frames + f] = level;
+    });
+    return withLevels(state, levels);
+  }
+
+  // ── What a level looks like ────────────────────────────────────────────────────────────────
+
+  /** [signal, noise] of a level under the paper's continuous schedule, β from 0.1 to 20:
+      ᾱ(t) = exp(−0.1 t − 19.9 t² / 2). A picture to paint by; the run uses the model's own. */
+  function signalNoise(level) {
+    const t = level / MAX;
+    const alphaBar = Math.exp(-0.1 * t - 0.5 * 19.9 * t * t);
+    return [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
+  }
+
   return {
-    MAX, UNDO_DEPTH, clamp, lerp, percent, fromValue, toValue, fromServer, standard, sameLevels,
+    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, standard, sameLevels,
     levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,

@@ -45,7 +45,8 @@ const FvdmSlots = (() => {
       this.target = 0;
     }
 
-    render(state, column) {
+    /** current: the frame whose curve is edited, or −1. */
+    render(state, column, current = -1) {
       while (this.slots.length > state.frames) { this.slots.pop().node.remove(); this.heads.pop().node.remove(); }
       while (this.slots.length < state.frames) this.add(this.slots.length);
       const density = column >= 38 ? "wide" : column >= 20 ? "medium" : "thin";
@@ -53,7 +54,7 @@ const FvdmSlots = (() => {
       const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
-        this.renderHead(state, f, every);
+        this.renderHead(state, f, every, f === current);
       }
     }
 
@@ -69,11 +70,7 @@ const FvdmSlots = (() => {
         "aria-label": `Remove the picture of frame ${frame + 1}`, onClick: () => this.remove(frame),
       }, icon("close"));
       const node = h("div", {
-        class: "slot",
-        onDragstart: (event) => this.dragStart(event, frame),
-        onDragover: (event) => this.dragOver(event, frame),
-        onDragleave: () => this.highlight(-1, 0),
-        onDrop: (event) => this.drop(event, frame),
+        class: "slot", onDragstart: (event) => this.dragStart(event, frame),
       }, button, remove);
       this.slots.push({ node, button, picture });
       this.row.append(node);
@@ -107,13 +104,13 @@ const FvdmSlots = (() => {
       picture.style.objectFit = CSS_FIT[keyframe?.fit ?? "crop"];
     }
 
-    renderHead(state, frame, every) {
+    renderHead(state, frame, every, current) {
       const { node, number } = this.heads[frame];
       const frozen = C.isFrozen(state, frame);
       const held = C.isHeld(state, frame);
       const summary = C.frameSummary(state, frame);
       const shown = every === 1 || frame === 0 || (frame + 1) % every === 0;
-      const signature = `${frozen}|${held}|${summary}|${shown}`;
+      const signature = `${frozen}|${held}|${summary}|${shown}|${current}`;
       if (node.signature === signature) return;
       node.signature = signature;
       node.setAttribute("aria-pressed", String(frozen));
@@ -121,6 +118,7 @@ const FvdmSlots = (() => {
       node.title = `Frame ${frame + 1}: ${summary}${held ? ", starts from a copy of the nearest known frame" : ""}. Click to ${frozen ? "unfreeze" : "freeze"}.`;
       node.classList.toggle("frozen", frozen);
       node.classList.toggle("held", held);
+      node.classList.toggle("current", current);
       number.hidden = !shown;
     }
 
@@ -221,7 +219,6 @@ const FvdmSlots = (() => {
 
     async drop(event, frame) {
       event.preventDefault();
-      event.stopPropagation();
       this.highlight(-1, 0);
       const from = event.dataTransfer.getData(MOVE);
       if (from !== "") {

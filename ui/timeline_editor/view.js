@@ -31,7 +31,6 @@ const FvdmView = (() => {
       this.tile = grainTile();
       this.width = this.height = 1;
       this.ratio = 1;
-      this.lastDrawMs = 0;
       this.painted = null;
     }
 
@@ -45,6 +44,12 @@ const FvdmView = (() => {
       }
       this.canvas.style.width = `${width}px`;
       this.canvas.style.height = `${height}px`;
+    }
+
+    /** Lets `paint` draw on the canvas in CSS pixels. */
+    with(paint) {
+      this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+      paint(this.context);
     }
 
     /** Puts the levels into the two small bitmaps, unless they are there already. */
@@ -69,7 +74,6 @@ const FvdmView = (() => {
     /** Draws `state`. look: { column, scroll, theme, playhead, running, hover, cursor, overlay,
         brush, mutable }: sizes in CSS pixels, places in cells. */
     draw(state, look) {
-      const began = performance.now();
       const { context: g, width, height, ratio } = this;
       const { column, scroll } = look;
       const rowHeight = height / state.rows;
@@ -82,7 +86,6 @@ const FvdmView = (() => {
       this.drawGrain(g, scroll, total);
       this.drawGrid(g, state, look, rowHeight);
       this.drawOverlays(g, state, look, rowHeight);
-      this.lastDrawMs = performance.now() - began;
     }
 
     drawGrain(g, scroll, total) {

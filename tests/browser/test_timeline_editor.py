@@ -1,0 +1,505 @@
+"""The canvas and the strip in a real browser: mouse, keys, touch, drops, undo, speed, scrubbing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import CDPSession, Page, expect
+
+APP = Path(__file__).parent / "editor_app.py"
+REDRAW_MS = 16
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def address(serve: Callable[..., str]) -> str:
+    return serve(APP)
+
+
+@pytest.fixture
+def open_editor(address: str, new_page: Open) -> Open:
+    def open_page(**options: Any) -> Page:
+        page = new_page(address, **options)
+        page.wait_for_selector(".fvdm-editor[data-ready]")
+        page.wait_for_selector(".fvdm-strip[data-ready]")
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def editor(open_editor: Open) -> Page:
+    return open_editor()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        cv2.imwrite(str(path), np.full((40, 60, 3), 90, np.uint8))
+        return path
+
+    return make
+
+
+def value(page: Page) -> dict[str, Any]:
+    return page.evaluate("window.fvdmEditor.value")
+
+
+def levels(page: Page) -> np.ndarray:
+    return np.array(value(page)["levels"])
+
+
+def wait_on_server(page: Page, what: str) -> dict[str, Any]:
+    """What the handler of "edited" was given, once it contains `what`."""
+    box = page.locator("#seen textarea")
+    expect(box).to_have_value(re.compile(re.escape(what)))
+    return json.loads(box.input_value())
+
+
+def cell(page: Page, frame: int, row: int) -> tuple[float, float]:
+    """The middle of a cell in page coordinates."""
+    box = page.get_by_test_id("timeline-canvas").bounding_box()
+    assert box
+    rows, geometry = len(levels(page)), page.evaluate("window.fvdmGeometry")
+    x = box["x"] + (frame + 0.5) * geometry["column"] - geometry["scroll"]
+    return x, box["y"] + (row + 0.5) * box["height"] / rows
+
+
+def drag(page: Page, start: tuple[int, int], end: tuple[int, int], steps: int = 12) -> None:
+    page.mouse.move(*cell(page, *start))
+    page.mouse.down()
+    page.mouse.move(*cell(page, *end), steps=steps)
+    page.mouse.up()
+
+
+def set_range(page: Page, testid: str, number: int) -> None:
+    page.get_by_test_id(testid).evaluate(
+        "(input, number) => { input.value = number; input.dispatchEvent(new Event('input')); }",
+        number,
+    )
+
+
+def drop_files(page: Page, paths: list[Path], at: tuple[float, float]) -> None:
+    """A drop of real files, as the browser itself would deliver it."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send(
+            "Input.dispatchDragEvent", {"type": kind, "x": at[0], "y": at[1], "data": data}
+        )
+
+
+def middle(page: Page, testid: str) -> tuple[float, float]:
+    box = page.get_by_test_id(testid).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def wait_keyframes(page: Page, frames: list[int]) -> None:
+    page.wait_for_function(
+        "frames => JSON.stringify(window.fvdmEditor.value.keyframes.map(k => k.frame)) === "
+        "JSON.stringify(frames)",
+        arg=frames,
+    )
+
+
+# ── Painting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stroke_paints_its_cells_and_the_server_gets_exactly_those(editor: Page) -> None:
+    before = levels(editor)
+    set_range(editor, "brush-height", 1)
+    editor.get_by_role("button", name="Level 25 %").click()
+    drag(editor, (3, 10), (8, 10))
+    after = levels(editor)
+    assert (after[10, 3:9] == 250).all()
+    assert wait_on_server(editor, "250,250")["levels"] == after.tolist()
+    after[10, 3:9] = before[10, 3:9]
+    assert (after == before).all()
+
+
+def test_the_canvas_shows_the_colour_of_the_painted_level(editor: Page) -> None:
+    set_range(editor, "brush-height", 3)
+    editor.keyboard.press("Tab")
+    editor.get_by_role("button", name="Level 0 %").click()
+    drag(editor, (5, 5), (7, 5))
+    editor.mouse.move(0, 0)
+    shot = editor.screenshot()
+    pixels = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+    x, y = cell(editor, 6, 5)
+    assert pixels[int(y), int(x), ::-1].tolist() == pytest.approx([22, 44, 120], abs=12)
+    noisy = pixels[int(cell(editor, 12, 0)[1]), int(x) - 5 : int(x) + 5].mean(axis=0)
+    assert noisy[2] > 200  # the top of the canvas is bright
+
+
+def test_frozen_frames_are_protected_until_protection_is_off(editor: Page) -> None:
+    drag(editor, (0, 12), (0, 14))
+    assert (levels(editor)[:, 0] == 0).all()
+    assert "protected" in editor.get_by_test_id("editor-status").inner_text()
+    editor.get_by_test_id("guard").click()
+    drag(editor, (0, 12), (0, 14))
+    assert (levels(editor)[:, 0] > 0).any()
+
+
+def test_a_click_on_a_head_freezes_and_frees_a_column(editor: Page) -> None:
+    before = levels(editor)
+    head = editor.get_by_test_id("head-4")
+    head.click()
+    assert (levels(editor)[:, 4] == 0).all()
+    assert head.get_attribute("aria-pressed") == "true"
+    head.click()
+    assert (levels(editor) == before).all()
+
+
+def test_every_tool_changes_what_it_says(editor: Page) -> None:
+    start = levels(editor)
+    editor.get_by_test_id("tool-fill").click()
+    editor.get_by_role("button", name="Level 75 %").click()
+    drag(editor, (4, 4), (6, 9))
+    assert (levels(editor)[4:10, 4:7] == 750).all()
+    editor.get_by_test_id("tool-erase").click()
+    set_range(editor, "brush-width", 3)
+    set_range(editor, "brush-height", 6)
+    drag(editor, (5, 6), (5, 7))
+    assert (levels(editor)[5:9, 4:7] == start[5:9, 4:7]).all()
+    editor.get_by_test_id("tool-ramp").click()
+    set_range(editor, "brush-width", 1)
+    editor.get_by_role("button", name="Level 0 %").click()
+    drag(editor, (10, 0), (10, 20))
+    column = levels(editor)[:21, 10]
+    assert column[0] == 1000 and column[20] == 0
+    assert (np.abs(np.diff(column) + 50) <= 1).all()
+    editor.get_by_test_id("tool-hold").click()
+    editor.mouse.click(*cell(editor, 12, 3))
+    assert value(editor)["sources"][12] == "hold"
+    editor.get_by_test_id("tool-freeze").click()
+    drag(editor, (13, 3), (15, 3))
+    assert (levels(editor)[:, 13:16] == 0).all()
+
+
+def test_a_block_moves_copies_mirrors_and_scales(editor: Page) -> None:
+    editor.get_by_test_id("tool-fill").click()
+    editor.get_by_role("button", name="Level 0 %").click()
+    drag(editor, (2, 5), (2, 8))
+    start = levels(editor)
+    editor.keyboard.press("s")
+    drag(editor, (2, 5), (4, 8))
+    editor.get_by_test_id("block-mirror").click()
+    assert (levels(editor)[5:9, 4] == 0).all() and (levels(editor)[5:9, 2] > 0).all()
+    editor.keyboard.press("Control+z")
+    drag(editor, (3, 6), (9, 16))
+    moved = levels(editor)
+    assert (moved[15:19, 8] == 0).all()
+    editor.keyboard.press("Control+z")
+    assert (levels(editor) == start).all()
+
+
+def test_undo_and_redo_walk_strokes_freezes_and_server_changes(editor: Page) -> None:
+    states = [value(editor)]
+    drag(editor, (3, 3), (9, 9))
+    states.append(value(editor))
+    editor.get_by_test_id("head-7").click()
+    states.append(value(editor))
+    editor.get_by_role("button", name="64 × 200").click()
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 201")
+    editor.get_by_test_id("undo").click()
+    assert value(editor) == states[2]
+    editor.get_by_test_id("timeline-canvas").focus()
+    editor.keyboard.press("Control+z")
+    assert value(editor) == states[1]
+    editor.keyboard.press("Control+z")
+    assert value(editor) == states[0]
+    assert editor.get_by_test_id("undo").is_disabled()
+    for expected in states[1:]:
+        editor.keyboard.press("Control+Shift+z")
+        assert value(editor) == expected
+    editor.keyboard.press("Control+y")
+    assert levels(editor).shape == (201, 64)
+
+
+# ── Keyboard and names ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_keyboard_alone_paints_freezes_and_selects(editor: Page) -> None:
+    canvas = editor.get_by_test_id("timeline-canvas")
+    canvas.focus()
+    editor.keyboard.press("b")
+    editor.keyboard.press("3")
+    assert editor.get_by_test_id("level-text").inner_text() == "30 %"
+    editor.keyboard.press("]")
+    editor.keyboard.press("[")
+    set_range(editor, "brush-height", 1)
+    canvas.focus()
+    editor.keyboard.press("ArrowRight")  # shows the cursor on the first cell
+    for _ in range(4):
+        editor.keyboard.press("ArrowRight")
+    for _ in range(6):
+        editor.keyboard.press("ArrowDown")
+    assert "Frame 5, step 6: 80 % noise" in editor.get_by_test_id("editor-live").inner_text()
+    editor.keyboard.press("Enter")
+    assert levels(editor)[6, 4] == 300
+    editor.keyboard.down(" ")
+    editor.keyboard.press("ArrowRight")
+    editor.keyboard.press("ArrowRight")
+    editor.keyboard.up(" ")
+    assert (levels(editor)[6, 4:7] == 300).all()
+    editor.keyboard.press("r")
+    canvas.focus()
+    editor.keyboard.press("1")
+    editor.keyboard.press("Enter")
+    editor.keyboard.press("ArrowRight")
+    editor.keyboard.press("ArrowDown")
+    editor.keyboard.press("Enter")
+    assert (levels(editor)[6:8, 6:8] == 100).all()
+    editor.keyboard.press("f")
+    canvas.focus()
+    editor.keyboard.press("Enter")
+    assert (levels(editor)[:, 7] == 0).all()
+
+
+def test_names_for_screen_readers(editor: Page) -> None:
+    canvas = editor.get_by_role("application", name="Timeline: 16 frames, 30 steps")
+    assert canvas.get_attribute("aria-describedby")
+    assert editor.get_by_role("radio", name="Brush (B)").get_attribute("aria-checked") == "true"
+    assert (
+        editor.get_by_role("slider", name="Noise level").get_attribute("aria-valuetext") == "60 %"
+    )
+    assert (
+        editor.get_by_role("button", name="Frame 1, frozen").get_attribute("aria-pressed") == "true"
+    )
+    assert editor.get_by_role("button", name="Frame 2: no picture").count() == 1
+    unnamed = editor.evaluate(
+        "[...document.querySelectorAll('.fvdm-editor :is(button, input, select)')]"
+        ".filter(n => !n.hidden && !(n.getAttribute('aria-label') || n.textContent.trim())).length"
+    )
+    assert unnamed == 0
+
+
+# ── Keyframes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_dropped_files_fill_slots_from_where_they_fall(
+    editor: Page, picture: Callable[[str], Path]
+) -> None:
+    drop_files(editor, [picture("a.png"), picture("b.png")], middle(editor, "slot-3"))
+    wait_keyframes(editor, [3, 4])
+    keyframes = value(editor)["keyframes"]
+    assert [k["file"]["orig_name"] for k in keyframes] == ["a.png", "b.png"]
+    assert keyframes[0]["file"]["meta"] == {"_type": "gradio.FileData"}
+    assert (levels(editor)[:, 3:5] == 0).all()  # pure noise would not see its picture
+    sent = wait_on_server(editor, "b.png")["keyframes"]
+    assert all(Path(k["file"]["path"]).is_file() for k in sent)
+    editor.keyboard.press("Control+z")  # the focus is outside: nothing happens
+    wait_keyframes(editor, [3, 4])
+    editor.get_by_test_id("undo").click()
+    wait_keyframes(editor, [])
+    assert (levels(editor)[:, 3] > 0).any()
+
+
+def test_a_picture_is_chosen_fitted_moved_and_removed(
+    editor: Page, picture: Callable[[str], Path]
+) -> None:
+    with editor.expect_file_chooser() as chooser:
+        editor.get_by_test_id("slot-0").click()
+    chooser.value.set_files(picture("face.png"))
+    wait_keyframes(editor, [0])
+    editor.get_by_test_id("slot-0").click()
+    editor.get_by_role("menuitemradio", name="Contain").click()
+    assert value(editor)["keyframes"][0]["fit"] == "contain"
+    editor.get_by_test_id("slot-0").drag_to(editor.get_by_test_id("slot-9"))
+    wait_keyframes(editor, [9])
+    assert value(editor)["keyframes"][0]["fit"] == "contain"
+    editor.get_by_test_id("slot-9").hover()
+    editor.get_by_test_id("slot-remove-9").click()
+    wait_keyframes(editor, [])
+
+
+def test_a_file_that_is_no_picture_is_refused_with_its_name(editor: Page, tmp_path: Path) -> None:
+    text = tmp_path / "<img src=x onerror=alert(1)>.txt"
+    text.write_text("no picture")
+    drop_files(editor, [text], middle(editor, "slot-2"))
+    status = editor.get_by_test_id("editor-status")
+    editor.wait_for_function("document.querySelector('.status.error') !== null")
+    assert "<img src=x onerror=alert(1)>.txt is not a picture" in status.inner_text()
+    assert value(editor)["keyframes"] == []
+
+
+def test_a_picture_of_the_page_can_be_dragged_onto_a_column(editor: Page) -> None:
+    editor.evaluate(
+        """() => {
+          const canvas = document.createElement('canvas');
+          canvas.width = canvas.height = 8;
+          const picture = document.createElement('img');
+          picture.src = canvas.toDataURL();
+          picture.id = 'example';
+          picture.style = 'position:fixed;bottom:20px;left:20px;width:40px;height:40px;z-index:9';
+          document.body.append(picture);
+        }"""
+    )
+    x, y = cell(editor, 11, 15)
+    editor.locator("#example").hover()
+    editor.mouse.down()
+    editor.mouse.move(x - 30, y - 30, steps=4)
+    editor.mouse.move(x, y, steps=4)
+    editor.mouse.up()
+    wait_keyframes(editor, [11])
+
+
+# ── Touch ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def touch(session: CDPSession, kind: str, *points: tuple[float, float]) -> None:
+    session.send(
+        "Input.dispatchTouchEvent",
+        {
+            "type": kind,
+            "touchPoints": [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(points)],
+        },
+    )
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def test_a_finger_paints_and_two_fingers_scroll_on_a_phone(open_editor: Open) -> None:
+    page = open_editor(**PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    session = page.context.new_cdp_session(page)
+    page.get_by_test_id("timeline-canvas").scroll_into_view_if_needed()
+    before = levels(page)
+    touch(session, "touchStart", cell(page, 2, 5))
+    touch(session, "touchMove", cell(page, 3, 5))
+    touch(session, "touchMove", cell(page, 5, 5))
+    touch(session, "touchEnd")
+    painted = np.flatnonzero((levels(page) != before).any(axis=0))
+    assert set(painted) <= {2, 3, 4, 5} and len(painted) >= 3
+    after = levels(page)
+    a, b = cell(page, 5, 10), cell(page, 6, 20)
+    touch(session, "touchStart", a, b)
+    for shift in (20, 50, 90):
+        touch(session, "touchMove", (a[0] - shift, a[1]), (b[0] - shift, b[1]))
+    touch(session, "touchEnd")
+    assert (levels(page) == after).all()
+    assert page.evaluate("document.querySelector('.scroller').scrollLeft") > 20
+
+
+# ── The strip ────────────────────────────────────────────────────────────────────────────────────
+
+
+def columns_align(page: Page) -> float:
+    """The largest difference between the middles of slot, head and tile of a column, in pixels."""
+    return page.evaluate(
+        """() => Math.max(...[...document.querySelectorAll('.tile')].map((tile, f) => {
+          const middle = n => { const b = n.getBoundingClientRect(); return b.left + b.width / 2; };
+          const x = middle(tile);
+          return Math.max(
+            Math.abs(x - middle(document.querySelector(`[data-testid=slot-${f}]`))),
+            Math.abs(x - middle(document.querySelector(`[data-testid=head-${f}]`))));
+        }))"""
+    )
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_slots_columns_and_tiles_line_up_at_every_width(open_editor: Open, width: int) -> None:
+    page = open_editor(viewport={"width": width, "height": 900})
+    assert columns_align(page) < 0.6
+    page.get_by_role("button", name="64 × 200").click()
+    page.wait_for_function("document.querySelectorAll('.tile').length === 64")
+    most = page.evaluate(
+        "(() => { const s = document.querySelector('.scroller'); s.scrollLeft = 217;"
+        "return s.scrollLeft; })()"
+    )
+    page.wait_for_function(
+        "most => Math.abs(document.querySelector('.strip-scroller').scrollLeft - most) < 1",
+        arg=most,
+    )
+    assert columns_align(page) < 0.6
+
+
+def test_the_run_is_shown_live_and_can_be_scrubbed_afterwards(editor: Page) -> None:
+    editor.get_by_role("button", name="run").click()
+    editor.wait_for_selector(".fvdm-strip[data-status=done][data-step='30']")
+    color = "n => [...n.getContext('2d').getImageData(30, 30, 1, 1).data].slice(0, 3)"
+    tile = editor.get_by_test_id("tile-0")
+    final = tile.evaluate(color)
+    assert final == pytest.approx([255, 102, 102], abs=12)
+    assert editor.get_by_test_id("playhead").is_visible()
+    box = editor.get_by_test_id("step-axis").bounding_box()
+    assert box
+    editor.mouse.click(box["x"] + 5, cell(editor, 0, 10)[1])
+    editor.wait_for_selector(".fvdm-strip[data-step='10']")
+    earlier = tile.evaluate(color)
+    assert max(earlier) == pytest.approx(255 * (0.3 + 0.7 / 3), abs=12)
+    assert "step 10 of 30" in editor.get_by_test_id("strip-caption").inner_text()
+    editor.mouse.move(*cell(editor, 5, 20))
+    editor.wait_for_selector(".fvdm-strip[data-step='20']")
+    editor.mouse.move(5, 5)  # leaves the canvas: back to where the playhead was put
+    editor.wait_for_selector(".fvdm-strip[data-step='10']")
+
+
+def test_a_tile_of_the_strip_becomes_a_keyframe(editor: Page) -> None:
+    editor.get_by_role("button", name="run").click()
+    editor.wait_for_selector(".fvdm-strip[data-status=done][data-step='30']")
+    editor.get_by_test_id("tile-15").drag_to(editor.get_by_test_id("slot-5"))
+    wait_keyframes(editor, [5])
+
+
+# ── Curves ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_point_of_a_curve_can_be_dragged(editor: Page) -> None:
+    before = levels(editor)
+    editor.get_by_test_id("mode-curves").click()
+    box = editor.get_by_test_id("timeline-canvas").bounding_box()
+    assert box
+    x = box["x"] + box["width"] / 2  # step 15 of 30
+    editor.mouse.move(x, box["y"] + box["height"] / 2)
+    editor.mouse.down()
+    editor.mouse.move(x, box["y"] + 12 + 0.1 * (box["height"] - 24), steps=5)
+    editor.mouse.up()
+    after = levels(editor)
+    assert after[15, 1] == pytest.approx(900, abs=8)
+    assert (np.delete(after, 1, axis=1) == np.delete(before, 1, axis=1)).all()
+    editor.keyboard.press("Control+z")
+    assert (levels(editor) == before).all()
+
+
+# ── Speed ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stroke_over_64_frames_and_200_steps_redraws_in_time(editor: Page) -> None:
+    editor.get_by_role("button", name="64 × 200").click()
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 201")
+    editor.get_by_test_id("fit-all").click()
+    set_range(editor, "brush-width", 4)
+    set_range(editor, "brush-height", 12)
+    times = []
+    editor.mouse.move(*cell(editor, 1, 5))
+    editor.mouse.down()
+    for k in range(40):
+        editor.mouse.move(*cell(editor, 1 + round(1.5 * k), 5 + round(4.7 * k)))
+        editor.evaluate("new Promise(requestAnimationFrame)")
+        times.append(editor.evaluate("window.fvdmEditor.lastDrawMs"))
+    editor.mouse.up()
+    times.sort()
+    print(f"redraw of 64 × 200: median {times[20]:.1f} ms, slowest of 40 {times[-1]:.1f} ms")
+    assert times[35] < REDRAW_MS  # nine of ten: the machine may be busy with something else
+
+
+def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:
+    page = new_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    local = (address, "data:", "blob:", address.replace("http", "ws"))
+    assert [url for url in asked if not url.startswith(local)] == []

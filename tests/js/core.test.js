@@ -1,0 +1,330 @@
+/* The editor's logic without a page: run with `node --test tests/js`. */
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const path = require("node:path");
+
+const UI = path.join(__dirname, "../../ui");
+const C = require(path.join(UI, "timeline_editor/core.js"));
+globalThis.FvdmCore = C; // the scripts share one scope in the page
+const G = require(path.join(UI, "timeline_editor/gestures.js"));
+const { Curves } = require(path.join(UI, "timeline_editor/curves.js"));
+
+const OPTIONS = { level: 600, width: 1, height: 1, soft: 0, guarded: [] };
+const cell = (f, r) => ({ f, r, x: f + 0.5, y: r + 0.5 });
+const grid = (state) => C.toValue(state).levels;
+const changed = (a, b) => [...a.levels.keys()].filter((k) => a.levels[k] !== b.levels[k])
+  .map((k) => [k % a.frames, Math.floor(k / a.frames)]);
+const file = (name) => ({ path: name, url: `/${name}`, orig_name: name, meta: { _type: "gradio.FileData" } });
+
+test("a value survives the round trip, field by field", () => {
+  const value = {
+    version: 1, levels: [[1000, 0], [500, 0], [0, 0]],
+    windows: [[{ frames: [0, 1], updates: [0] }], [{ frames: [0, 1], updates: [0] }]],
+    sources: ["noise", "keyframe"], preset: { name: "ramp", params: { rate: 0.2 } }, formula: "t",
+    keyframes: [{ frame: 1, file: file("b.png"), fit: "contain" }],
+  };
+  assert.deepEqual(C.toValue(C.fromValue(value)), value);
+});
+
+test("a hard brush of one cell paints the cell under the pointer and no other", () => {
+  const state = C.standard(8, 10);
+  for (const [x, y] of [[3.01, 4.01], [3.5, 4.5], [3.99, 4.99]]) {
+    const after = new C.Stroke(state, { ...OPTIONS, level: 77 }).to(x, y).result();
+    assert.deepEqual(changed(state, after), [[3, 4]]);
+    assert.equal(C.levelAt(after, 3, 4), 77);
+  }
+});
+
+test("a brush of w × h frames and steps covers w · h cells, and is cut off at the edges", () => {
+  const state = C.fromValue({ levels: Array.from({ length: 20 }, () => new Array(20).fill(500)) });
+  for (const [width, height] of [[1, 1], [2, 3], [5, 4], [8, 9]]) {
+    const brush = { ...OPTIONS, level: 0, width, height };
+    assert.equal(changed(state, new C.Stroke(state, brush).to(10.3, 10.3).result()).length, width * height);
+  }
+  const corner = new C.Stroke(state, { ...OPTIONS, level: 0, width: 4, height: 4 }).to(0, 0).result();
+  assert.equal(changed(state, corner).length, 4);
+});
+
+test("a fast stroke leaves no holes", () => {
+  const state = C.standard(64, 200);
+  const after = new C.Stroke(state, { ...OPTIONS, level: 1 }).to(0.5, 0.5).to(63.5, 199.5).result();
+  const rows = new Set(changed(state, after).map(([, r]) => r));
+  const frames = new Set(changed(state, after).map(([f]) => f));
+  assert.equal(frames.size, 64);
+  assert.ok(rows.size >= 200); // of 201; a cell may hold level 1 already
+});
+
+test("a soft brush falls off from its centre and going over twice changes nothing", () => {
+  const state = C.fromValue({ levels: Array.from({ length: 21 }, () => new Array(21).fill(1000)) });
+  const brush = { ...OPTIONS, level: 0, width: 9, height: 9, soft: 1 };
+  const once = new C.Stroke(state, brush).to(10.5, 10.5).result();
+  const along = Array.from({ length: 10 }, (_, k) => C.levelAt(once, 10 + k, 10));
+  assert.equal(along[0], 0);
+  for (let k = 1; k < along.length; k++) assert.ok(along[k] >= along[k - 1]);
+  assert.ok(along.some((level) => level > 0 && level < 1000));
+  const twice = new C.Stroke(state, brush).to(10.5, 10.5).to(10.5, 10.5).result();
+  assert.deepEqual(grid(twice), grid(once));
+});
+
+test("guarded frames stay, and the gesture says why nothing happened", () => {
+  const state = C.freeze(C.standard(4, 6), [1], true);
+  const gesture = G.start.brush(state, cell(1, 2), { ...OPTIONS, guarded: [1] });
+  assert.equal(gesture.result, state);
+  assert.match(gesture.note, /protected/);
+  const across = G.start.brush(state, cell(0, 2), { ...OPTIONS, level: 5, guarded: [1] });
+  across.move(cell(3, 2));
+  assert.deepEqual(changed(state, across.result), [[0, 2], [2, 2], [3, 2]]);
+  assert.equal(across.note, "");
+});
+
+test("the eraser brings back the base, cell by cell", () => {
+  const state = C.standard(6, 8);
+  const painted = C.fill(state, { f0: 0, r0: 0, f1: 5, r1: 8 }, () => 123);
+  const gesture = G.start.erase(painted, cell(2, 3), OPTIONS);
+  gesture.move(cell(2, 5));
+  for (const r of [3, 4, 5]) assert.equal(C.levelAt(gesture.result, 2, r), C.levelAt(state, 2, r));
+  assert.equal(C.levelAt(gesture.result, 3, 4), 123);
+});
+
+test("a line goes from its first to its last point only", () => {
+  const state = C.standard(8, 8);
+  const gesture = G.start.line(state, cell(0, 4), { ...OPTIONS, level: 1 });
+  gesture.move(cell(7, 0));
+  gesture.move(cell(7, 4));
+  assert.deepEqual(changed(state, gesture.result), Array.from({ length: 8 }, (_, f) => [f, 4]));
+});
+
+test("a ramp is even and ends at the chosen level, along frames, along steps and across", () => {
+  const state = C.fromValue({ levels: Array.from({ length: 11 }, () => new Array(11).fill(1000)) });
+  const down = C.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0 });
+  assert.deepEqual(C.column(down, 4), Array.from({ length: 11 }, (_, r) => 1000 - 100 * r));
+  assert.equal(changed(state, down).every(([f]) => f === 4), true);
+  const along = C.ramp(state, cell(10, 3), cell(0, 3), { from: 0, to: 1000 });
+  assert.deepEqual(grid(along)[3], Array.from({ length: 11 }, (_, f) => 1000 - 100 * f));
+  const plane = C.ramp(state, cell(0, 0), cell(10, 10), { from: 0, to: 1000 });
+  assert.equal(C.levelAt(plane, 5, 5), 500);
+  assert.equal(C.levelAt(plane, 10, 10), 1000);
+  const wide = C.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0, width: 3 });
+  assert.deepEqual([...new Set(changed(state, wide).map(([f]) => f))].sort(), [3, 4, 5]);
+});
+
+test("fill paints the rectangle between two corners, whichever comes first", () => {
+  const state = C.standard(9, 9);
+  const gesture = G.start.fill(state, cell(6, 7), { ...OPTIONS, level: 5 });
+  gesture.move(cell(3, 5));
+  const cells = changed(state, gesture.result);
+  assert.equal(cells.length, 4 * 3);
+  assert.ok(cells.every(([f, r]) => f >= 3 && f <= 6 && r >= 5 && r <= 7));
+});
+
+test("freezing keeps a column at 0; unfreezing gives back exactly what it held", () => {
+  const state = C.fill(C.standard(5, 10), { f0: 2, r0: 3, f1: 2, r1: 6 }, () => 321);
+  const frozen = C.freeze(state, [2], true);
+  assert.ok(C.isFrozen(frozen, 2) && !C.isFrozen(frozen, 1));
+  assert.deepEqual(grid(C.freeze(frozen, [2], false)), grid(state));
+});
+
+test("unfreezing a column that a preset froze gives an even way down", () => {
+  const state = C.fromValue({ levels: Array.from({ length: 5 }, () => [0, 0]) });
+  assert.deepEqual(C.column(C.freeze(state, [0], false), 0), [1000, 750, 500, 250, 0]);
+});
+
+test("freezing by dragging follows the first column", () => {
+  const state = C.freeze(C.standard(6, 4), [2], true);
+  const gesture = G.start.freeze(state, cell(1, 0));
+  gesture.move(cell(2, 3));
+  gesture.move(cell(3, 3));
+  assert.deepEqual(C.frozenFrames(gesture.result), [1, 2, 3]);
+  const back = G.start.freeze(gesture.result, cell(2, 0));
+  back.move(cell(3, 0));
+  assert.deepEqual(C.frozenFrames(back.result), [1]);
+});
+
+test("hold marks sources and leaves levels alone", () => {
+  const state = C.setKeyframe(C.standard(4, 4), 0, file("a.png"));
+  const held = C.hold(state, [2], true);
+  assert.deepEqual(held.sources, ["keyframe", "noise", "hold", "noise"]);
+  assert.equal(held.levels, state.levels);
+  assert.deepEqual(C.hold(held, [2], false).sources, ["keyframe", "noise", "noise", "noise"]);
+});
+
+test("a picture on a frame of pure noise freezes it; taking it off frees the frame", () => {
+  const state = C.standard(4, 10);
+  const placed = C.setKeyframe(state, 2, file("a.png"));
+  assert.ok(C.isFrozen(placed, 2));
+  assert.deepEqual(grid(C.removeKeyframe(placed, 2)), grid(state));
+});
+
+test("a picture on a frame that starts below noise leaves its levels", () => {
+  const state = C.fill(C.standard(4, 10), { f0: 2, r0: 0, f1: 2, r1: 10 }, () => 300);
+  assert.equal(C.setKeyframe(state, 2, file("a.png")).levels, state.levels);
+});
+
+test("a column that the person froze stays frozen when its picture goes", () => {
+  const frozen = C.freeze(C.standard(4, 4), [1], true);
+  assert.ok(C.isFrozen(C.removeKeyframe(C.setKeyframe(frozen, 1, file("a.png")), 1), 1));
+});
+
+test("pictures move, swap and copy between slots", () => {
+  const state = C.setKeyframe(C.setKeyframe(C.standard(4, 4), 0, file("a"), "contain"), 3, file("b"));
+  const names = (s) => Object.fromEntries(s.keyframes.map((k) => [k.frame, `${k.file.path} ${k.fit}`]));
+  assert.deepEqual(names(C.moveKeyframe(state, 0, 1)), { 1: "a contain", 3: "b crop" });
+  assert.deepEqual(names(C.moveKeyframe(state, 0, 3)), { 0: "b crop", 3: "a contain" });
+  assert.deepEqual(names(C.moveKeyframe(state, 0, 2, true)), { 0: "a contain", 2: "a contain", 3: "b crop" });
+});
+
+test("several pictures take the frames from the slot on, no further than the last", () => {
+  const state = C.standard(4, 4);
+  assert.deepEqual(C.slotsFor(state, 1, 2), [1, 2]);
+  assert.deepEqual(C.slotsFor(state, 2, 9), [2, 3]);
+});
+
+test("a moved block leaves the preset behind it; a copied one leaves itself", () => {
+  const base = C.standard(8, 8);
+  const state = C.fill(base, { f0: 1, r0: 1, f1: 2, r1: 2 }, () => 42);
+  const selection = { f0: 1, r0: 1, f1: 2, r1: 2 };
+  const move = G.start.select(state, cell(1, 1), { selection, copy: false });
+  move.move(cell(4, 5));
+  assert.deepEqual(move.selection, { f0: 4, r0: 5, f1: 5, r1: 6 });
+  assert.equal(C.levelAt(move.result, 1, 1), C.levelAt(base, 1, 1));
+  assert.equal(C.levelAt(move.result, 5, 6), 42);
+  const copy = G.start.select(state, cell(1, 1), { selection, copy: true });
+  copy.move(cell(4, 5));
+  assert.equal(C.levelAt(copy.result, 1, 1), 42);
+});
+
+test("mirroring twice gives the block back; scaling keeps corners", () => {
+  const state = C.fromValue({ levels: [[1, 2, 3], [4, 5, 6]] });
+  const block = C.copyBlock(state, { f0: 0, r0: 0, f1: 2, r1: 1 });
+  assert.deepEqual([...C.mirrorBlock(block).cells], [3, 2, 1, 6, 5, 4]);
+  assert.deepEqual([...C.mirrorBlock(block, true).cells], [4, 5, 6, 1, 2, 3]);
+  assert.deepEqual([...C.mirrorBlock(C.mirrorBlock(block)).cells], [...block.cells]);
+  const large = C.scaleBlock(block, 6, 7);
+  assert.deepEqual([large.cells[0], large.cells[5], large.cells[36], large.cells[41]], [1, 3, 4, 6]);
+});
+
+test("resampling to the same size is the identity and keeps frozen columns frozen", () => {
+  const state = C.freeze(C.standard(16, 30), [0, 15], true);
+  assert.deepEqual(C.resample(state.levels, 16, 31, 16, 31), state.levels);
+  const larger = C.resample(state.levels, 16, 31, 40, 101);
+  for (let r = 0; r < 101; r++) assert.equal(larger[r * 40] + larger[r * 40 + 39], 0);
+});
+
+test("undo and redo walk 100 edits, and a new edit forgets what was undone", () => {
+  let state = C.standard(4, 4);
+  const history = new C.History(state);
+  for (let k = 1; k <= 130; k++) {
+    state = C.fill(state, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => k);
+    history.push(state, `edit ${k}`);
+  }
+  let steps = 0;
+  while (history.undo()) steps++;
+  assert.equal(steps, 100);
+  assert.equal(C.levelAt(history.state, 0, 0), 30);
+  assert.equal(history.redo(), "edit 31");
+  history.push(C.standard(4, 4), "other");
+  assert.equal(history.redo(), null);
+  assert.equal(history.undo(), "other");
+  assert.equal(C.levelAt(history.state, 0, 0), 31);
+});
+
+test("an edit that changes nothing is no step of the history", () => {
+  const history = new C.History(C.standard(4, 4));
+  assert.equal(history.push(history.state, "nothing"), false);
+  assert.equal(history.canUndo, false);
+});
+
+test("windows stay while they cover what moves, and go when they do not", () => {
+  const windows = Array.from({ length: 2 }, () => [{ frames: [0, 1], updates: [1] }]);
+  const state = C.fromValue({ levels: [[0, 1000], [0, 500], [0, 0]], windows });
+  const inside = C.fill(state, { f0: 1, r0: 1, f1: 1, r1: 1 }, () => 400);
+  assert.equal(inside.windows, windows);
+  assert.equal(C.freeze(state, [0], false).windows, null);
+});
+
+test("a server value resets the eraser, but a resampled painting keeps its preset below it", () => {
+  const preset = { name: "standard", params: {} };
+  const before = C.fromServer(null, { levels: grid(C.standard(4, 4)), preset });
+  const painted = C.fill(before, { f0: 0, r0: 0, f1: 3, r1: 4 }, () => 10);
+  const resized = C.fromServer(painted, { levels: new Array(9).fill(new Array(4).fill(10)), preset });
+  assert.deepEqual([...resized.base.subarray(0, 4)], [1000, 1000, 1000, 1000]);
+  const other = C.fromServer(painted, { levels: new Array(5).fill(new Array(4).fill(7)), preset: null });
+  assert.equal(other.base, other.levels);
+});
+
+test("the colours rise in lightness all the way, so that their order shows without hue", () => {
+  const luminance = C.PALETTE.map(([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2);
+  assert.equal(C.PALETTE.length, 1001);
+  for (let k = 20; k <= 1000; k += 20) assert.ok(luminance[k] > luminance[k - 20], `at ${k}`);
+  assert.ok(luminance[1000] / luminance[0] > 10);
+});
+
+test("pixels are the palette's colours, cell by cell", () => {
+  const out = new Uint8ClampedArray(8);
+  C.paintPixels(Uint16Array.of(0, 1000), out);
+  assert.deepEqual([...out], [...C.PALETTE[0], 255, ...C.PALETTE[1000], 255]);
+});
+
+test("signal and noise are a point on the circle, from clean to noise", () => {
+  for (const level of [0, 1, 250, 500, 999, 1000]) {
+    const [signal, noise] = C.signalNoise(level);
+    assert.ok(Math.abs(signal ** 2 + noise ** 2 - 1) < 1e-12);
+  }
+  assert.equal(C.signalNoise(0)[1], 0);
+  assert.ok(C.signalNoise(1000)[0] < 0.01);
+});
+
+test("anchors redraw their curve within the tolerance, and a line needs two", () => {
+  assert.deepEqual(C.anchors([1000, 750, 500, 250, 0]), [0, 4]);
+  const wave = Array.from({ length: 101 }, (_, k) => Math.round(500 + 500 * Math.cos(k / 9)));
+  const kept = C.anchors(wave, 8);
+  kept.slice(1).forEach((b, i) => {
+    const a = kept[i];
+    for (let k = a; k <= b; k++) {
+      const drawn = wave[a] + ((wave[b] - wave[a]) * (k - a)) / (b - a);
+      assert.ok(Math.abs(drawn - wave[k]) <= 8);
+    }
+  });
+  assert.ok(kept.length < 40);
+});
+
+test("bending moves one point and its two sides, no more", () => {
+  const values = [1000, 800, 600, 400, 200, 0, 0];
+  const bent = C.bend(values, 2, 100, 1, 4);
+  assert.deepEqual(bent, [1000, 800, 100, 150, 200, 0, 0]);
+  assert.equal(C.bend(values, 2, 4000, 1, 4)[2], 1000);
+  for (const easing of Object.keys(C.EASINGS)) {
+    const eased = C.bend(values, 0, 1000, null, 5, easing);
+    assert.equal(eased[0], 1000);
+    assert.equal(eased[5], 0);
+  }
+});
+
+test("dragging a curve's point changes that frame alone and remembers the point", () => {
+  const state = C.standard(4, 10);
+  const curves = new Curves();
+  curves.index = 2;
+  const gesture = curves.drag(state, 5, []);
+  gesture.moveTo(900);
+  assert.equal(C.levelAt(gesture.result, 2, 5), 900);
+  assert.ok(changed(state, gesture.result).every(([f]) => f === 2));
+  assert.deepEqual(curves.pointsOf(gesture.result), [0, 5, 10]);
+  assert.deepEqual(grid(curves.remove(gesture.result, 5, [])), grid(state));
+});
+
+test("a frozen frame's curve does not move, nor does a frozen frame in a step's curve", () => {
+  const state = C.freeze(C.standard(4, 10), [2], true);
+  const curves = new Curves();
+  curves.index = 2;
+  const own = curves.drag(state, 5, [2]);
+  own.moveTo(900);
+  assert.equal(own.result, state);
+  assert.match(own.note, /protected/);
+  curves.over = "frames";
+  curves.index = 4;
+  const across = curves.drag(state, 3, [2]);
+  across.moveTo(0);
+  assert.ok(C.isFrozen(across.result, 2));
+  assert.equal(C.levelAt(across.result, 3, 4), 0);
+});

@@ -1,0 +1,394 @@
+/* The editor: settings, history and elements, and how they follow each other. What the person does
+   arrives from input.js; what the server does arrives through `receive`. */
+
+const FvdmEditor = (() => {
+  const C = FvdmCore;
+  const G = FvdmGestures;
+  const { h, icon, onTheme } = FvdmDom;
+  const { Controls, TOOLS } = FvdmControls;
+
+  const NARROW = 620; // pixels; below this the tools lie above the canvas
+  const LEAST_COLUMN = { mouse: 26, touch: 34, all: 2 }; // pixels; below this the columns scroll
+  const ROW = 12; // pixels of a step, as far as the height allows
+  const AXIS_STEPS = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000];
+  const HELP = "Frames run from left to right, steps from top to bottom. Arrow keys move the cursor. "
+    + "Space or Enter applies the tool; hold Space and move to drag. Letters choose tools, brackets "
+    + "change the level, digits set it, Control Z takes back.";
+
+  class Editor {
+    /** io: { value, send(value), upload(file) }. */
+    constructor(root, io) {
+      this.root = root;
+      this.io = io;
+      this.settings = { tool: "brush", level: 600, width: 1, height: 1, soft: 0, guard: true };
+      this.mode = "matrix"; // or "curves"
+      this.fitAll = false;
+      this.hover = null; // the cell under the pointer
+      this.cursor = null; // the cell that the arrow keys move
+      this.gesture = null;
+      this.selection = null;
+      this.block = null; // what was copied
+      this.playhead = { step: null, steps: 1, running: false };
+      this.column = 1;
+      this.viewWidth = 1;
+      const levels = io.value?.levels?.length;
+      this.history = new C.History(levels ? C.fromValue(io.value) : C.standard(16, 30));
+      this.settings.height = Math.max(1, Math.round(this.state.rows / 14));
+      this.build();
+      onTheme(() => this.readTheme());
+    }
+
+    get state() { return this.history.state; }
+    get shown() { return this.gesture?.preview ?? this.state; }
+
+    // ── Elements ───────────────────────────────────────────────────────────────────────────
+
+    build() {
+      this.controls = new Controls({
+        choose: (name) => this.choose(name), setLevel: (level) => this.setLevel(level),
+        set: (name, value) => { this.settings[name] = value; this.sync(); },
+        undo: () => this.travel("undo"), redo: () => this.travel("redo"),
+        block: (action) => this.blockAction(action),
+      });
+      this.canvas = h("canvas", {
+        class: "canvas", "data-testid": "timeline-canvas", tabindex: "0", role: "application",
+        "aria-roledescription": "noise level canvas", "aria-describedby": "fvdm-editor-help",
+      });
+      this.view = new FvdmView.View(this.canvas);
+      this.curves = new FvdmCurves.Curves();
+      this.slots = new FvdmSlots.Slots({
+        upload: this.io.upload, state: () => this.state,
+        commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
+      });
+      this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame));
+      this.live = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", "data-testid": "editor-live" });
+      this.status = h("div", { class: "status", "data-testid": "editor-status" });
+      this.axis = h("div", { class: "axis", "data-testid": "step-axis" });
+      this.handle = h("div", { class: "playhead-handle", "data-testid": "playhead" });
+      this.columns = h("div", { class: "columns" }, this.slots.row, this.slots.headRow,
+        h("div", { class: "canvas-holder" }, this.canvas));
+      this.scroller = h("div", { class: "scroller", "data-testid": "editor-scroller" }, this.columns);
+      this.fitButton = h("button", { type: "button", class: "fit", "aria-pressed": "false", "data-testid": "fit-all",
+        title: "Show all frames at once", "aria-label": "Show all frames at once",
+        onClick: () => { this.fitAll = !this.fitAll; this.layout(); } }, icon("fit"));
+      this.corner = h("span", { class: "axis-word" });
+      this.stage = h("div", { class: "stage" },
+        h("div", { class: "stage-head" }, this.status, this.buildViews()),
+        h("div", { class: "axis-column" }, h("div", { class: "axis-corner" }, this.fitButton, this.corner), this.axis),
+        this.scroller, this.controls.blockBar, this.tip.node);
+      this.root.style.setProperty("--map", Array.from({ length: 11 }, (_, k) => C.css(k * 100)).join(","));
+      this.root.replaceChildren(this.controls.node, this.stage,
+        h("p", { class: "visually-hidden", id: "fvdm-editor-help" }, HELP),
+        this.live, this.slots.chooser, this.slots.menu);
+    }
+
+    /** Matrix or curves, and how curves run and bend. */
+    buildViews() {
+      const choice = (label, testid, options, onChange) => h("select", {
+        class: "choice", "aria-label": label, "data-testid": testid,
+        onChange: ({ target }) => { onChange(target.value); this.sync(); },
+      }, ...options.map(([value, text]) => h("option", { value }, text)));
+      this.curveOver = choice("Curves", "curve-over",
+        [["steps", "a frame over steps"], ["frames", "a step over frames"]],
+        (over) => { this.curves.over = over; this.curves.index = 0; this.pickCurve(); });
+      this.curveEasing = choice("Easing", "curve-easing",
+        Object.keys(C.EASINGS).map((name) => [name, name]), (name) => { this.curves.easing = name; });
+      this.modes = Object.fromEntries([["matrix", "Matrix"], ["curves", "Curves"]].map(([mode, text]) =>
+        [mode, h("button", { type: "button", class: "mode", "data-testid": `mode-${mode}`,
+          onClick: () => this.setMode(mode) }, text)]));
+      return h("div", { class: "views" }, this.curveOver, this.curveEasing,
+        h("div", { class: "modes", role: "group", "aria-label": "View" }, ...Object.values(this.modes)));
+    }
+
+    setMode(mode) {
+      this.mode = mode;
+      this.gesture = null;
+      this.selection = null;
+      this.tip.hide();
+      if (mode === "curves") {
+        this.pickCurve();
+        this.say("Curves: drag a point; press on the curve to make one; double-click takes it away.");
+      }
+      this.sync();
+    }
+
+    /** Edits the first curve that may move, if the one chosen is frozen. */
+    pickCurve() {
+      const { curves, state } = this;
+      if (curves.over !== "steps" || !C.isFrozen(state, Math.min(curves.index, state.frames - 1))) return;
+      const free = Array.from({ length: state.frames }, (_, f) => f).find((f) => !C.isFrozen(state, f));
+      curves.index = free ?? 0;
+    }
+
+    // ── Edits, history, server ─────────────────────────────────────────────────────────────
+
+    commit(next, label) {
+      if (!this.history.push(next, label)) return this.redraw();
+      this.send();
+      this.sync();
+    }
+
+    send() { this.io.send(C.toValue(this.state)); }
+
+    travel(way) {
+      const label = this.history[way]();
+      if (label === null) return this.say(`Nothing to ${way}.`);
+      this.gesture = null;
+      this.clampSelection();
+      this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
+      this.send();
+      this.sync();
+    }
+
+    /** A new value from the server: it can be undone like any edit. */
+    receive(value) {
+      const known = !value?.levels?.length || JSON.stringify(value) === JSON.stringify(C.toValue(this.state));
+      if (known) return;
+      this.gesture = null;
+      this.selection = null;
+      this.history.push(C.fromServer(this.state, value), "change of the whole timeline");
+      this.settings.height = C.clamp(this.settings.height, 1, this.state.rows);
+      this.sync();
+    }
+
+    say(text, isError = false) {
+      this.live.textContent = text;
+      this.status.textContent = text;
+      this.status.title = text;
+      this.status.classList.toggle("error", isError);
+    }
+
+    choose(tool) {
+      this.settings.tool = tool;
+      if (tool !== "select") this.selection = null;
+      if (this.mode === "curves") this.setMode("matrix");
+      const [, title, , hint] = TOOLS.find(([name]) => name === tool);
+      this.say(`${title}: ${hint}.`);
+      this.sync();
+    }
+
+    setLevel(level) {
+      this.settings.level = C.clamp(Math.round(level), 0, C.MAX);
+      this.controls.renderLevel(this.settings.level);
+    }
+
+    guarded() { return this.settings.guard ? C.frozenFrames(this.state) : []; }
+
+    // ── Gestures and blocks ────────────────────────────────────────────────────────────────
+
+    /** Starts what the tool does at `cell`. keys: { shift, copy }. */
+    begin(cell, keys = {}) {
+      const { tool } = this.settings;
+      const options = { ...this.settings, guarded: this.guarded(), selection: this.selection,
+        copy: keys.copy, line: tool === "brush" && keys.shift };
+      this.gesture = keys.corner ? G.scale(this.state, cell, options)
+        : G.start[tool](this.state, cell, options);
+      this.redraw();
+    }
+
+    finish() {
+      const { gesture } = this;
+      this.gesture = null;
+      if (!gesture) return;
+      if (gesture.selection) this.selection = gesture.selection;
+      if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
+      else this.redraw();
+      if (gesture.note) this.say(gesture.note);
+    }
+
+    cancel() {
+      this.gesture = null;
+      this.redraw();
+    }
+
+    clampSelection() {
+      const { selection: s, state } = this;
+      if (s && (s.f1 >= state.frames || s.r1 >= state.rows)) this.selection = null;
+    }
+
+    blockAction(action) {
+      const { state, selection } = this;
+      if (action === "close") this.selection = null;
+      else if (action === "paste") return this.pasteBlock();
+      else if (selection) {
+        const block = C.copyBlock(state, selection);
+        const put = (other, label) =>
+          this.commit(C.pasteBlock(state, other, selection.f0, selection.r0), label);
+        if (action === "copy" || action === "cut") {
+          this.block = block;
+          this.say(`Copied ${block.width} × ${block.height} cells. Control V pastes them.`);
+        }
+        if (action === "cut" || action === "erase") this.commit(C.restore(state, selection), "erased block");
+        if (action === "mirror") put(C.mirrorBlock(block), "mirrored block");
+        if (action === "flip") put(C.mirrorBlock(block, true), "mirrored block");
+        if (action === "fill") this.commit(C.fill(state, selection, () => this.settings.level), "filled block");
+      }
+      this.redraw();
+    }
+
+    /** Pastes at the cursor or pointer, else beside what was copied. */
+    pasteBlock() {
+      const { state, block } = this;
+      if (!block) return this.say("Nothing is copied yet: select a block and press Control C.");
+      const at = this.cursor ?? this.hover
+        ?? (this.selection ? { f: this.selection.f1 + 1, r: this.selection.r0 } : { f: 0, r: 0 });
+      const f = C.clamp(at.f, 0, Math.max(0, state.frames - block.width));
+      const r = C.clamp(at.r, 0, Math.max(0, state.rows - block.height));
+      this.settings.tool = "select";
+      this.selection = C.rectangle(state, { f, r }, { f: f + block.width - 1, r: r + block.height - 1 });
+      this.commit(C.pasteBlock(state, block, f, r), "pasted block");
+      this.sync();
+    }
+
+    // ── Layout ─────────────────────────────────────────────────────────────────────────────
+
+    layout() {
+      const width = this.root.clientWidth;
+      if (!width) return; // in a tab that is not shown
+      const { state } = this;
+      const narrow = width < NARROW;
+      this.root.classList.toggle("narrow", narrow);
+      this.viewWidth = this.scroller.clientWidth;
+      const comfortable = matchMedia("(pointer: coarse)").matches ? LEAST_COLUMN.touch : LEAST_COLUMN.mouse;
+      const tooMany = state.frames * comfortable > this.viewWidth;
+      this.column = C.columnWidth(this.viewWidth, state.frames, this.fitAll ? LEAST_COLUMN.all : comfortable);
+      const height = Math.round(C.clamp(state.rows * ROW, 250, narrow ? 300 : 372));
+      const set = (name, pixels) => this.root.style.setProperty(name, `${pixels}px`);
+      set("--column", this.column);
+      set("--slot", C.clamp(this.column, 26, 72));
+      set("--canvas", height);
+      this.columns.style.width = `${this.column * state.frames}px`;
+      this.view.resize(this.viewWidth, height);
+      this.fitButton.hidden = !tooMany;
+      this.fitButton.setAttribute("aria-pressed", String(this.fitAll));
+      this.labelAxis(height);
+      const current = this.mode === "curves" && this.curves.over === "steps" ? this.curves.index : -1;
+      this.slots.render(state, this.column, current);
+      this.publish();
+      this.redraw();
+    }
+
+    labelAxis(height) {
+      const steps = this.state.rows - 1;
+      const levels = this.mode === "curves";
+      const every = AXIS_STEPS.find((n) => (n / (steps + 1)) * height >= 26) ?? steps;
+      const marks = levels ? [100, 75, 50, 25, 0]
+        : Array.from({ length: Math.floor(steps / every) + 1 }, (_, k) => k * every)
+          .filter((step) => step === 0 || steps - step >= every * 0.6).concat(steps);
+      const place = (mark) => levels ? 1 - (12 + (mark / 100) * (height - 24)) / height
+        : (mark + 0.5) / (steps + 1);
+      this.corner.textContent = levels ? "%" : this.fitButton.hidden ? "step" : "";
+      this.axis.replaceChildren(this.handle, ...marks.map((mark) => {
+        const node = h("span", { class: "mark" }, String(mark));
+        node.style.top = `${100 * place(mark)}%`;
+        return node;
+      }));
+    }
+
+    /** Tells the strip where the columns are. */
+    publish() {
+      const detail = {
+        left: this.scroller.getBoundingClientRect().left, view: this.viewWidth,
+        column: this.column, frames: this.state.frames, scroll: this.scroller.scrollLeft,
+      };
+      window.fvdmGeometry = detail;
+      dispatchEvent(new CustomEvent("fvdm:geometry", { detail }));
+    }
+
+    /** Brings every element in line with state and settings. */
+    sync() {
+      const { state, settings, mode } = this;
+      settings.width = Math.min(settings.width, state.frames);
+      settings.height = Math.min(settings.height, state.rows);
+      this.root.dataset.tool = settings.tool;
+      this.root.dataset.mode = mode;
+      this.controls.render(settings, state, this.history);
+      for (const [name, button] of Object.entries(this.modes)) {
+        button.setAttribute("aria-pressed", String(name === mode));
+      }
+      this.curveOver.hidden = this.curveEasing.hidden = mode !== "curves";
+      this.canvas.setAttribute("aria-label", `Timeline: ${state.frames} frames, ${state.rows - 1} steps`);
+      this.layout();
+    }
+
+    readTheme() {
+      const styles = getComputedStyle(this.root);
+      const read = (name, otherwise) => styles.getPropertyValue(name).trim() || otherwise;
+      this.theme = {
+        accent: read("--color-accent", "#f97316"), line: read("--border-color-primary", "#dfe3ea"),
+        raised: read("--background-fill-secondary", "#f6f7f9"), ink: read("--body-text-color", "#1f2937"),
+        surface: read("--background-fill-primary", "#ffffff"),
+      };
+      this.redraw();
+    }
+
+    // ── Drawing ────────────────────────────────────────────────────────────────────────────
+
+    redraw() {
+      if (this.waiting) return;
+      this.waiting = requestAnimationFrame(() => { this.waiting = null; this.draw(); });
+    }
+
+    /** The playhead's row of the shown timeline: a run may have had another number of steps. */
+    playheadRow() {
+      const { step, steps } = this.playhead;
+      return step === null ? null : step * ((this.shown.rows - 1) / Math.max(1, steps));
+    }
+
+    look() {
+      const row = this.hover && !this.gesture ? Math.min(this.hover.r, this.state.rows - 2) : null;
+      return {
+        column: this.column, scroll: this.scroller.scrollLeft, theme: this.theme,
+        width: this.view.width, height: this.view.height,
+        playhead: this.playheadRow(), running: this.playhead.running,
+        overlay: this.gesture?.overlay, selection: this.gesture?.overlay?.selection ?? this.selection,
+        cursor: this.cursor && document.activeElement === this.canvas ? this.cursor : null,
+        brush: this.brushBox(), mutable: Boolean(this.gesture),
+        windows: row === null ? null : this.state.windows?.[row], windowRow: row,
+      };
+    }
+
+    draw() {
+      const began = performance.now();
+      const look = this.look();
+      if (this.mode === "curves") this.view.with((g) => this.curves.draw(g, this.shown, look));
+      else this.view.draw(this.shown, look);
+      window.fvdmEditor.lastDrawMs = performance.now() - began;
+      const { playhead } = look;
+      this.handle.hidden = playhead === null || this.mode === "curves";
+      this.handle.style.top = `${((playhead + 0.5) / this.shown.rows) * 100}%`;
+      this.handle.classList.toggle("running", look.running);
+      this.controls.placeBlockBar(this.blockBox(look.selection), this.stage.clientWidth);
+    }
+
+    /** Where the block's actions go, or null while there is none or it is being moved. */
+    blockBox(selection) {
+      if (!selection || this.gesture || this.mode === "curves") return null;
+      const row = this.view.height / this.state.rows;
+      return {
+        left: this.scroller.offsetLeft + selection.f0 * this.column - this.scroller.scrollLeft,
+        top: this.scroller.offsetTop + this.canvas.parentElement.offsetTop + selection.r0 * row,
+      };
+    }
+
+    brushBox() {
+      const { hover: at, settings } = this;
+      const { frames, rows } = this.state;
+      if (!at || this.gesture?.overlay || settings.tool === "select") return null;
+      if (settings.tool === "freeze" || settings.tool === "hold") return { f0: at.f, f1: at.f, r0: 0, r1: rows - 1 };
+      if (settings.tool === "fill") return { f0: at.f, f1: at.f, r0: at.r, r1: at.r };
+      const f0 = Math.round(at.x - settings.width / 2);
+      const r0 = Math.round(at.y - settings.height / 2);
+      return { f0: Math.max(0, f0), f1: Math.min(frames, f0 + settings.width) - 1,
+        r0: Math.max(0, r0), r1: Math.min(rows, r0 + settings.height) - 1 };
+    }
+
+    /** The frame's latest picture: its tile in the strip, or its keyframe. */
+    pictureOf(frame) {
+      const slot = this.slots.slots[frame]?.picture;
+      return window.fvdmStrip?.tile(frame) ?? (slot?.complete && slot.naturalWidth ? slot : null);
+    }
+  }
+
+  return { Editor };
+})();
