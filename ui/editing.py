@@ -134,12 +134,9 @@ def picker_value(editor: EditorValue, window: int) -> dict[str, Any]:
     if preset is None or preset.name not in PRESETS:
         return {"name": None, "params": {}, "form": [], "frames": editor.frames}
     try:
-        form = PRESETS[preset.name].form(editor.frames, preset.steps or editor.steps, window)
+        form = _form(preset.name, editor.frames, preset.steps or editor.steps, window)
     except ValueError:  # painted over and resized to where the preset cannot be
         form = []
-    for field in form:
-        if field["kind"] == "frames":
-            field["default"] = list(field["default"])
     return {"name": preset.name, "params": preset.params, "form": form, "frames": editor.frames}
 
 
@@ -169,10 +166,21 @@ def preset_list(window: int) -> list[dict[str, Any]]:
             "title": preset.title,
             "group": preset.group,
             "summary": preset.summary,
-            "parameters": preset.form(FRAMES, STEPS, window),
+            "parameters": _form(preset.name, FRAMES, STEPS, window),
         }
         for preset in PRESETS.values()
     ]
+
+
+def _form(name: str, frames: int, steps: int, window: int) -> list[dict[str, Any]]:
+    """The parameters of a preset as JSON has them: lists, and objects with text for keys."""
+    fields = PRESETS[name].form(frames, steps, window)
+    for field in fields:
+        if isinstance(field["default"], tuple):
+            field["default"] = list(field["default"])
+        elif isinstance(field["default"], dict):
+            field["default"] = {str(frame): value for frame, value in field["default"].items()}
+    return fields
 
 
 def _fitting(preset: PresetValue, frames: int) -> dict[str, Any]:

@@ -311,6 +311,9 @@ def build_studio(
 
         with gr.Row(elem_id="desk", equal_height=False):
             with gr.Column(elem_id="work", scale=1, min_width=0):
+                with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
+                    shelf = ExampleShelf(studio.examples, elem_id="shelf")
+                    gr.HTML(f'<p class="photographs">{PHOTOGRAPHS}</p>', padding=False)
                 editor = TimelineEditor(studio.welcome(), label="timeline", elem_id="editor")
                 strip = Filmstrip(None, elem_id="strip")
                 with gr.Row(elem_id="formula-row"):
@@ -325,12 +328,9 @@ def build_studio(
                     )
                     check = Lines(None, elem_id="formula-check")
                     use = gr.Button("Use", size="sm", min_width=0, scale=0, elem_id="use-formula")
-                with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
-                    shelf = ExampleShelf(studio.examples, elem_id="shelf")
-                    gr.HTML(f'<p class="photographs">{PHOTOGRAPHS}</p>', padding=False)
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
-                label = Choice([("any", ANY)], value=ANY, label="World", elem_id="label")
+                label = Choice([("any", ANY)], value=None, label="World", elem_id="label")
                 with gr.Row(elem_classes="pair"):
                     seed = gr.Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
                     dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
@@ -371,6 +371,9 @@ def build_studio(
         def resize(timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
             """Give the painting another number of frames and steps."""
             size = checked(lambda: SizeRequest(frames=frames, steps=steps))
+            now = timeline.frames, editing.steps_of(timeline, studio.window)
+            if (size.frames, size.steps) == now:
+                return gr.skip()  # a box was only left: what is being painted must stay
             return editing.with_size(timeline, size, studio.window)
 
         def apply_formula(text: str, timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
@@ -566,7 +569,7 @@ def build_studio(
             if not await studio.model.wait():
                 return gr.skip(), studio.model_lines()
             labels = studio.model.get().labels
-            chosen = label if label in labels else studio.fitting_label(timeline)
+            chosen = label if label in (ANY, *labels) else studio.fitting_label(timeline)
             choices = [("any", ANY), *((name, name) for name in labels)]
             return gr.update(choices=choices, value=chosen), studio.model_lines()
 
@@ -582,7 +585,7 @@ def build_studio(
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
         )
-        visit.then(name_model, [editor, label], [label, model], **tasks, **unlisted).then(**reading)
+        visit.then(name_model, [editor, label], [label, model], **quick, **unlisted).then(**reading)
         demo.load(find_again, [session], showing, **tasks, **unlisted)
 
     demo.queue(max_size=16)
