@@ -1,7 +1,7 @@
 """Clips on disk: an array uint8 (N, F, H, W, 3) with labels, made once from worlds or a folder.
 
 The array is a memory-mapped .npy file, so training reads only the frames of its batch. Rendering is
-resumable: a clip's slot is a function of its index, and finished chunks are listed beside the array.
+resumable: a clip's slot is a function of its index, and finished chunks are listed beside it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+import shutil
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from fvdm_core.files import atomic_write
+from fvdm_core.files import atomic_write, place
 
 from .config import DataConfig
+from .run import Stopped
 from .worlds import render
 
 CHUNK = 64
@@ -42,28 +47,53 @@ def world_seed(index: int) -> int:
     return (index * _MIX) % 2**31
 
 
-def prepare_worlds(config: DataConfig, folder: Path, workers: int | None = None) -> Clips:
-    """Render the configured worlds into `folder`, going on where an earlier call stopped."""
+def never() -> bool:
+    """The answer of a caller that does not want to stop."""
+    return False
+
+
+def prepare_worlds(
+    config: DataConfig,
+    folder: Path,
+    workers: int | None = None,
+    stop: Callable[[], bool] = never,
+) -> Clips:
+    """Render the configured worlds into `folder`, going on where an earlier call stopped.
+
+    Raises `ValueError` where the folder holds other clips or the disk has no room for these, and
+    `Stopped` when `stop()` says so; chunks that are done stay done.
+    """
     jobs = [name for name, count in config.worlds.items() for _ in range(count)]
     shape = (len(jobs), config.frames, config.image_size, config.image_size, 3)
-    video = _open_array(folder / "clips.npy", shape)
-    done_path = folder / "clips-done.json"
+    path, done_path = folder / "clips.npy", folder / "clips-done.json"
     key = {"worlds": config.worlds, "shape": list(shape), "fps": config.fps}
     done = _read_done(done_path, key)
+    video = _open_array(path, shape, begun=bool(done))
     chunks = [c for c in range(0, len(jobs), CHUNK) if c not in done]
-    path = str(folder / "clips.npy")
-    tasks = [(path, c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
-    workers = workers or os.cpu_count() or 1
+    tasks = [(str(path), c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
     progress = tqdm(total=len(chunks) * CHUNK, unit="clip", desc="rendering", disable=not chunks)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for chunk in pool.imap_unordered(_render_chunk, tasks):
+    with progress, _mapper(min(workers or os.cpu_count() or 1, len(tasks))) as each:
+        for chunk in each(_render_chunk, tasks):
             done.add(chunk)
             _write_done(done_path, key, done)
             progress.update(CHUNK)
-    progress.close()
+            if stop():
+                raise Stopped(f"rendering stopped after {len(done) * CHUNK} of {len(jobs)} clips")
     order = list(config.worlds)
     labels = np.array([order.index(name) for name in jobs], dtype=np.int64)
     return Clips(video, labels, [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)])
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterable[int]]]:
+    """A `map` over that many processes; in this one where a single worker is enough."""
+    if workers < 2:
+        yield map
+        return
+    # workers leave Ctrl-C to this process, which ends them between two chunks
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("spawn").Pool(workers, signal.signal, ignore) as pool:
+        yield pool.imap_unordered
 
 
 def _render_chunk(task: tuple[str, int, list[str], int, float]) -> int:
@@ -76,8 +106,9 @@ def _render_chunk(task: tuple[str, int, list[str], int, float]) -> int:
     return start
 
 
-def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    if path.exists():
+def _open_array(path: Path, shape: tuple[int, ...], begun: bool) -> np.ndarray:
+    """The array of an earlier call where rendering has begun, else a new one."""
+    if begun and path.exists():
         existing = np.load(path, mmap_mode="r")
         if existing.shape == shape and existing.dtype == np.uint8:
             return existing
@@ -86,19 +117,36 @@ def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             "choose another --out or delete the file"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_space(path, int(np.prod(shape)))
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
-def _read_done(path: Path, key: dict) -> set[int]:
+def check_space(path: Path, size: int) -> None:
+    """Raise `ValueError` unless `size` bytes fit beside `path`.
+
+    Asked before, because writing to a mapped file on a full disk ends the process without a word.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise ValueError(
+            f"{place(path)} will take {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free there; "
+            "make room, choose another --out, or train on fewer or smaller clips"
+        )
+
+
+def _read_done(path: Path, key: dict[str, Any]) -> set[int]:
     if not path.exists():
         return set()
     saved = json.loads(path.read_text())
     if saved["key"] != json.loads(json.dumps(key)):
-        raise ValueError(f"{path.name} belongs to other data; choose another --out")
+        raise ValueError(
+            f"{place(path)} belongs to other data: {saved['key']} instead of {key}; "
+            "choose another --out or delete that folder"
+        )
     return set(saved["done"])
 
 
-def _write_done(path: Path, key: dict, done: set[int]) -> None:
+def _write_done(path: Path, key: dict[str, Any], done: set[int]) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"key": key, "done": sorted(done)}))
 
@@ -132,7 +180,7 @@ def textures(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
                 cv2.circle(picture, centre, int(radius), colour, -1, cv2.LINE_AA)
             else:
                 box = (centre, (radius * 2, radius * 2 * rng.uniform(0.2, 1)), rng.uniform(0, 180))
-                cv2.fillPoly(picture, [np.int32(cv2.boxPoints(box))], colour, cv2.LINE_AA)
+                cv2.fillPoly(picture, [cv2.boxPoints(box).astype(np.int32)], colour, cv2.LINE_AA)
         grain = cv2.resize(
             rng.normal(0, rng.uniform(0, 20), (big // int(rng.integers(1, 9)),) * 2 + (1,)),
             (big, big),

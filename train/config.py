@@ -1,4 +1,4 @@
-"""What a training run is, as frozen dataclasses read from a TOML file and checked before work starts."""
+"""What a training run is: frozen dataclasses, read from a TOML file and checked before any work."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ from fvdm_core.model import VideoDiTConfig
 from fvdm_core.schedule import NoiseSchedule
 
 CONFIGS = Path(__file__).parent / "configs"
+SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", "schedule")
 
 
-def _check(section: str, name: str, value: float, low: float, high: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{section}.{name} is {value}; it must be from {low:g} to {high:g}")
+FITS = ("crop", "contain", "stretch")
+
+
+def _check(section: str, name: str, value: Any, low: float, high: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{section}.{name} is {value!r}; it must be from {low:g} to {high:g}")
+
+
+def _check_whole(section: str, name: str, value: Any, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(
+            f"{section}.{name} is {value!r}; it must be a whole number from {low} to {high}"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,18 +50,24 @@ class DataConfig:
     def __post_init__(self) -> None:
         from .worlds import WORLDS
 
-        _check("data", "image_size", self.image_size, 8, 1024)
-        _check("data", "frames", self.frames, 1, 256)
+        _check_whole("data", "image_size", self.image_size, 8, 1024)
+        _check_whole("data", "frames", self.frames, 1, 256)
         _check("data", "fps", self.fps, 0.1, 120)
-        _check("data", "stride", self.stride, 1, 1000)
-        _check("data", "max_clips", self.max_clips, 1, 10_000_000)
+        _check_whole("data", "stride", self.stride, 1, 1000)
+        _check_whole("data", "max_clips", self.max_clips, 1, 10_000_000)
         _check("data", "textures", self.textures, 0, 1)
+        if self.fit not in FITS:
+            raise ValueError(f"data.fit is {self.fit!r}; choose one of {', '.join(FITS)}")
+        if not isinstance(self.worlds, dict) or not isinstance(self.folder, str):
+            raise ValueError(
+                "data.worlds must be a table of counts such as { sky = 100 }, data.folder a path"
+            )
         if bool(self.worlds) == bool(self.folder):
             raise ValueError("data needs either worlds or a folder, and not both")
         for name, count in self.worlds.items():
             if name not in WORLDS:
                 raise ValueError(f"world {name!r} is unknown; choose from {', '.join(WORLDS)}")
-            _check("data.worlds", name, count, 1, 10_000_000)
+            _check_whole("data.worlds", name, count, 1, 10_000_000)
 
 
 @dataclass(frozen=True)
@@ -71,19 +89,19 @@ class OptimConfig:
     decay: float = 0.25  # the last share of the steps, in which the learning rate falls to 0
 
     def __post_init__(self) -> None:
-        _check("optim", "steps", self.steps, 1, 100_000_000)
-        _check("optim", "batch_size", self.batch_size, 1, 65_536)
+        _check_whole("optim", "steps", self.steps, 1, 100_000_000)
+        _check_whole("optim", "batch_size", self.batch_size, 1, 65_536)
         _check("optim", "lr", self.lr, 1e-9, 1.0)
-        _check("optim", "warmup", self.warmup, 0, 10_000_000)
+        _check_whole("optim", "warmup", self.warmup, 0, 10_000_000)
         _check("optim", "weight_decay", self.weight_decay, 0, 10)
         _check("optim", "clip_grad", self.clip_grad, 1e-6, 1e6)
         for name in ("ema_decay", "p_independent", "p_condition", "label_dropout", "decay"):
             _check("optim", name, getattr(self, name), 0, 1)
-        _check("optim", "save_every", self.save_every, 1, 100_000_000)
-        _check("optim", "sample_every", self.sample_every, 1, 100_000_000)
+        _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)
+        _check_whole("optim", "sample_every", self.sample_every, 1, 100_000_000)
 
     def lr_at(self, step: int) -> float:
-        """The learning rate of a step: up for `warmup` steps, flat, then a half cosine down to 0."""
+        """The learning rate of a step: up for `warmup` steps, flat, then a half cosine to 0."""
         rising = min(1.0, (step + 1) / max(1, self.warmup))
         falling_steps = max(1.0, self.decay * self.steps)
         progress = min(1.0, max(0.0, (step - (self.steps - falling_steps)) / falling_steps))
@@ -107,7 +125,13 @@ class TrainConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        _check("run", "seed", self.seed, 0, 2**31 - 1)
+        _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
+        for name, most in (("name", 100), ("license", 200), ("trained_on", 2000)):
+            text = getattr(self, name)  # goes into the model's config.json, which has these limits
+            if not isinstance(text, str) or len(text) > most:
+                raise ValueError(f"{name} must be a text of at most {most} characters")
+        if not isinstance(self.compile, bool):
+            raise ValueError(f"compile is {self.compile!r}; it must be true or false")
         self.noise_schedule()
         latent, data = self.transformer, self.data
         if self.autoencoder.image_size != data.image_size:
@@ -146,6 +170,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Tr
         raw = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}") from error
+    _check_sections(raw)
     for dotted, value in (overrides or {}).items():
         section, _, key = dotted.rpartition(".")
         (raw.setdefault(section, {}) if section else raw)[key] = value
@@ -154,6 +179,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Tr
 
 def build_config(raw: dict[str, Any]) -> TrainConfig:
     """A TrainConfig from plain dictionaries, as a TOML file or a saved run has them."""
+    _check_sections(raw)
     raw = dict(raw)
     data = _build(DataConfig, "data", raw.pop("data", {}))
     autoencoder = _build(
@@ -180,6 +206,12 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
         "schedule": {"name": "linear", "prediction_type": "v", **raw.pop("schedule", {})},
     }
     return _build(TrainConfig, "run", {**raw, **parts})
+
+
+def _check_sections(raw: dict[str, Any]) -> None:
+    for section in SECTIONS:
+        if not isinstance(raw.get(section, {}), dict):
+            raise ValueError(f"{section} is {raw[section]!r}; it must be a table: [{section}]")
 
 
 def _build(cls: type, section: str, values: dict[str, Any]) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
-    """Keeps `module`, an averaged copy. The first updates average over few steps, so that the
-    random start is soon forgotten."""
+    """Keeps `module`, an averaged copy: after step k it is decay·itself + (1 − decay)·source, where
+    decay is min(`decay`, (1 + k) / (10 + k)), so that the random start is soon forgotten."""
 
     def __init__(self, source: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -19,5 +19,5 @@ class Ema:
     @torch.no_grad()
     def update(self, source: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        averaged = [p for p in self.module.parameters()]
+        averaged: list[Tensor] = list(self.module.parameters())
         torch._foreach_lerp_(averaged, [p.detach() for p in source.parameters()], 1 - decay)

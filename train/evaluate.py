@@ -13,20 +13,21 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from einops import rearrange
 from tqdm import tqdm
 
-from fvdm_core.pipeline import Clip, Pipeline, to_pixels
+from fvdm_core.pipeline import Clip, PictureCodec, Pipeline, to_pixels
 from fvdm_core.timeline import Timeline
 
 from .worlds import UNSEEN, WORLDS, render
 from .worlds.measure import balls_are_constant, motion_energy
 
 STEPS = 30
+TASKS = ("image-to-video", "interpolation")
 BALLS = "collisions"  # the world whose balls are counted
 IDENTICAL = 100.0  # dB: what equal pictures get, instead of infinity
 Autoencode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> the same, encoded, decoded
@@ -62,9 +63,6 @@ class WorldScores:
     balls_ceiling: float | None
     kept_psnr: dict[str, float]
     jump: dict[str, float]
-
-
-TASKS = ("image-to-video", "interpolation")
 
 
 def evaluate(
@@ -151,8 +149,8 @@ def check_worlds(model: VideoModel) -> None:
     foreign = [label for label in model.labels if label not in WORLDS]
     if foreign or not model.labels:
         raise ValueError(
-            f"the model's labels are {', '.join(model.labels) or 'none'}; only models of the worlds "
-            f"{', '.join(WORLDS)} can be held against the truth"
+            f"the model's labels are {', '.join(model.labels) or 'none'}; only models of the "
+            f"worlds {', '.join(WORLDS)} can be held against the truth"
         )
 
 
@@ -162,8 +160,8 @@ def autoencoder_of(pipe: Pipeline) -> Autoencode:
     @torch.no_grad()
     def autoencode(video: np.ndarray) -> np.ndarray:
         pictures = rearrange(torch.from_numpy(video).to(pipe.device), "f h w c -> f c h w")
-        latents = pipe.autoencoder.encode(pictures.float() / 127.5 - 1)
-        return to_pixels(pipe.autoencoder.decode(latents))
+        codec = cast(PictureCodec, pipe.autoencoder)
+        return to_pixels(codec.decode(codec.encode(pictures.float() / 127.5 - 1)))
 
     return autoencode
 
@@ -203,7 +201,7 @@ def _progress(items: Sequence[Any], what: str) -> Iterable[Any]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__)
     parser.add_argument("--model", help="a model folder (default: the shipped one)")
-    parser.add_argument("--seeds", type=int, default=64, help="samples and real clips of each world")
+    parser.add_argument("--seeds", type=int, default=64, help="samples of each world")
     parser.add_argument(
         "--keyframe-seeds", type=int, default=16, help="clips of each world per keyframe task"
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.model import VideoDiT
 
 from .config import TrainConfig
 
 
-def model_config(config: TrainConfig) -> dict:
+def model_config(config: TrainConfig) -> dict[str, Any]:
     """What config.json says: enough to rebuild both networks and the schedule."""
     return {
         "name": config.name,
@@ -32,8 +34,6 @@ def export(
     config: TrainConfig, autoencoder: Autoencoder, transformer: VideoDiT, folder: Path
 ) -> None:
     """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once)."""
-    from fvdm_core.checkpoint import save_model_folder
-
     save_model_folder(
         folder,
         config=model_config(config),

@@ -21,13 +21,12 @@ from fvdm_core.media import write_png
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 
-from .evaluate import STEPS, VideoModel, check_worlds, kept_frames, unseen
+from .evaluate import STEPS, TASKS, VideoModel, check_worlds, kept_frames, unseen
 from .worlds import UNSEEN, WORLDS, render
 
 SEEDS = range(8)  # of the unselected samples
 PAIRS = range(2)  # unseen clips whose frames are kept
 COLUMNS = 8  # frames shown of a clip, first to last
-TASKS = ("image-to-video", "interpolation")
 
 KEYFRAME_SIZE = 256
 KEYFRAME_SEEDS = {name: (UNSEEN + 1001, UNSEEN + 1002) for name in WORLDS}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from fvdm_core.files import place
+
 from .config import OptimConfig
 from .ema import Ema
 from .run import Run, Stopped
@@ -37,9 +39,10 @@ def fit(
     """Train `module` for `optim.steps` steps and return its moving average.
 
     `loss_at(step, generator)` gives the losses (B,) of a step. All randomness comes from the
-    generator, which is seeded by (seed, step): so a resumed run repeats an uninterrupted one bit for
-    bit without saving any random state. Raises `Stopped` after a signal, once the state is saved,
-    and `Diverged` before a step that is not finite would be applied.
+    generator, which is seeded by (seed, step): so a resumed run repeats an uninterrupted one bit
+    for bit without saving any random state. Raises `Stopped` after a signal, once the state is
+    saved, `Diverged` before a step that is not finite would be applied, and `ValueError` where the
+    folder's newest state is of another network.
     """
     ema = Ema(module, optim.ema_decay)
     parameters = [p for p in module.parameters() if p.requires_grad]
@@ -68,8 +71,9 @@ def fit(
         norm = nn.utils.clip_grad_norm_(parameters, optim.clip_grad)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise Diverged(
-                f"{stage}: step {step} gave loss {loss.item()} and gradient norm {norm.item()}; the "
-                f"last good state is kept. Batch: {describe_batch(step)}"
+                f"{stage}: step {step + 1} gave loss {loss.item()} and gradient {norm.item()}. "
+                "Nothing of it was applied, and the last saved state is kept. Lower the learning "
+                f"rate or look at the batch: {describe_batch(step)}"
             )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -105,7 +109,13 @@ def _restore(
     state = run.load_state(stage)
     if state is None:
         return 0
-    module.load_state_dict(state["model"])
-    ema.module.load_state_dict(state["ema"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    try:
+        module.load_state_dict(state["model"])
+        ema.module.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"the {stage}'s states in {place(run.folder)} are of another network "
+            f"({str(error).splitlines()[0][:120]}); choose another --out"
+        ) from error

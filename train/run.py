@@ -6,13 +6,14 @@ import fcntl
 import json
 import signal
 import time
+import zipfile
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 
-from fvdm_core.files import atomic_write
+from fvdm_core.files import atomic_write, place
 
 KEEP = 2  # states per stage: the newest and the one before it
 
@@ -35,13 +36,15 @@ class Run:
             self._lock = (folder / "lock").open("w")
         except OSError as error:
             raise ValueError(
-                f"cannot write to the run's folder {folder}: {error.strerror}"
+                f"cannot write to the run's folder {place(folder)}: {error.strerror}; "
+                "choose another --out"
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ValueError(
-                f"another training run is using {folder}; wait for it or choose another --out"
+                f"another training run is using {place(folder)}; "
+                "wait for it or choose another --out"
             ) from error
 
     def catch_signals(self) -> None:
@@ -54,6 +57,25 @@ class Run:
 
         signal.signal(signal.SIGTERM, request_stop)
         signal.signal(signal.SIGINT, request_stop)
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Note what this folder's run is of, or raise `ValueError` where it is of something else.
+
+        Lengths and rates may change from one start to the next; data, networks and seed may not.
+        """
+        path = self.folder / "run.json"
+        identity = json.loads(json.dumps(identity))
+        if path.exists():
+            earlier = json.loads(path.read_text("utf-8"))
+            different = [key for key in identity if earlier.get(key) != identity[key]]
+            if different:
+                raise ValueError(
+                    f"{place(self.folder)} holds a run with another {', '.join(different)}; "
+                    "choose another --out, or delete that folder to start over"
+                )
+            return
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(identity, indent=1), "utf-8")
 
     def log(self, **values: Any) -> None:
         with (self.folder / "metrics.jsonl").open("a") as file:
@@ -70,9 +92,13 @@ class Run:
         """The newest state that can be read; a damaged one is passed over and logged."""
         for path in self._states(stage):
             try:
+                with zipfile.ZipFile(path) as archive:  # torch itself does not compare checksums
+                    if (record := archive.testzip()) is not None:
+                        raise ValueError(f"the checksum of {record} is wrong")
                 return torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # any damage: a cut zip, a bad header, a missing record
-                self.log(event="state skipped", file=path.name, reason=type(error).__name__)
+                reason = f"{type(error).__name__}: {error}"[:200]
+                self.log(event="state skipped", file=path.name, reason=reason)
         return None
 
     def _states(self, stage: str) -> list[Path]:

@@ -1,10 +1,12 @@
-"""The stages of a run, in order: clips, autoencoder, latents, transformer. Each resumes by itself."""
+"""The stages of a run: clips, autoencoder, latents, transformer. Each resumes by itself."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,16 +15,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.files import atomic_write
 from fvdm_core.loss import diffusion_loss, keep_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
 
-from .clips import Clips, batches, textures
+from .clips import Clips, batches, check_space, textures
 from .config import TrainConfig
 from .loop import fit
 from .run import Run, Stopped
 from .sheets import sample_sheet, write_sheet
 
 TEXTURES = 4096
+SHOWN = 4  # of them, on a sheet
 ENCODE_BATCH = 8  # clips
 
 
@@ -50,17 +54,19 @@ def to_video(pictures: np.ndarray) -> Tensor:
 
 
 def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencoder:
-    """Learn pictures from single frames of the clips and from textures; then fix the latents' scale.
+    """Learn pictures, single frames of the clips and textures; then fix the latents' scale.
 
     The loss is L1 + mean square + L1 of neighbouring differences (edges). Noise on the latents and
     a small penalty on their size make them smooth and of a known scale, which diffusion needs.
     """
     optim = config.autoencoder_optim
     torch.manual_seed(config.seed)
-    model = Autoencoder(config.autoencoder).to(device(), memory_format=torch.channels_last)
+    model = Autoencoder(config.autoencoder).to(device())
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = compiled(_Reconstruction(model), config)
-    abstract = np.stack(list(textures(TEXTURES, config.data.image_size, config.seed)))
     texture_count = round(config.data.textures * optim.batch_size)
+    drawn = textures(TEXTURES if texture_count else SHOWN, config.data.image_size, config.seed)
+    abstract = np.stack(list(drawn))
     clip_count = optim.batch_size - texture_count
 
     def loss_at(step: int, generator: torch.Generator) -> Tensor:
@@ -83,7 +89,7 @@ def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencode
     def on_sample(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Autoencoder)
         x = to_video(
-            np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], abstract[:4]])
+            np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], abstract[:SHOWN]])
         )
         with torch.no_grad(), autocast():
             y = module.decode(module.encode(x))
@@ -98,6 +104,9 @@ def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencode
         config.seed,
         optim.batch_size,
         "pictures",
+        describe_batch=lambda step: ", ".join(
+            clips.names[i] for i in batches(len(clips), clip_count, config.seed, step)
+        ),
         on_sample=on_sample,
     )
     assert isinstance(averaged, Autoencoder)
@@ -133,12 +142,18 @@ def _fix_scale(model: Autoencoder, clips: Clips) -> None:
 
 @torch.no_grad()
 def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run) -> np.ndarray:
-    """All clips as latents float16 (N, F, C, h, w), on disk, going on where it stopped."""
+    """All clips as latents float16 (N, F, C, h, w), on disk, going on where it stopped.
+
+    Latents of another autoencoder, such as one that was trained longer since, are made anew.
+    """
     frames, channels = config.data.frames, config.autoencoder.latent_channels
     shape = (len(clips), frames, channels, *_latent_grid(config))
     path, done_path = run.folder / "latents.npy", run.folder / "latents-done"
-    done = int(done_path.read_text()) if done_path.exists() and path.exists() else 0
-    mode = "r+" if done else "w+"
+    key = _fingerprint(model)
+    done = _encoded(done_path, key) if path.exists() else 0
+    if not done:
+        check_space(path, int(np.prod(shape)) * np.dtype(np.float16).itemsize)
+    mode: Literal["r+", "w+"] = "r+" if done else "w+"
     latents = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
     model = model.eval()
     progress = tqdm(total=len(clips), initial=done, desc="encoding", unit="clip", disable=None)
@@ -149,13 +164,32 @@ def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run
         progress.update(len(batch))
         if run.stop_requested or (start // ENCODE_BATCH) % 50 == 49:
             latents.flush()
-            done_path.write_text(str(start + len(batch)))
+            _write_encoded(done_path, start + len(batch), key)
         if run.stop_requested:
             raise Stopped(f"encoding stopped at clip {start + len(batch)} of {len(clips)}")
     latents.flush()
-    done_path.write_text(str(len(clips)))
+    _write_encoded(done_path, len(clips), key)
     progress.close()
     return latents
+
+
+def _fingerprint(module: nn.Module) -> str:
+    """A short hash of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _encoded(path: Path, key: str) -> int:
+    """How many clips are encoded by the autoencoder of this key."""
+    count, *written_by = path.read_text().split() if path.exists() else ["0"]
+    return int(count) if written_by in ([], [key]) else 0
+
+
+def _write_encoded(path: Path, count: int, key: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(f"{count} {key}")
 
 
 def train_transformer(
@@ -172,7 +206,8 @@ def train_transformer(
         indices = batches(len(clips), optim.batch_size, config.seed, step)
         x_start = torch.from_numpy(latents[indices].astype(np.float32)).to(device())
         levels = sample_timesteps(
-            *x_start.shape[:2],
+            x_start.shape[0],
+            x_start.shape[1],
             optim.p_independent,
             schedule.num_train_timesteps,
             generator=generator,
