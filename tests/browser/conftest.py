@@ -26,8 +26,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 90  # a busy machine imports slowly
-STEP_MS = 30_000
+START_SECONDS = 200  # a busy machine imports slowly
+STEP_MS = 60_000
 
 
 def free_port() -> int:

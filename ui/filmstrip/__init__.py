@@ -1,4 +1,24 @@
-"""The live strip under the canvas: every frame of the run, aligned with its column."""
+"""The live strip under the canvas: every frame of the run, aligned with its column.
+
+Its value goes from the server to the page only:
+
+    job: str               another id starts afresh
+    sheet: str | None      data URL of one JPEG with a tile per frame; None: nothing new to draw
+    columns: int           tiles in a row of the sheet
+    tile: [w, h]           pixels of a tile
+    frames, step, steps: int
+    levels: [int] * frames the row now reached, 0 … 1000
+    eta: float | None      seconds left
+    status: "idle" | "queued" | "running" | "done" | "stopped" | "failed"
+    message: str
+
+The page keeps the sheets of a run by step, so that afterwards the person goes back to any of them
+by the slider, the playhead or the rows of the canvas, without the server. A tile can be dragged
+onto a slot. Events and geometry are those of ui/timeline_editor. Test ids: filmstrip, tile-N,
+strip-caption, scrubber, strip-scroller; the root carries data-status and data-step (as drawn).
+
+Bind it with `show_progress="hidden"`, or gradio fades it while a run goes on.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +27,12 @@ from typing import Any
 
 import gradio as gr
 
+__all__ = ["Filmstrip"]
+
 HERE = Path(__file__).parent
 EDITOR = HERE.parent / "timeline_editor"
 SCRIPTS = (EDITOR / "core.js", EDITOR / "dom.js", HERE / "reel.js", HERE / "strip.js")
+EXAMPLE: dict[str, Any] = {"job": "", "frames": 16, "step": 0, "steps": 30, "status": "idle"}
 
 
 class Filmstrip(gr.HTML):
@@ -24,3 +47,15 @@ class Filmstrip(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+
+    def postprocess(self, value: dict[str, Any] | None) -> dict[str, Any] | None:  # type: ignore[override]
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "the state of a run, with its frames as a JPEG"}
+
+    def example_payload(self) -> dict[str, Any]:
+        return EXAMPLE
+
+    def example_value(self) -> dict[str, Any]:
+        return EXAMPLE

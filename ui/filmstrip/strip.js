@@ -8,6 +8,9 @@ const FvdmStrip = (() => {
 
   function mount({ element, props, watch }) {
     const { h } = FvdmDom;
+    window.fvdmStrip?.close(); // the one before, where the component is mounted again
+    const closing = new AbortController();
+    const { signal } = closing;
     const root = element.querySelector(".fvdm-strip");
     const reel = new FvdmReel.Reel();
     const decoded = new Map(); // sheet → image, oldest first
@@ -83,7 +86,7 @@ const FvdmStrip = (() => {
       }
       if (!passing) resting = step;
       goTo(step);
-    });
+    }, { signal });
     scrubber.addEventListener("change", () => { resting = Number(scrubber.value); });
 
     // ── Drawing ────────────────────────────────────────────────────────────────────────────
@@ -169,14 +172,15 @@ const FvdmStrip = (() => {
       const before = ui.tiles.length;
       layout();
       if (ui.tiles.length !== before && ui.shown) show(ui.shown);
-    });
+    }, { signal });
     addEventListener("fvdm:scroll", ({ detail }) => {
       if (detail.from !== "strip" && Math.abs(detail.left - scroller.scrollLeft) > 0.5) scroller.scrollLeft = detail.left;
-    });
+    }, { signal });
     scroller.addEventListener("scroll", () => {
       dispatchEvent(new CustomEvent("fvdm:scroll", { detail: { left: scroller.scrollLeft, from: "strip" } }));
     });
     window.fvdmStrip = {
+      close: () => closing.abort(),
       tile: (frame) => (ui.tiles[frame]?.node.classList.contains("drawn") ? ui.tiles[frame].canvas : null),
     };
     new ResizeObserver(layout).observe(root);

@@ -1,4 +1,30 @@
-"""The canvas on which a person paints the timeline, as a gradio component without a build step."""
+"""The canvas on which a person paints the timeline, as a gradio component without a build step.
+
+The value is an `EditorValue` (ui/requests.py). It arrives from the page when a gesture ends, with
+the event "edited" (bind it with `trigger_mode="always_last"`: events that arrive while one is
+pending are dropped otherwise). A value that the server sends replaces the painting; the person can
+undo that like any edit, and the eraser returns to it.
+
+Geometry. Above the canvas lie the slots and the heads of the columns, below it, in a component of
+its own, the strip. All share the width of a column: the view's width divided by the frames, but at
+least 26 px (34 px under a finger), where they scroll together. The editor announces it on `window`:
+
+    fvdm:geometry  {left, view, column, frames, scroll}   CSS pixels; also `window.fvdmGeometry`
+    fvdm:scroll    {left, from}                           editor ⇄ strip
+    fvdm:playhead  {step, steps, running}                 strip → editor; step null: no playhead
+    fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
+
+The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `gestures.js` and `curves.js`
+hold the logic and know no DOM (tests/js); the others draw and listen. Everything shown is built
+with `textContent`; nothing of the value enters a template.
+
+Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
+slot-menu, tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), guard, undo, redo,
+level, level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
+curve-easing, block-bar, block-ACTION, fit-all, step-axis, playhead, level-tip, editor-status,
+editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value, geometry,
+lastDrawMs}: the painting as it stands, and how long the last redraw took in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +32,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from ui.requests import EditorValue
+
+__all__ = ["TimelineEditor"]
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -23,10 +52,11 @@ SCRIPTS = (
     "input.js",
     "mount.js",
 )
+EXAMPLE: dict[str, Any] = {"version": 1, "levels": [[0, 1000], [0, 500], [0, 0]], "keyframes": []}
 
 
 class TimelineEditor(gr.HTML):
-    """Canvas, tools and keyframe slots. The value is an `EditorValue`, checked before handlers."""
+    """Canvas, tools and keyframe slots; handlers receive a checked `EditorValue`."""
 
     data_model = EditorValue
 
@@ -39,3 +69,20 @@ class TimelineEditor(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+
+    def postprocess(self, value: EditorValue | dict[str, Any] | None) -> EditorValue | None:  # type: ignore[override]
+        """The value for the page, checked like one that comes from it.
+
+        Raises:
+            RequestError: it is no valid `EditorValue`.
+        """
+        return EditorValue.model_validate(value) if isinstance(value, dict) else value
+
+    def api_info(self) -> dict[str, Any]:
+        return Component.api_info(self)  # of the data model; gr.HTML would say "string"
+
+    def example_payload(self) -> dict[str, Any]:
+        return EXAMPLE
+
+    def example_value(self) -> dict[str, Any]:
+        return EXAMPLE

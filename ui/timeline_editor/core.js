@@ -46,9 +46,10 @@ const FvdmCore = (() => {
     const next = fromValue(value);
     if (!previous) return next;
     const resized = next.frames !== previous.frames || next.rows !== previous.rows;
+    const painted = previous.levels.some((level, k) => level !== previous.base[k]);
     const samePreset = next.formula === previous.formula
       && JSON.stringify(next.preset) === JSON.stringify(previous.preset);
-    if (resized && samePreset) {
+    if (resized && samePreset && painted) {
       next.base = resample(previous.base, previous.frames, previous.rows, next.frames, next.rows);
     } else if (samePreset && sameLevels(previous, next)) {
       next.base = previous.base;
@@ -61,6 +62,17 @@ const FvdmCore = (() => {
     const levels = Array.from({ length: steps + 1 }, (_, r) =>
       new Array(frames).fill(Math.round(MAX * (1 - r / steps))));
     return fromValue({ levels });
+  }
+
+  /** Whether a value says what the state says; how it is written (null fields, order) is no matter. */
+  function says(state, value) {
+    const other = fromValue(value);
+    const told = ({ windows, sources, preset, formula, keyframes }) => JSON.stringify([
+      windows?.map((step) => step.map((w) => [w.frames, w.updates])) ?? null, sources,
+      preset && [preset.name, preset.params], formula,
+      keyframes.map((k) => [k.frame, k.fit, k.file.path]),
+    ]);
+    return sameLevels(state, other) && told(state) === told(other);
   }
 
   const sameLevels = (a, b) =>
@@ -530,7 +542,7 @@ const FvdmCore = (() => {
   }
 
   return {
-    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, standard, sameLevels,
+    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard, sameLevels,
     levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,

@@ -10,6 +10,7 @@ const FvdmCurves = (() => {
       this.over = "steps"; // or "frames"
       this.index = 0; // the frame or step that is edited
       this.easing = "linear";
+      this.focus = null; // the point that the arrow keys move
       this.points = null; // { over, index, levels, at: indices }
     }
 
@@ -94,7 +95,7 @@ const FvdmCurves = (() => {
       for (const k of points) {
         g.beginPath();
         g.arc(place.x(k), place.y(values[k]), 5.5, 0, 7);
-        g.fillStyle = theme.surface;
+        g.fillStyle = k === this.focus && look.keys ? theme.accent : theme.surface;
         g.fill();
         g.lineWidth = 2;
         g.stroke();

@@ -19,6 +19,7 @@ const FvdmEditor = (() => {
     /** io: { value, send(value), upload(file) }. */
     constructor(root, io) {
       this.root = root;
+      this.closing = new AbortController(); // ends what listens outside the component
       this.io = io;
       this.settings = { tool: "brush", level: 600, width: 1, height: 1, soft: 0, guard: true };
       this.mode = "matrix"; // or "curves"
@@ -73,9 +74,9 @@ const FvdmEditor = (() => {
         onClick: () => { this.fitAll = !this.fitAll; this.layout(); } }, icon("fit"));
       this.corner = h("span", { class: "axis-word" });
       this.stage = h("div", { class: "stage" },
-        h("div", { class: "stage-head" }, this.status, this.buildViews()),
+        h("div", { class: "stage-head" }, this.buildViews()),
         h("div", { class: "axis-column" }, h("div", { class: "axis-corner" }, this.fitButton, this.corner), this.axis),
-        this.scroller, this.controls.blockBar, this.tip.node);
+        this.scroller, this.controls.blockBar, this.status, this.tip.node);
       this.root.style.setProperty("--map", Array.from({ length: 11 }, (_, k) => C.css(k * 100)).join(","));
       this.root.replaceChildren(this.controls.node, this.stage,
         h("p", { class: "visually-hidden", id: "fvdm-editor-help" }, HELP),
@@ -142,8 +143,7 @@ const FvdmEditor = (() => {
 
     /** A new value from the server: it can be undone like any edit. */
     receive(value) {
-      const known = !value?.levels?.length || JSON.stringify(value) === JSON.stringify(C.toValue(this.state));
-      if (known) return;
+      if (!value?.levels?.length || C.says(this.state, value)) return;
       this.gesture = null;
       this.selection = null;
       this.history.push(C.fromServer(this.state, value), "change of the whole timeline");
@@ -151,11 +151,14 @@ const FvdmEditor = (() => {
       this.sync();
     }
 
+    /** Says a sentence: to screen readers, and over the canvas for a moment. */
     say(text, isError = false) {
       this.live.textContent = text;
       this.status.textContent = text;
-      this.status.title = text;
       this.status.classList.toggle("error", isError);
+      this.status.classList.add("shown");
+      clearTimeout(this.fading);
+      this.fading = setTimeout(() => this.status.classList.remove("shown"), isError ? 9000 : 3500);
     }
 
     choose(tool) {
@@ -344,6 +347,7 @@ const FvdmEditor = (() => {
         overlay: this.gesture?.overlay, selection: this.gesture?.overlay?.selection ?? this.selection,
         cursor: this.cursor && document.activeElement === this.canvas ? this.cursor : null,
         brush: this.brushBox(), mutable: Boolean(this.gesture),
+        keys: this.root.classList.contains("keys"),
         windows: row === null ? null : this.state.windows?.[row], windowRow: row,
       };
     }

@@ -50,6 +50,7 @@ const FvdmInput = (() => {
       canvas.setPointerCapture(event.pointerId);
       canvas.focus({ preventScroll: true });
       editor.cursor = null;
+      editor.root.classList.remove("keys");
       if (editor.mode === "curves") return beginCurve(event);
       const cell = cellAt(event);
       editor.begin(cell, {
@@ -96,17 +97,19 @@ const FvdmInput = (() => {
       const { curves, mode, shown: state } = editor;
       editor.hover = mode === "matrix" ? cellAt(event) : null;
       const box = editor.stage.getBoundingClientRect();
-      const at = { left: event.clientX - box.left, top: event.clientY - box.top - (event.pointerType === "touch" ? 84 : 24) };
+      const at = { left: event.clientX - box.left, top: event.clientY - box.top };
+      const touch = event.pointerType === "touch";
       if (mode === "matrix") {
         const { f, r } = editor.hover;
         canvas.style.cursor = onCorner(editor.hover) ? "nwse-resize" : "";
         tip.show({ level: C.levelAt(state, f, r), text: editor.gesture?.overlay?.text,
-          place: `frame ${f + 1} · step ${r}`, frame: f }, at, box.width);
+          place: `frame ${f + 1} · step ${r}`, frame: f }, at, box.width, touch);
         if (!editor.gesture) scrub(editor, r, true);
       } else {
         const k = curves.frame(state, editor.look()).k(pixel(event)[0]);
         const [f, r] = curves.over === "steps" ? [curves.index, k] : [k, curves.index];
-        tip.show({ level: C.levelAt(state, f, r), place: `frame ${f + 1} · step ${r}`, frame: f }, at, box.width);
+        tip.show({ level: C.levelAt(state, f, r), place: `frame ${f + 1} · step ${r}`, frame: f },
+          at, box.width, touch);
       }
       editor.redraw();
     }
@@ -146,7 +149,7 @@ const FvdmInput = (() => {
     addEventListener("fvdm:playhead", ({ detail }) => {
       editor.playhead = { step: detail.step, steps: Math.max(1, detail.steps || 1), running: Boolean(detail.running) };
       editor.redraw();
-    });
+    }, { signal: editor.closing.signal });
   }
 
   // ── Keys ───────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +159,8 @@ const FvdmInput = (() => {
     Home: [-Infinity, 0], End: [Infinity, 0], PageUp: [0, -10], PageDown: [0, 10],
   };
 
+  const LEVEL_KEYS = { "[": -1, "]": 1, "-": -1, "+": 1, "=": 1 };
+
   function attachKeys(editor) {
     const { root, canvas } = editor;
     let spaceMoved = false;
@@ -163,7 +168,8 @@ const FvdmInput = (() => {
     root.addEventListener("keydown", (event) => {
       if (event.target.matches("select, [role=menu] *")) return;
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-      const command = event.ctrlKey || event.metaKey;
+      // AltGraph is how many keyboards write brackets; the browser reports it as Control and Alt.
+      const command = (event.ctrlKey || event.metaKey) && !event.getModifierState("AltGraph");
       const onCanvas = event.target === canvas;
       const handled = command ? commandKey(key, event, onCanvas) : anyKey(key, event)
         || (onCanvas && (editor.mode === "curves" ? curveKey(key, event) : canvasKey(key, event)));
@@ -172,6 +178,9 @@ const FvdmInput = (() => {
       event.stopPropagation();
     });
 
+    root.addEventListener("keyup", (event) => {
+      if (event.key === "Tab") root.classList.add("keys");
+    });
     canvas.addEventListener("keyup", (event) => {
       if (event.key === " " && editor.gesture && (spaceMoved || !sticky())) editor.finish();
     });
@@ -194,11 +203,11 @@ const FvdmInput = (() => {
     }
 
     function anyKey(key, event) {
-      if (event.target.matches("input") && key !== "[" && key !== "]" && !/^[a-z]$/.test(key)) return false;
+      if (event.target.matches("input") && !(key in LEVEL_KEYS) && !/^[a-z]$/.test(key)) return false;
       const { settings } = editor;
-      if (key === "[" || key === "]") {
-        const by = event.altKey ? 10 : 50;
-        editor.setLevel(settings.level + (key === "]" ? by : -by));
+      if (key in LEVEL_KEYS) {
+        const fine = event.altKey && !event.getModifierState("AltGraph");
+        editor.setLevel(settings.level + LEVEL_KEYS[key] * (fine ? 10 : 50));
         editor.say(`Level ${C.percent(settings.level)}.`);
       } else if (/^[0-9]$/.test(key)) {
         editor.setLevel(Number(key) * 100);
@@ -251,6 +260,7 @@ const FvdmInput = (() => {
       const f = C.clamp(editor.cursor ? from.f + df : from.f, 0, state.frames - 1);
       const r = C.clamp(editor.cursor ? from.r + dr : from.r, 0, state.rows - 1);
       editor.cursor = cell(f, r);
+      editor.root.classList.add("keys");
       spaceMoved = true;
       editor.gesture?.move(editor.cursor);
       const left = f * column;
@@ -284,6 +294,7 @@ const FvdmInput = (() => {
       } else if (key === "Delete" || key === "Backspace") {
         editor.commit(curves.remove(state, points[place], editor.guarded()), "curve point");
       } else return false;
+      editor.root.classList.add("keys");
       const k = curves.focus ?? points[place];
       const now = C.curveOf(editor.state, curves.over, curves.index);
       editor.say(curves.over === "steps" ? `Frame ${curves.index + 1}, step ${k}: ${C.percent(now[k])} noise.`
@@ -331,7 +342,7 @@ const FvdmInput = (() => {
     addEventListener("fvdm:scroll", ({ detail }) => {
       const moved = Math.abs(detail.left - scroller.scrollLeft) > 0.5;
       if (detail.from !== "editor" && moved) scroller.scrollLeft = detail.left;
-    });
+    }, { signal: editor.closing.signal });
   }
 
   function attach(editor) {
@@ -343,7 +354,7 @@ const FvdmInput = (() => {
     editor.canvas.addEventListener("focus", () => editor.redraw());
     editor.canvas.addEventListener("blur", () => editor.redraw());
     new ResizeObserver(() => editor.layout()).observe(editor.root);
-    addEventListener("resize", () => editor.layout()); // the strip's place may change alone
+    addEventListener("resize", () => editor.layout(), { signal: editor.closing.signal });
   }
 
   return { attach };

@@ -3,6 +3,8 @@
 
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : null); // without proxies
 
+window.fvdmEditor?.close(); // the one before, where the component is mounted again
+
 const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   value: plain(props.value),
   upload,
@@ -12,8 +14,9 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   },
 });
 
-/* For tests and benchmarks. */
+/* For the next mount, for tests and for benchmarks. */
 window.fvdmEditor = {
+  close: () => editor.closing.abort(),
   lastDrawMs: 0,
   get value() { return FvdmCore.toValue(editor.state); },
   get geometry() { return window.fvdmGeometry; },

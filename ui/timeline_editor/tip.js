@@ -47,12 +47,13 @@ const FvdmTip = (() => {
     }
 
     /** at: { left, top } in the stage; bounds: its width. */
-    show({ level, text, place, frame }, at, width) {
+    show({ level, text, place, frame }, at, width, touch = false) {
       this.level.textContent = text ?? `${C.percent(level)} noise`;
       this.place.textContent = place;
       this.drawNoisy(frame, level);
       const flipped = at.left + 190 > width;
-      this.node.style.transform = `translate(${flipped ? at.left - 186 : at.left + 18}px, ${at.top}px)`;
+      const left = touch ? C.clamp(at.left - 80, 0, width - 170) : flipped ? at.left - 186 : at.left + 18;
+      this.node.style.transform = `translate(${left}px, ${at.top - (touch ? 96 : 24)}px)`; // above a finger
       this.node.classList.add("shown");
     }
 

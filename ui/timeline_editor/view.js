@@ -107,7 +107,7 @@ const FvdmView = (() => {
         g.fillStyle = "rgb(255 255 255 / 0.07)";
         for (let r = 1; r < state.rows; r++) g.fillRect(0, r * rowHeight - 0.5, this.width, 1);
       }
-      const gap = column >= 16 ? 3 : column >= 7 ? 1 : 0;
+      const gap = column >= 24 ? 3 : column >= 12 ? 2 : column >= 6 ? 1 : 0;
       const first = Math.max(0, Math.floor(scroll / column));
       const last = Math.min(state.frames - 1, Math.ceil((scroll + this.width) / column));
       for (let f = first; f <= last; f++) {
@@ -137,6 +137,16 @@ const FvdmView = (() => {
       g.restore();
     }
 
+    /** Light behind the playhead while it moves. */
+    drawTrail(g, y) {
+      const length = Math.min(y, 64);
+      const glow = g.createLinearGradient(0, y - length, 0, y);
+      glow.addColorStop(0, "rgb(255 255 255 / 0)");
+      glow.addColorStop(1, "rgb(255 255 255 / 0.24)");
+      g.fillStyle = glow;
+      g.fillRect(0, y - length, this.width, length);
+    }
+
     drawOverlays(g, state, look, rowHeight) {
       const { column, scroll, theme, overlay } = look;
       const box = ({ f0, r0, f1, r1 }) => [
@@ -162,12 +172,7 @@ const FvdmView = (() => {
 
       if (look.playhead !== null) {
         const y = C.clamp((look.playhead + 0.5) * rowHeight, 1.5, this.height - 1.5);
-        const trail = Math.min(y, 64);
-        const glow = g.createLinearGradient(0, y - trail, 0, y);
-        glow.addColorStop(0, "rgb(255 255 255 / 0)");
-        glow.addColorStop(1, "rgb(255 255 255 / 0.22)");
-        g.fillStyle = glow;
-        g.fillRect(0, y - trail, this.width, trail);
+        if (look.running) this.drawTrail(g, y);
         outline(() => { g.beginPath(); g.moveTo(0, y); g.lineTo(this.width, y); g.stroke(); },
           { color: look.running ? theme.accent : "#fff" });
       }
