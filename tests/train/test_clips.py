@@ -1,0 +1,86 @@
+"""Clips on disk, and the order in which steps draw them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from train import clips as clips_module
+from train.clips import batches, prepare_worlds, textures, world_seed
+from train.config import DataConfig
+from train.run import Stopped
+from train.worlds import UNSEEN, render
+
+DATA = DataConfig(worlds={"sky": 3, "faces": 2}, image_size=16, frames=2)
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (10, 3), (3, 7), (1, 4), (5, 5)])
+def test_each_epoch_is_a_permutation(count, batch_size):
+    steps = 6 * count  # enough for whole epochs
+    order = np.concatenate([batches(count, batch_size, 0, step) for step in range(steps)])
+    for epoch in order[: len(order) // count * count].reshape(-1, count):
+        assert sorted(epoch) == list(range(count))
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    assert np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 5, 123))
+    assert not np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 6, 123))
+    assert not np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 5, 124))
+
+
+def test_training_seeds_differ_and_stay_below_the_unseen_ones():
+    seeds = {world_seed(index) for index in range(100_000)}
+    assert len(seeds) == 100_000 and max(seeds) < 2**31 < UNSEEN
+
+
+def test_worlds_are_rendered_by_position(tmp_path):
+    clips = prepare_worlds(DATA, tmp_path)
+    assert clips.video.shape == (5, 2, 16, 16, 3) and clips.labels.tolist() == [0, 0, 0, 1, 1]
+    assert clips.names[3] == f"faces:{world_seed(3)}"
+    assert np.array_equal(clips.video[3], render("faces", world_seed(3), 2, 16).video)
+
+
+def test_several_processes_render_the_same(tmp_path, monkeypatch):
+    alone = prepare_worlds(DATA, tmp_path / "alone", workers=1)
+    monkeypatch.setattr(clips_module, "CHUNK", 3)
+    together = prepare_worlds(DATA, tmp_path / "together", workers=2)
+    assert np.array_equal(alone.video, together.video)
+
+
+def test_rendering_stops_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips_module, "CHUNK", 2)
+    with pytest.raises(Stopped, match="rendering stopped after 2 of 5 clips"):
+        prepare_worlds(DATA, tmp_path, workers=1, stop=lambda: True)
+    drawn = []
+
+    def counting(name, seed, *size):
+        drawn.append(seed)
+        return render(name, seed, *size)
+
+    monkeypatch.setattr(clips_module, "render", counting)
+    clips = prepare_worlds(DATA, tmp_path, workers=1)
+    assert drawn == [world_seed(index) for index in (2, 3, 4)]
+    for index, name in enumerate(["sky"] * 3 + ["faces"] * 2):
+        assert np.array_equal(clips.video[index], render(name, world_seed(index), 2, 16).video)
+
+
+def test_other_data_in_the_folder_is_refused(tmp_path):
+    prepare_worlds(DATA, tmp_path)
+    other = DataConfig(worlds={"sky": 3, "faces": 3}, image_size=16, frames=2)
+    with pytest.raises(ValueError, match="belongs to other data"):
+        prepare_worlds(other, tmp_path)
+
+
+def test_a_full_disk_is_told_before_rendering(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ValueError, match="GB are free there; make room"):
+        prepare_worlds(DATA, tmp_path)
+
+
+def test_textures_repeat_and_differ():
+    first, second = list(textures(3, 16, 0)), list(textures(3, 16, 0))
+    assert np.array_equal(first, second) and first[0].shape == (16, 16, 3)
+    assert not np.array_equal(first[0], first[1])

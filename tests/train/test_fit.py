@@ -1,0 +1,229 @@
+"""The training loop: exact resume, stops that lose nothing, and the moving average."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.noise import frame_noise
+from fvdm_core.sampler import sample
+from fvdm_core.timeline import Timeline
+from train.clips import Clips
+from train.config import OptimConfig, load_config
+from train.ema import Ema
+from train.loop import Diverged, fit
+from train.run import Run, Stopped
+from train.stages import autocast, encode_clips, train_transformer
+
+OPTIM = OptimConfig(steps=30, batch_size=4, lr=0.01, warmup=3, save_every=10, sample_every=1000)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+def regression(module: nn.Module, at=lambda step: None):
+    """The loss of noisy points of one function; `at(step)` is called first."""
+
+    def loss_at(step: int, generator: torch.Generator) -> torch.Tensor:
+        at(step)
+        x = torch.randn(4, 3, generator=generator)
+        noise = torch.randn(4, 1, generator=generator)
+        return (module(x) - x.sum(1, keepdim=True) - 0.1 * noise).square().mean(dim=1)
+
+    return loss_at
+
+
+def run_fit(folder, at=lambda step: None, run=None, module=None):
+    run = run or Run(folder)
+    module = module or network()
+    averaged = fit(module, regression(module, at), OPTIM, run, "toy", 7, 4, "points")
+    return module, averaged, run.load_state("toy")
+
+
+def assert_same(one, other):
+    """Networks, averages and optimizer states, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("stop_at", [0, 9, 17, 28])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_at):
+    whole = run_fit(tmp_path / "whole")
+    run = Run(tmp_path / "parts")
+
+    def stop(step: int) -> None:
+        run.stop_requested = step == stop_at
+
+    with pytest.raises(Stopped, match=f"stopped at step {stop_at + 1} of 30; its state is saved"):
+        run_fit(None, stop, run)
+    run.stop_requested = False
+    resumed = run_fit(None, run=run)
+    assert_same(whole[0].state_dict(), resumed[0].state_dict())
+    assert_same(whole[1].state_dict(), resumed[1].state_dict())
+    assert_same(whole[2], resumed[2])
+
+
+def damage_by_cutting(path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+
+
+def damage_by_a_flipped_bit(path) -> None:
+    content = bytearray(path.read_bytes())
+    weights = bytes(content).find(network_bytes(path))
+    content[weights + 5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def network_bytes(path) -> bytes:
+    """The stored bytes of the first weight: a place where damage would go unnoticed."""
+    state = torch.load(path, weights_only=True)
+    return state["model"]["0.weight"].numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_by_cutting, damage_by_a_flipped_bit, lambda path: path.write_bytes(b"")],
+    ids=["cut", "flipped bit", "empty"],
+)
+def test_a_damaged_newest_state_is_passed_over(tmp_path, damage):
+    whole = run_fit(tmp_path)
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["toy-00000020.pt", "toy-00000030.pt"]
+    damage(tmp_path / "toy-00000030.pt")
+    steps = []
+    again = run_fit(tmp_path, steps.append)
+    assert steps == list(range(20, 30))
+    assert_same(whole[0].state_dict(), again[0].state_dict())
+    assert "state skipped" in (tmp_path / "metrics.jsonl").read_text()
+
+
+def test_the_states_of_another_network_are_refused(tmp_path):
+    run_fit(tmp_path)
+    other = nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.Linear(9, 1))
+    with pytest.raises(ValueError, match="states in .* are of another network"):
+        run_fit(tmp_path, module=other)
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_nan_stops_before_the_update_and_names_step_and_clips(tmp_path, kind):
+    module = network()
+    before = {}
+
+    def loss_at(step: int, generator: torch.Generator) -> torch.Tensor:
+        loss = regression(module)(step, generator)
+        if step < 17:
+            return loss
+        before.update({name: p.clone() for name, p in module.state_dict().items()})
+        if kind == "loss":
+            return loss * float("nan")
+        return (loss - loss.detach()).sqrt()  # 0, of infinite slope
+
+    with pytest.raises(Diverged, match=r"toy: step 18 .*batch: sky:17, faces:18") as error:
+        fit(
+            *(module, loss_at, OPTIM, Run(tmp_path), "toy", 7, 4, "points"),
+            describe_batch=lambda step: f"sky:{step}, faces:{step + 1}",
+        )
+    assert "nan" in str(error.value) or "inf" in str(error.value)
+    assert_same(before, dict(module.state_dict()))
+    assert [p.name for p in sorted(tmp_path.glob("*.pt"))] == ["toy-00000010.pt"]
+
+
+def test_sigterm_asks_for_a_stop_and_a_second_one_interrupts(tmp_path, own_signals):
+    run = Run(tmp_path)
+    run.catch_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert run.stop_requested
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_average_has_its_closed_form():
+    source = nn.Linear(2, 2, bias=False)
+    start = source.weight.detach().clone()
+    ema = Ema(source, decay=0.9)
+    with torch.no_grad():
+        source.weight.fill_(3.0)
+    for step in range(200):
+        ema.update(source, step)
+    decays = [min(0.9, (1 + step) / (10 + step)) for step in range(200)]
+    expected = 3.0 + (start - 3.0) * float(np.prod(decays[:12]))
+    short = Ema(nn.Linear(2, 2, bias=False), decay=0.9)
+    with torch.no_grad():
+        short.module.weight.copy_(start)
+    for step in range(12):
+        short.update(source, step)
+    assert torch.allclose(short.module.weight, expected, atol=1e-6)
+    assert torch.allclose(ema.module.weight, source.weight, atol=1e-5)
+    assert not ema.module.weight.requires_grad
+
+
+def test_metrics_are_lines_of_json(tmp_path):
+    run_fit(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [20, 30]
+    assert all({"loss", "norm", "lr", "rate"} <= row.keys() for row in rows)
+
+
+def test_one_clip_overfits(tmp_path, tiny_toml):
+    """The loss falls by more than ten times, and what is sampled is the clip."""
+    overrides = {"optim.steps": 600, "optim.batch_size": 8, "optim.lr": 4e-3, "optim.decay": 0.5}
+    overrides |= {"optim.ema_decay": 0.98, "transformer.hidden_size": 64}
+    config = load_config(tiny_toml, overrides)
+    latents = np.random.default_rng(0).standard_normal((1, 4, 4, 4, 4)).astype(np.float16)
+    clips = Clips(np.zeros((1, 4, 16, 16, 3), np.uint8), np.zeros(1, np.int64), ["sky:0"])
+    autoencoder = Autoencoder(config.autoencoder)
+    model = train_transformer(config, latents, clips, autoencoder, Run(tmp_path))
+
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"] / 10
+
+    x = torch.stack([frame_noise(seed, range(4), 0, (4, 4, 4)) for seed in range(3)])
+    label = torch.zeros(3, dtype=torch.long)
+    timeline = Timeline.preset("standard", frames=4, steps=20)
+    for state in sample(
+        lambda x, t: model(x, t, label), x, timeline, config.noise_schedule(), "dpmpp_2m"
+    ):
+        x = state.x
+    error = (x - torch.from_numpy(latents.astype(np.float32))).square().mean(dim=(1, 2, 3, 4))
+    assert error.max() < 0.05  # of a variance of 1, from each of three seeds
+
+
+def test_latents_follow_the_autoencoder(tmp_path, tiny_toml):
+    config = load_config(tiny_toml)
+    video = np.random.default_rng(0).integers(0, 255, (12, 4, 16, 16, 3), dtype=np.uint8)
+    clips = Clips(video, np.zeros(12, np.int64), [str(k) for k in range(12)])
+    torch.manual_seed(0)
+    model, run = Autoencoder(config.autoencoder), Run(tmp_path)
+    whole = np.array(encode_clips(config, model, clips, run))
+    with torch.no_grad(), autocast():
+        pictures = torch.from_numpy(video[11]).permute(0, 3, 1, 2) / 127.5 - 1
+        assert np.allclose(whole[11], model.encode(pictures).float().numpy(), atol=0.02)
+
+    (tmp_path / "latents-done").unlink()
+    run.stop_requested = True
+    with pytest.raises(Stopped, match="encoding stopped at clip 8 of 12"):
+        encode_clips(config, model, clips, run)
+    run.stop_requested = False
+    assert np.array_equal(encode_clips(config, model, clips, run), whole)
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    assert not np.allclose(encode_clips(config, model, clips, run), whole, atol=0.02)

@@ -1,0 +1,148 @@
+"""A run's config: what it derives, and what it refuses, in words that a person can act on."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import pytest
+
+from train.__main__ import configure, main, parse, run_folder
+from train.config import OptimConfig, build_config, load_config
+from train.run import Run
+
+
+def test_sizes_that_follow_from_others_are_filled_in(tiny_toml):
+    config = load_config(tiny_toml)
+    transformer = config.transformer
+    assert (transformer.latent_size, transformer.latent_channels) == (4, 4)
+    assert (transformer.num_frames, transformer.num_classes) == (4, 2)
+
+
+def test_the_shipped_config_is_sound():
+    config = load_config("default")
+    assert set(config.data.worlds) == {"sky", "faces", "collisions", "figures"}
+    assert config.noise_schedule().prediction_type == "v"
+
+
+def test_a_config_survives_its_own_dictionary(tiny_toml):
+    config = load_config(tiny_toml)
+    assert build_config(config.to_dict()) == config
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    optim = OptimConfig(steps=1000, lr=0.01, warmup=100, decay=0.25)
+    rates = [optim.lr_at(step) for step in range(1001)]
+    assert rates[:100] == pytest.approx([0.01 * (k + 1) / 100 for k in range(100)])
+    assert rates[100:750] == pytest.approx([0.01] * 650)
+    assert all(a > b for a, b in zip(rates[750:], rates[751:], strict=False))
+    assert rates[875] == pytest.approx(0.005)  # the middle of a half cosine
+    assert rates[1000] == pytest.approx(0, abs=1e-12)
+    assert optim.lr_at(999) > 0  # the last step still learns
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--lr", "nan"], ["optim.lr is nan", "from 1e-09 to 1"]),
+        (["--lr", "-1"], ["optim.lr is -1.0"]),
+        (["--batch-size", "0"], ["optim.batch_size is 0", "whole number from 1"]),
+        (["--steps", "0"], ["optim.steps is 0"]),
+        (["--size", "18"], ["image_size 18 is not divisible by 4"]),
+        (["--size", "20"], ["latent_size 5 is not divisible by patch_size 2"]),
+        (["--size", "0"], ["data.image_size is 0", "from 8 to 1024"]),
+        (["--frames", "0"], ["data.frames is 0"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--threads", "0"], ["--threads is 0"]),
+    ],
+)
+def test_a_wrong_flag_is_refused_before_any_work(
+    tmp_path, tiny_toml, capsys, own_signals, flags, words
+):
+    out = tmp_path / "out"
+    assert main([str(tiny_toml), "--out", str(out), *flags]) == 1
+    said = capsys.readouterr().err
+    assert all(word in said for word in words), said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data": {"worlds": {"sky": 1}, "folder": "videos"}}, "not both"),
+        ({"data": {}}, "either worlds or a folder"),
+        ({"data": {"worlds": {"mars": 1}}}, "world 'mars' is unknown"),
+        ({"data": {"worlds": {"sky": 0}}}, "data.worlds.sky is 0"),
+        ({"data": {"worlds": ["sky"]}}, "must be a table of counts"),
+        ({"data": {"worlds": {"sky": 1}, "fit": "zoom"}}, "data.fit is 'zoom'"),
+        ({"data": 3}, "data is 3; it must be a table"),
+        ({"optim": {"learning_rate": 1}}, "unknown key 'learning_rate'"),
+        ({"optim": {"batch_size": 2.5}}, "optim.batch_size is 2.5"),
+        ({"optim": {"batch_size": True}}, "optim.batch_size is True"),
+        ({"optim": {"lr": "fast"}}, "optim.lr is 'fast'"),
+        ({"optim": {"p_independent": 1.5}}, "optim.p_independent is 1.5"),
+        ({"transformer": {"hidden_size": 32, "depth": 3, "num_heads": 2}}, "transformer"),
+        ({"schedule": {"name": "wavy"}}, "wavy"),
+        ({"name": "x" * 101}, "name must be a text of at most 100"),
+        ({"sed": 1}, "unknown key 'sed'"),
+    ],
+)
+def test_a_wrong_config_is_refused_by_name(tiny_toml, change, words):
+    raw = {k: v for k, v in load_config(tiny_toml).to_dict().items() if k != "transformer"}
+    raw["transformer"] = {"hidden_size": 32, "depth": 2, "num_heads": 2, "patch_size": 2}
+    with pytest.raises(ValueError, match=words):
+        build_config({**raw, **change})
+
+
+def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
+    with pytest.raises(ValueError, match="no config nowhere.toml; shipped ones are default"):
+        load_config("nowhere")
+    (tmp_path / "bad.toml").write_text("steps = = 3")
+    with pytest.raises(ValueError, match=r"bad\.toml is not valid TOML"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
+    options = parse([str(tiny_toml), "--data", str(tmp_path), "--stride", "2", "--fps", "12"])
+    config = configure(options)
+    assert config.data.worlds == {} and config.data.folder == str(tmp_path)
+    assert (config.data.stride, config.data.fps) == (2, 12.0)
+    assert config.transformer.num_classes == 0
+    assert run_folder(options).name == tmp_path.name  # not the folder of a run on worlds
+
+
+def test_an_output_that_cannot_be_written(tmp_path, tiny_toml, capsys, own_signals):
+    (tmp_path / "file").write_text("")
+    assert main([str(tiny_toml), "--out", str(tmp_path / "file" / "run")]) == 1
+    assert "cannot write to the run's folder" in capsys.readouterr().err
+    out, file = str(tmp_path / "run"), str(tmp_path / "file")
+    assert main([str(tiny_toml), "--out", out, "--export", file]) == 1
+    assert "choose another --export" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "clips.npy").exists()  # found out before the work
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_output(tmp_path, tiny_toml, capsys, own_signals):
+    tmp_path.chmod(0o500)
+    assert main([str(tiny_toml), "--out", str(tmp_path / "run")]) == 1
+    assert "cannot write to the run's folder" in capsys.readouterr().err
+
+
+def test_two_trainers_in_one_folder(tmp_path):
+    first = Run(tmp_path)
+    with pytest.raises(ValueError, match="another training run is using"):
+        Run(tmp_path)
+    del first
+    Run(tmp_path)
+
+
+def test_a_run_of_other_data_or_networks_is_not_continued(tmp_path):
+    Run(tmp_path).claim({"seed": 1, "data": {"frames": 4}})
+    Run(tmp_path).claim({"seed": 1, "data": {"frames": 4}})
+    with pytest.raises(ValueError, match="holds a run with another seed; choose another --out"):
+        Run(tmp_path).claim({"seed": 2, "data": {"frames": 4}})
+
+
+def test_rates_are_finite_for_every_step():
+    for optim in (OptimConfig(steps=1, warmup=0), OptimConfig(steps=3, warmup=10, decay=1.0)):
+        assert all(math.isfinite(optim.lr_at(step)) for step in range(optim.steps))
