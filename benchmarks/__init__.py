@@ -1,0 +1,1 @@
+"""Speed, measured: programs that print the figures of the README."""
