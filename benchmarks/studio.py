@@ -1,4 +1,4 @@
-"""`python -m benchmarks.studio`: how long a person waits, with the shipped model, on this machine."""
+"""`python -m benchmarks.studio`: how long a person waits, with a model, on this machine."""
 
 from __future__ import annotations
 
