@@ -12,12 +12,22 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    unknown = f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device {device!r} is unknown; use cpu, cuda or cuda:0") from error
+        raise ValueError(unknown) from error
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(unknown)
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {device!r} is not there: torch sees no CUDA GPU; use cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {device!r} is not there: torch sees {torch.cuda.device_count()}, "
+            "counted from cuda:0"
+        )
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device {device!r} is not there: torch sees no Apple GPU; use cpu")
     return chosen
 
 

@@ -1,0 +1,68 @@
+"""The device and the precision, for machines other than this one too."""
+
+import pytest
+import torch
+
+from fvdm_core.device import fast_bf16, pick_device, pick_dtype
+
+
+def pretend(monkeypatch, *, cuda=0, mps=False, bf16=False):
+    """As on a machine with so many GPUs, and a processor with or without bf16 products."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: bf16, raising=False)
+
+
+@pytest.mark.parametrize("gpus, expected", [(0, "cpu"), (1, "cuda")])
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, gpus, expected):
+    pretend(monkeypatch, cuda=gpus)
+    assert pick_device() == torch.device(expected)
+
+
+def test_a_given_device_is_taken_as_it_is(monkeypatch):
+    pretend(monkeypatch, cuda=2)
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device(torch.device("cuda:1")) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    "device, words",
+    [
+        ("banana", "'banana' is unknown; use cpu"),
+        ("cpu:x", "is unknown"),
+        ("meta", "'meta' is unknown; use cpu"),
+        ("cuda", "no CUDA GPU; use cpu"),
+        ("mps", "no Apple GPU; use cpu"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, words):
+    pretend(monkeypatch)
+    with pytest.raises(ValueError, match=words):
+        pick_device(device)
+
+
+def test_a_gpu_beyond_the_last_is_refused(monkeypatch):
+    pretend(monkeypatch, cuda=2)
+    with pytest.raises(ValueError, match="'cuda:2' is not there: torch sees 2"):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("bf16, expected", [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_computes_in_bf16_where_that_is_fast(monkeypatch, bf16, expected):
+    pretend(monkeypatch, bf16=bf16)
+    assert fast_bf16(torch.device("cpu")) is bf16
+    assert pick_dtype(torch.device("cpu")) == expected
+    assert pick_dtype(torch.device("cpu"), torch.float64) == torch.float64
+
+
+def test_a_gpu_computes_in_bf16(monkeypatch):
+    pretend(monkeypatch)
+    assert pick_dtype(torch.device("cuda")) == torch.bfloat16
+
+
+def test_a_torch_without_these_questions_means_fp32(monkeypatch):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert pick_dtype(torch.device("cpu")) == torch.float32
