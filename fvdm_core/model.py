@@ -93,10 +93,8 @@ class VideoDiT(nn.Module):
         self.y_embedder = LabelEmbedder(config.num_classes, width) if config.num_classes else None
         grid = config.latent_size // config.patch_size
         # parameters, because the published counts include them; fixed, so without gradients
-        self.pos_embed = nn.Parameter(sincos_2d(width, grid)[None], requires_grad=False)
-        self.temp_embed = nn.Parameter(
-            sincos_1d(width, torch.arange(config.num_frames))[None].float(), requires_grad=False
-        )
+        self.pos_embed = _fixed(sincos_2d(width, grid))
+        self.temp_embed = _fixed(sincos_1d(width, np.arange(config.num_frames)))
 
         def blocks(count: int) -> nn.ModuleList:
             return nn.ModuleList(
@@ -109,7 +107,8 @@ class VideoDiT(nn.Module):
         else:
             self.blocks = blocks(config.depth)
         self.final_layer = FinalLayer(width, config.patch_size, config.out_channels)
-        self._initialise()
+        if not self.pos_embed.is_meta:  # laid out without memory, to be filled from a file
+            self._initialise()
 
     @classmethod
     def from_size(
@@ -208,15 +207,16 @@ class VideoDiT(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.x_embedder.proj.weight.view(self.config.hidden_size, -1))
-        nn.init.zeros_(self.x_embedder.proj.bias)
-        for index in (0, 2):
-            nn.init.normal_(self.t_embedder.mlp[index].weight, std=0.02)
+        nn.init.zeros_(self.x_embedder.proj.get_parameter("bias"))
+        for module in self.t_embedder.mlp:
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
         if self.y_embedder is not None:
             nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
         for module in self.modules():
             if isinstance(module, Block | FinalLayer):
-                nn.init.zeros_(module.adaLN_modulation[1].weight)
-                nn.init.zeros_(module.adaLN_modulation[1].bias)
+                for parameter in module.adaLN_modulation.parameters():
+                    nn.init.zeros_(parameter)
         nn.init.zeros_(self.final_layer.linear.weight)
 
 
@@ -250,7 +250,7 @@ class TimestepEmbedder(nn.Module):
         exponent = torch.arange(half, dtype=torch.float32, device=t.device) / half
         angles = t[..., None].float() * torch.exp(-math.log(10000) * exponent)
         embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return self.mlp(embedding.to(self.mlp[0].weight.dtype))
+        return self.mlp(embedding.to(next(self.mlp.parameters()).dtype))
 
 
 class LabelEmbedder(nn.Module):
@@ -258,7 +258,8 @@ class LabelEmbedder(nn.Module):
 
     def __init__(self, num_classes: int, hidden_size: int) -> None:
         super().__init__()
-        self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
+        table = torch.empty(num_classes + 1, hidden_size)
+        self.embedding_table = nn.Embedding.from_pretrained(table, freeze=False)
 
     def forward(self, y: Tensor) -> Tensor:
         return self.embedding_table(y)
@@ -343,15 +344,23 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
-def sincos_1d(width: int, positions: Tensor) -> Tensor:
-    """Positions (L,) -> (L, width), sines before cosines, float64."""
-    omega = 10000 ** -(torch.arange(width // 2, dtype=torch.float64) / (width / 2))
-    angles = positions.double()[:, None] * omega
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+def _fixed(table: np.ndarray) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(table, dtype=torch.float32)[None], requires_grad=False)
 
 
-def sincos_2d(width: int, grid: int) -> Tensor:
+def sincos_1d(width: int, positions: np.ndarray) -> np.ndarray:
+    """Positions (L,) -> (L, width), sines before cosines, float64.
+
+    In numpy, like everything here that runs on torch's meta device, where a network is laid out
+    before its weights are read: `arange` and `normal_` there cost two seconds of imports.
+    """
+    omega = 10000 ** -(np.arange(width // 2) / (width / 2))
+    angles = positions[:, None] * omega
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def sincos_2d(width: int, grid: int) -> np.ndarray:
     """(grid * grid, width): the first half encodes the column, the second the row, as in DiT."""
     rows, columns = np.indices((grid, grid))
-    halves = [sincos_1d(width // 2, torch.as_tensor(places.ravel())) for places in (columns, rows)]
-    return torch.cat(halves, dim=1).float()
+    halves = [sincos_1d(width // 2, places.ravel()) for places in (columns, rows)]
+    return np.concatenate(halves, axis=1)
