@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from . import checkpoint, media
+from .autoencoder import Autoencoder
 from .device import fast_bf16, pick_device, pick_dtype
+from .limits import MAX_FRAMES, checked_integer
 from .model import VideoDiT
 from .noise import frame_noise
 from .sampler import SOLVERS, sample
@@ -30,13 +32,6 @@ SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
 MAX_SEED = 2**63 - 1
 MAX_CFG_SCALE = 20.0
-
-
-class PictureCodec(Protocol):
-    """What a pipeline needs of an autoencoder: pictures (…, 3, H, W) in [-1, 1] <-> latents."""
-
-    def encode(self, video: Tensor) -> Tensor: ...
-    def decode(self, latents: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Pipeline:
     def __init__(
         self,
         model: VideoDiT,
-        autoencoder: torch.nn.Module,
+        autoencoder: Autoencoder,
         schedule: NoiseSchedule,
         *,
         image_size: tuple[int, int],
@@ -95,6 +90,11 @@ class Pipeline:
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        if schedule.num_train_timesteps != MAX_LEVEL:
+            raise ValueError(
+                f"{name} was trained on {schedule.num_train_timesteps} timesteps; timelines have "
+                f"levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
+            )
         self.device = pick_device(device)
         self.dtype = pick_dtype(self.device, dtype)
         self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
@@ -120,17 +120,22 @@ class Pipeline:
         """
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
-        config = loaded.config
-        size = loaded.autoencoder.config.image_size
+        config, autoencoder = loaded.config, loaded.autoencoder
+        if autoencoder is None:
+            raise ValueError(
+                f"{config['name']} comes without an autoencoder, so it cannot make pictures; "
+                "open a model folder that holds autoencoder.safetensors"
+            )
+        size = autoencoder.config.image_size
         return cls(
             loaded.transformer,
-            loaded.autoencoder,
-            NoiseSchedule(**config["schedule"]),
+            autoencoder,
+            loaded.schedule,
             image_size=(size, size),
             labels=tuple(config["labels"]),
             fps=config["fps"],
             name=config["name"],
-            model_hash=_hash_folder(Path(path)),
+            model_hash=loaded.model_hash,
             device=device,
             dtype=dtype,
         )
@@ -193,6 +198,10 @@ class Pipeline:
         recipe: dict[str, Any],
     ) -> Iterator[State]:
         seed = recipe["seed"]
+        exact = {}
+        if recipe["splice_exact"]:
+            kept = [frame for frame in known if not timeline.levels[:, frame].any()]
+            exact = {frame: pictures[known[frame]] for frame in kept}
         x = self._initial(timeline, pictures, known, seed)
         levels = np.array(timeline.levels[0])
         yield State(0, timeline.num_steps, levels, x, x, self._decode_preview)
@@ -214,7 +223,7 @@ class Pipeline:
                 state.x,
                 state.pred_x_start,
                 self._decode_preview,
-                self._clip(timeline, state.x, pictures, recipe) if last else None,
+                self._clip(state.x, exact, recipe) if last else None,
             )
 
     def _initial(
@@ -274,19 +283,11 @@ class Pipeline:
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             return to_pixels(self.autoencoder.decode(latents[0]))
 
-    def _clip(
-        self,
-        timeline: Timeline,
-        x: Tensor,
-        pictures: dict[int, np.ndarray],
-        recipe: dict[str, Any],
-    ) -> Clip:
+    def _clip(self, x: Tensor, exact: dict[int, np.ndarray], recipe: dict[str, Any]) -> Clip:
         chunks = x[0].split(self.num_frames)  # constant memory, whatever the length
         frames = np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
-        if recipe["splice_exact"]:
-            for frame, picture in pictures.items():
-                if not timeline.levels[:, frame].any():
-                    frames[frame] = picture
+        for frame, picture in exact.items():
+            frames[frame] = picture
         return Clip(frames, self.fps, recipe)
 
     def _label_index(self, label: str | int | None) -> int | None:
@@ -307,7 +308,8 @@ class Pipeline:
     ) -> dict[int, np.ndarray]:
         pictures = {}
         for frame, picture in sorted(keyframes.items()):
-            if isinstance(frame, bool) or not 0 <= frame < timeline.frames:
+            checked_integer("keyframes: frame index", frame, 0, MAX_FRAMES - 1)
+            if frame >= timeline.frames:
                 raise ValueError(
                     f"a keyframe is on frame {frame + 1} (index {frame}), but the timeline has "
                     f"{timeline.frames} frames; move it or lengthen the timeline"
@@ -378,14 +380,6 @@ def _check_options(seed: int, cfg_scale: float, solver: str, eta: float) -> None
         raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta is {eta}; it must be from 0 to 1")
-
-
-def _hash_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _version(package: str) -> str:

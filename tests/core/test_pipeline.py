@@ -1,0 +1,392 @@
+"""The pipeline, with a tiny random model: what is kept, refused, repeated, and what it costs."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fvdm_core import Pipeline, Timeline
+from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
+from fvdm_core.checkpoint import save_model_folder
+from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.presets import PRESETS
+from fvdm_core.sampler import SOLVERS, NotFinite, sample
+from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.timeline import Window
+
+LABELS = ["sky", "faces", "collisions"]
+CODER = AutoencoderConfig(image_size=8, latent_channels=3, widths=(4, 4), blocks=1)
+
+
+def randomised(network, scale):
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+def save_tiny(folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, **changes):
+    config = {
+        "hidden_size": 16,
+        "depth": 2,
+        "num_heads": 2,
+        "patch_size": 1,
+        "latent_size": 2,
+        "latent_channels": 3,
+        "num_frames": frames,
+        "num_classes": len(labels),
+    } | changes
+    schedule = {"name": "linear", "num_train_timesteps": timesteps, "prediction_type": "v"}
+    save_model_folder(
+        folder,
+        config={
+            "name": "Tiny",
+            "labels": labels,
+            "fps": 8,
+            "license": "",
+            "trained_on": "nothing",
+            "transformer": asdict(VideoDiTConfig(**config)),
+            "autoencoder": asdict(CODER) if autoencoder else None,
+            "schedule": schedule,
+        },
+        transformer=randomised(VideoDiT(VideoDiTConfig(**config)), 0.15).state_dict(),
+        autoencoder=randomised(Autoencoder(CODER), 0.2).state_dict() if autoencoder else None,
+    )
+    return folder
+
+
+def load(folder):
+    return Pipeline.from_pretrained(folder, device="cpu", dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory):
+    return load(save_tiny(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def calls(pipe):
+    """The shapes of x and the labels of every call of the network."""
+    seen = []
+    hook = pipe.model.register_forward_pre_hook(lambda _, given: seen.append(given))
+    yield seen
+    hook.remove()
+
+
+def picture(seed=0, size=8):
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def preset(name="standard", frames=16, steps=4, **params):
+    return Timeline.preset(name, frames=frames, steps=steps, **params)
+
+
+def pictures_for(timeline):
+    return {frame: picture(frame) for frame in timeline.needs_picture()}
+
+
+def encoded(pipe, frame):
+    video = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        return pipe.autoencoder.encode(video)[0]
+
+
+def test_a_stream_starts_at_step_0_and_brings_the_clip_last(pipe):
+    timeline = preset("interpolation", steps=5)
+    options = {"keyframes": pictures_for(timeline), "label": "sky"}
+    states = list(pipe.stream(timeline, **options))
+    assert [state.step for state in states] == [0, 1, 2, 3, 4, 5]
+    assert {state.num_steps for state in states} == {5}
+    for state, row in zip(states, timeline.levels, strict=True):
+        assert np.array_equal(state.levels, row)
+        assert state.x.shape == (1, 16, 3, 2, 2)
+        assert state.preview.shape == (16, 8, 8, 3) and state.preview.dtype == np.uint8
+    assert [state.clip is not None for state in states] == [False] * 5 + [True]
+    clip = states[-1].clip
+    assert clip.frames.shape == (16, 8, 8, 3) and clip.frames.dtype == np.uint8 and clip.fps == 8
+    assert np.array_equal(clip.frames, pipe(timeline, **options).frames)
+
+
+def test_the_pipeline_says_what_it_opened(pipe):
+    assert (pipe.name, pipe.labels, pipe.fps) == ("Tiny", LABELS, 8)
+    assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))
+    assert len(pipe.model_hash) >= 16
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["image-to-video", "interpolation", "transition"])
+def test_a_frozen_latent_is_bit_identical_through_the_run(pipe, name, solver):
+    timeline = preset(name)
+    kept = np.flatnonzero(timeline.levels[0] == 0)
+    given = pictures_for(timeline)
+    states = pipe.stream(timeline, keyframes=given, label=1, solver=solver, eta=1.0, seed=3)
+    start = next(states)
+    for frame in kept:
+        torch.testing.assert_close(start.x[0, frame], encoded(pipe, given[frame]))
+    for state in states:
+        assert torch.equal(state.x[:, kept], start.x[:, kept])
+        assert torch.equal(state.pred_x_start[:, kept], start.x[:, kept])
+        assert not torch.equal(state.x[:, 5], start.x[:, 5])
+
+
+@pytest.mark.parametrize("learn_sigma", [False, True])
+def test_guidance_is_one_batch_and_equals_two_calls(tmp_path, learn_sigma):
+    pipe = load(save_tiny(tmp_path / "m", learn_sigma=learn_sigma))
+    timeline, scale, solver = preset(frames=6), 3.0, "ddpm" if learn_sigma else "dpmpp_2m"
+    batches = []
+    hook = pipe.model.register_forward_pre_hook(lambda _, given: batches.append(given[2].tolist()))
+    states = list(pipe.stream(timeline, label="faces", cfg_scale=scale, solver=solver, seed=5))
+    assert batches == [[1, 3]] * 4  # the label and the null class, together
+    hook.remove()
+
+    def two_calls(x, t):
+        label = pipe.model(x, t, torch.tensor([1]))
+        null = pipe.model(x, t, torch.tensor([3]))
+        guided = null + scale * (label - null)
+        return torch.cat([guided[:, :, :3], label[:, :, 3:]], dim=2)  # the variance is not guided
+
+    expected = list(sample(two_calls, states[0].x, timeline, pipe.schedule, solver, seed=5))
+    torch.testing.assert_close(states[-1].x, expected[-1].x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "label, scale, labels", [("faces", 1.0, [1]), (None, 1.5, [3]), (0, 2.0, [0, 3])]
+)
+def test_a_label_is_given_to_the_network(pipe, calls, label, scale, labels):
+    pipe(preset(frames=3, steps=2), label=label, cfg_scale=scale)
+    assert [given[2].tolist() for given in calls] == [labels] * 2
+
+
+def test_a_name_and_its_index_are_one_label_and_none_is_another(pipe):
+    clips = [pipe(preset(), label=label).frames for label in ("faces", 1, "sky", None)]
+    assert np.array_equal(clips[0], clips[1])
+    assert not np.array_equal(clips[0], clips[2]) and not np.array_equal(clips[0], clips[3])
+
+
+def test_guidance_of_0_is_the_null_class(pipe):
+    unguided = list(pipe.stream(preset(), label=None))[-1]
+    torch.testing.assert_close(
+        list(pipe.stream(preset(), label=1, cfg_scale=0.0))[-1].x, unguided.x, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_model_without_labels_takes_none(tmp_path):
+    pipe = load(save_tiny(tmp_path / "m", labels=[]))
+    assert pipe(preset(frames=3), cfg_scale=4.0).recipe["label"] is None
+    with pytest.raises(ValueError, match="'sky' is unknown; .*no labels"):
+        pipe.stream(preset(frames=3), label="sky")
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"label": "cats"}, "'cats' is unknown; the model's labels are sky, faces, collisions"),
+        ({"label": 3}, "label 3 is unknown"),
+        ({"label": -1}, "label -1 is unknown"),
+        ({"label": True}, "label True is unknown"),
+        ({"seed": -1}, "seed is -1; it must be an integer from 0"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
+        ({"seed": 2**70}, "seed is"),
+        ({"seed": 1.0}, "seed is 1.0"),
+        ({"seed": True}, "seed is True"),
+        ({"seed": "7"}, "seed is '7'"),
+        ({"cfg_scale": -0.1}, "cfg_scale is -0.1; it must be from 0 to 20"),
+        ({"cfg_scale": float("nan")}, "cfg_scale is nan"),
+        ({"cfg_scale": 1e9}, "cfg_scale is"),
+        ({"solver": "euler"}, "'euler' is unknown; choose one of ddim, ddpm, dpmpp_2m"),
+        ({"eta": 1.5}, "eta is 1.5; it must be from 0 to 1"),
+        ({"eta": float("nan")}, "eta is nan"),
+        ({"keyframes": {16: picture()}}, r"frame 17 \(index 16\), but the timeline has 16 frames"),
+        ({"keyframes": {-1: picture()}}, "frame index .*got -1"),
+        ({"keyframes": {"0": picture()}}, "frame index .*got '0'"),
+        ({"keyframes": {0: picture()}, "fit": "zoom"}, "'zoom'; choose one of crop"),
+        ({"keyframes": {0: "gone.png"}}, "gone.png does not exist"),
+        ({"keyframes": {0: np.zeros((8, 8, 3))}}, "uint8"),
+    ],
+)
+def test_options_are_checked_at_the_call_before_any_work(pipe, calls, options, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.stream(preset(), **options)  # not iterated
+    assert not calls
+
+
+@pytest.mark.parametrize("seed", [0, 2**32, 2**63 - 1])
+def test_seeds_reach_as_far_as_they_say(pipe, seed):
+    assert pipe(preset(frames=2, steps=1), seed=seed).recipe["seed"] == seed
+
+
+def test_a_frame_below_noise_without_a_picture_is_refused_with_what_to_do(pipe):
+    levels = np.array(preset().levels)
+    levels[0, 4] = 600
+    levels[1:, 4] = np.minimum(levels[1:, 4], 600)
+    with pytest.raises(ValueError, match="frame 5 starts at level 600, below noise") as refusal:
+        pipe.stream(Timeline(levels), keyframes={0: picture()})
+    assert "drop a picture on frame 5" in str(refusal.value)
+    assert "1000" in str(refusal.value)
+
+
+def test_a_held_frame_without_any_picture_is_refused(pipe):
+    with pytest.raises(ValueError, match="frame 1 starts at level .*a picture"):
+        pipe.stream(preset("late-start"))
+
+
+@pytest.mark.parametrize("name", ["standard", "extend", "diagonal", "hierarchical"])
+def test_64_frames_never_give_the_network_more_than_it_knows(pipe, calls, name):
+    timeline = preset(name, frames=64, steps=3)
+    clip = pipe(timeline, keyframes=pictures_for(timeline), label=0)
+    assert clip.frames.shape == (64, 8, 8, 3)
+    assert calls and all(x.shape[1] <= 16 and t.shape[1] <= 16 for x, t, _ in calls)
+    assert len(calls) == timeline.with_windows(16).model_calls
+    assert len({frame.tobytes() for frame in clip.frames}) == 64  # each was made, none repeated
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_costs_the_calls_that_its_timeline_says(pipe, calls, name):
+    timeline = preset(name, frames=9, steps=4)
+    pipe(timeline, keyframes=pictures_for(timeline), label=1, cfg_scale=2.0)
+    assert len(calls) == timeline.model_calls > 0
+
+
+def test_a_recipe_repeats_the_clip_byte_for_byte(pipe, tmp_path):
+    timeline, given = preset("ramp", rate=0.3), {0: picture()}
+    options = {"label": 2, "seed": 11, "cfg_scale": 2.5, "solver": "ddpm", "eta": 0.5}
+    clip = pipe(timeline, keyframes=given, **options)
+    recipe = json.loads(json.dumps(clip.recipe))
+    again = pipe(
+        Timeline.from_json(json.dumps(recipe["timeline"])),
+        keyframes=given,
+        **{name: recipe[name] for name in (*options, "fit", "splice_exact")},
+    )
+    assert np.array_equal(clip.frames, again.frames)
+    assert again.recipe == clip.recipe
+    clip.save(tmp_path / "one.mp4")
+    again.save(tmp_path / "two.mp4")
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+
+
+def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):
+    other = load(save_tiny(tmp_path / "m", depth=4))
+    timeline = preset("image-to-video")
+
+    def recipe(pipe=pipe, frame=0, **options):
+        return pipe(timeline, keyframes={0: picture(frame)}, **options).recipe
+
+    first = recipe()
+    assert recipe(frame=1)["keyframes"] != first["keyframes"] == recipe()["keyframes"]
+    assert recipe(pipe=other)["model"] != first["model"]
+    assert recipe(seed=1)["seed"] != first["seed"]
+    assert set(first["versions"]) >= {"torch", "numpy", "python"}
+
+
+def test_the_first_frames_start_the_same_however_long_the_clip(pipe):
+    def start(frames, seed=4):
+        return next(iter(pipe.stream(preset(frames=frames, steps=1), seed=seed))).x
+
+    long = start(64)
+    for frames in (1, 8, 16):
+        assert torch.equal(start(frames), long[:, :frames])
+    assert not torch.isclose(start(16, seed=5), long[:, :16]).all(dim=(2, 3, 4)).any()
+    assert long.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_a_model_that_gives_nan_stops_with_the_step_and_the_frame(tmp_path):
+    pipe = load(save_tiny(tmp_path / "m"))
+    with torch.no_grad():
+        pipe.model.final_layer.linear.bias.fill_(torch.nan)
+    states = pipe.stream(preset("image-to-video"), keyframes={0: picture()}, label=0)
+    assert next(states).step == 0
+    with pytest.raises(NotFinite, match="step 1 .*frame 2"):
+        next(states)
+
+
+def test_spliced_keyframes_are_their_pictures_pixel_for_pixel(pipe):
+    timeline, given = preset("interpolation"), {0: picture(0), 15: picture(15)}
+    rendered = pipe(timeline, keyframes=given)
+    exact = pipe(timeline, keyframes=given, splice_exact=True)
+    for frame, pixels in given.items():
+        assert np.array_equal(exact.frames[frame], pixels)
+        assert not np.array_equal(rendered.frames[frame], pixels)
+    assert np.array_equal(exact.frames[1:15], rendered.frames[1:15])
+
+
+def test_splicing_leaves_frames_that_were_remade(pipe):
+    timeline, given = preset("soft-keyframes", softness={0: 0.4}), {0: picture()}
+    clips = [pipe(timeline, keyframes=given, splice_exact=exact).frames for exact in (0, 1)]
+    assert np.array_equal(*clips)
+
+
+def test_a_loop_closes_on_the_exact_picture(pipe):
+    clip = pipe(preset("loop"), keyframes={0: picture()}, splice_exact=True)
+    assert np.array_equal(clip.frames[0], picture()) and np.array_equal(clip.frames[-1], picture())
+
+
+def test_held_frames_start_as_the_nearest_picture_the_earlier_on_a_tie(pipe):
+    levels = np.repeat(np.array([[0], [0]]), 7, axis=1)
+    levels[0, 2] = levels[1, 2] = 0
+    timeline = Timeline(levels, sources=("keyframe", *["hold"] * 5, "keyframe"))
+    given = {0: picture(0), 6: picture(6)}
+    state = next(iter(pipe.stream(timeline, keyframes=given)))
+    first, last = encoded(pipe, given[0]), encoded(pipe, given[6])
+    for frame, expected in enumerate([first, first, first, first, last, last, last]):
+        torch.testing.assert_close(state.x[0, frame], expected)
+
+
+def test_a_noisy_start_mixes_the_picture_and_its_own_noise(pipe):
+    levels = np.array([[600, 1000], [600, 1000]])
+    state = next(iter(pipe.stream(Timeline(levels), keyframes={0: picture()}, seed=2)))
+    noise = next(iter(pipe.stream(preset(frames=2, steps=1), seed=2))).x
+    schedule, level = NoiseSchedule("linear"), torch.tensor(600)
+    # at level 1000 a trace of signal is left, but there is no picture on frame 2
+    full = noise[0, 0] / schedule.noise(torch.tensor(1000))
+    expected = schedule.signal(level) * encoded(pipe, picture()) + schedule.noise(level) * full
+    torch.testing.assert_close(state.x[0, 0], expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(state.x[0, 1], noise[0, 1])
+
+
+def test_pictures_come_as_paths_pil_images_and_arrays(pipe, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    timeline = preset("image-to-video")
+    kinds = [picture(), Image.fromarray(picture()), tmp_path / "a.png", str(tmp_path / "a.png")]
+    recipes = [pipe(timeline, keyframes={0: kind}).recipe for kind in kinds]
+    assert all(recipe == recipes[0] for recipe in recipes)
+
+
+def test_fit_is_one_for_all_or_one_for_each(pipe):
+    wide = np.concatenate([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)], 1)
+    timeline, given = preset("interpolation"), {0: wide, 15: wide}
+    clip = pipe(timeline, keyframes=given, fit={0: "contain"}, splice_exact=True)
+    assert clip.frames[0].max() == 255 and not clip.frames[0, :2].any()  # bars above
+    assert not np.array_equal(clip.frames[0], clip.frames[15])
+    crop = pipe(timeline, keyframes=given, fit="crop", splice_exact=True)
+    assert np.array_equal(crop.frames[15], clip.frames[15])
+
+
+def test_nothing_moves_means_no_call_and_the_pictures_come_back(pipe, calls):
+    given = {0: picture(0), 1: picture(1)}
+    clip = pipe(Timeline(np.zeros((4, 2), dtype=int)), keyframes=given, splice_exact=True)
+    assert not calls
+    assert np.array_equal(clip.frames, np.stack([given[0], given[1]]))
+
+
+def test_painted_windows_are_kept_where_they_fit(pipe, calls):
+    steps = (Window((0, 1, 2, 3), (0, 1)), Window((2, 3), (2, 3)))
+    timeline = Timeline(preset(frames=4, steps=2).levels, windows=(steps, steps))
+    pipe(timeline)
+    assert [x.shape[1] for x, _, _ in calls] == [4, 2, 4, 2]
+
+
+def test_a_model_without_an_autoencoder_is_refused(tmp_path):
+    save_tiny(tmp_path / "m", autoencoder=False)
+    with pytest.raises(ValueError, match="without an autoencoder.*open a model folder"):
+        load(tmp_path / "m")
+
+
+def test_a_model_of_another_number_of_timesteps_is_refused(tmp_path):
+    save_tiny(tmp_path / "m", timesteps=500)
+    with pytest.raises(ValueError, match="trained on 500 timesteps; .* must have 1000"):
+        load(tmp_path / "m")
