@@ -13,14 +13,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from einops import rearrange
 from tqdm import tqdm
 
-from fvdm_core.pipeline import Clip, PictureCodec, Pipeline, to_pixels
+from fvdm_core.pipeline import Clip, Pipeline, to_pixels
 from fvdm_core.timeline import Timeline
 
 from .worlds import UNSEEN, WORLDS, render
@@ -160,7 +160,7 @@ def autoencoder_of(pipe: Pipeline) -> Autoencode:
     @torch.no_grad()
     def autoencode(video: np.ndarray) -> np.ndarray:
         pictures = rearrange(torch.from_numpy(video).to(pipe.device), "f h w c -> f c h w")
-        codec = cast(PictureCodec, pipe.autoencoder)
+        codec = pipe.autoencoder
         return to_pixels(codec.decode(codec.encode(pictures.float() / 127.5 - 1)))
 
     return autoencode
