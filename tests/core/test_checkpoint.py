@@ -684,7 +684,7 @@ for turn in range(6):
 def test_kill_9_in_the_middle_of_saves_leaves_whole_files(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", KILLER]
-    subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=120)
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=220)
     left = [file.name for file in tmp_path.iterdir() if not file.name.endswith(".tmp")]
     assert sorted(left) == ["slow.bin", "w.safetensors"]
 
