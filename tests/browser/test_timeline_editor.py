@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
@@ -352,6 +353,41 @@ def test_a_picture_of_the_page_can_be_dragged_onto_a_column(editor: Page) -> Non
     editor.mouse.move(x, y, steps=4)
     editor.mouse.up()
     wait_keyframes(editor, [11])
+
+
+def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    writer = imageio_ffmpeg.write_frames(str(path), (64, 48), fps=8, codec="libx264")
+    writer.send(None)
+    for k in range(24):
+        writer.send(np.full((48, 64, 3), 10 * k, np.uint8))
+    writer.close()
+    drop_files(editor, [path], middle(editor, "slot-2"))
+    action = editor.get_by_test_id("clip-fill")
+    expect(action).to_have_text("Fill frames 3–16")
+    set_range(editor, "clip-from", 2)  # second 2 of 3: eight pictures are left
+    expect(action).to_have_text("Fill frames 3–10")
+    action.click()
+    wait_keyframes(editor, list(range(2, 10)))
+    sent = wait_on_server(editor, "clip.mp4")["keyframes"]
+    brightness = [cv2.imread(k["file"]["path"]).mean() for k in sent]
+    assert brightness == pytest.approx([10 * (16 + k) for k in range(8)], abs=12)
+
+
+def test_a_pasted_picture_goes_to_the_focused_slot(editor: Page) -> None:
+    editor.get_by_test_id("slot-6").focus()
+    editor.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(8, 8);
+          canvas.getContext('2d').fillRect(0, 0, 8, 8);
+          const data = new DataTransfer();
+          const blob = await canvas.convertToBlob();
+          data.items.add(new File([blob], 'pasted.png', { type: 'image/png' }));
+          document.activeElement.dispatchEvent(
+            new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
+        }"""
+    )
+    wait_keyframes(editor, [6])
 
 
 # ── Touch ────────────────────────────────────────────────────────────────────────────────────────

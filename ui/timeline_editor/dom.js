@@ -59,5 +59,14 @@ const FvdmDom = (() => {
     callback();
   }
 
-  return { h, icon, onTheme };
+  /** Puts an open menu under `anchor`, or above it where there is no room. */
+  function placeMenu(menu, anchor) {
+    const at = anchor.getBoundingClientRect();
+    const left = at.left + at.width / 2 - menu.offsetWidth / 2;
+    const below = at.bottom + 6 + menu.offsetHeight < innerHeight;
+    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
+    menu.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - menu.offsetHeight - 6)}px`;
+  }
+
+  return { h, icon, onTheme, placeMenu };
 })();

@@ -80,7 +80,7 @@ const FvdmEditor = (() => {
       this.root.style.setProperty("--map", Array.from({ length: 11 }, (_, k) => C.css(k * 100)).join(","));
       this.root.replaceChildren(this.controls.node, this.stage,
         h("p", { class: "visually-hidden", id: "fvdm-editor-help" }, HELP),
-        this.live, this.slots.chooser, this.slots.menu);
+        this.live, this.slots.chooser, this.slots.menu, this.slots.clip.menu);
     }
 
     /** Matrix or curves, and how curves run and bend. */

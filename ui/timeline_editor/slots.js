@@ -2,9 +2,9 @@
 
 const FvdmSlots = (() => {
   const C = FvdmCore;
-  const { h, icon } = FvdmDom;
+  const { h, icon, placeMenu } = FvdmDom;
   const MOVE = "application/x-fvdm-keyframe";
-  const PICTURES = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif";
+  const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif,video/*";
   const FITS = { crop: "Crop", contain: "Contain", stretch: "Stretch" };
   const CSS_FIT = { crop: "cover", contain: "contain", stretch: "fill" };
 
@@ -38,10 +38,13 @@ const FvdmSlots = (() => {
       this.row = h("div", { class: "slots", role: "group", "aria-label": "Keyframe pictures" });
       this.headRow = h("div", { class: "heads", role: "group", "aria-label": "Frames" });
       this.chooser = h("input", {
-        type: "file", accept: PICTURES, multiple: true, hidden: true,
+        type: "file", accept: ACCEPTED, multiple: true, hidden: true,
         "data-testid": "keyframe-input", onChange: () => this.chosen(),
       });
       this.menu = h("div", { class: "menu", popover: "auto", role: "menu", "data-testid": "slot-menu" });
+      this.clip = new FvdmClip.Clip({
+        frames: () => io.state().frames, fill: (...what) => this.fill(...what), say: io.say,
+      });
       this.target = 0;
     }
 
@@ -143,7 +146,14 @@ const FvdmSlots = (() => {
       this.chooser.click();
     }
 
-    chosen() { this.fill(this.target, [...this.chooser.files]); }
+    chosen() { this.takeFiles(this.target, [...this.chooser.files]); }
+
+    /** Pictures go to their frames at once; of a video the person first chooses a part. */
+    async takeFiles(frame, files) {
+      const video = files.find(FvdmClip.isVideo);
+      if (video) await this.clip.open(video, frame, this.slots[frame].node);
+      else await this.fill(frame, files);
+    }
 
     remove(frame) {
       const state = this.io.state();
@@ -156,7 +166,7 @@ const FvdmSlots = (() => {
     async fill(frame, files) {
       const pictures = files.filter(isPicture);
       if (!pictures.length) {
-        if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF.`, true);
+        if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF, or a video.`, true);
         return;
       }
       const frames = C.slotsFor(this.io.state(), frame, pictures.length);
@@ -234,7 +244,7 @@ const FvdmSlots = (() => {
       const all = [...transfer.files];
       try {
         const pictures = await picturesIn(transfer);
-        await this.fill(frame, pictures.length ? pictures : all);
+        await this.takeFiles(frame, pictures.length ? pictures : all);
       } catch (error) {
         this.io.say(error.message, true);
       }
@@ -270,12 +280,7 @@ const FvdmSlots = (() => {
         item("Remove", () => this.remove(frame)),
       );
       this.menu.showPopover();
-      const at = this.slots[frame].node.getBoundingClientRect();
-      const left = C.clamp(at.left + at.width / 2 - this.menu.offsetWidth / 2, 8,
-        innerWidth - this.menu.offsetWidth - 8);
-      const below = at.bottom + 6 + this.menu.offsetHeight < innerHeight;
-      this.menu.style.left = `${left}px`;
-      this.menu.style.top = `${below ? at.bottom + 6 : at.top - this.menu.offsetHeight - 6}px`;
+      placeMenu(this.menu, this.slots[frame].node);
       this.menu.querySelector("[aria-checked=true]").focus();
     }
 

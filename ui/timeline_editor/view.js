@@ -177,8 +177,10 @@ const FvdmView = (() => {
           { color: look.running ? theme.accent : "#fff" });
       }
       for (const window of look.windows ?? []) {
-        rectangle({ f0: Math.min(...window.frames), f1: Math.max(...window.frames),
-          r0: look.windowRow, r1: look.windowRow }, { dash: [3, 3] });
+        const [x, y, w, h] = box({ f0: Math.min(...window.frames), f1: Math.max(...window.frames),
+          r0: look.windowRow, r1: look.windowRow + 1 });
+        const tall = Math.max(h, 14);
+        outline(() => g.strokeRect(x + 1, y + (h - tall) / 2, w - 2, tall), { dash: [3, 3] });
       }
       if (look.brush) rectangle(look.brush, { width: 1.25 });
       if (overlay?.rect) rectangle(overlay.rect);

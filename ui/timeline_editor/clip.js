@@ -1,0 +1,122 @@
+/* A dropped video becomes pictures on frames: the person chooses where it starts and how far apart
+   they lie; the browser decodes it, so that only pictures are sent. */
+
+const FvdmClip = (() => {
+  const C = FvdmCore;
+  const { h, placeMenu } = FvdmDom;
+  const LARGEST = 512; // pixels of the longer side of a picture that is taken
+  const PACE = 1 / 8; // seconds between pictures at first: the studio's clips run at 8 fps
+  const PATIENCE = 15_000; // milliseconds for the video to open or to reach a place
+
+  const isVideo = (file) => file.type.startsWith("video/");
+
+  /** Resolves when `video` fires `name`; rejects when it fails or takes too long. */
+  function once(video, name) {
+    return new Promise((resolve, reject) => {
+      const stop = new AbortController();
+      const end = (settle, value) => { stop.abort(); clearTimeout(timer); settle(value); };
+      const timer = setTimeout(() => end(reject, new Error("it took too long")), PATIENCE);
+      video.addEventListener(name, () => end(resolve), { signal: stop.signal });
+      video.addEventListener("error", () => end(reject, new Error("this browser cannot play it")), { signal: stop.signal });
+    });
+  }
+
+  class Clip {
+    /** io: { frames(), fill(frame, files), say(text, isError) }. */
+    constructor(io) {
+      this.io = io;
+      this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Pictures from a video",
+        "data-testid": "clip-menu", onToggle: () => { if (!this.menu.matches(":popover-open")) this.close(); } });
+    }
+
+    async open(file, frame, anchor) {
+      if (this.menu.matches(":popover-open")) this.menu.hidePopover();
+      this.close();
+      this.url = URL.createObjectURL(file);
+      this.video = h("video", { preload: "auto", playsinline: true });
+      this.video.muted = true;
+      this.video.src = this.url;
+      try {
+        await once(this.video, "loadeddata");
+      } catch (error) {
+        return this.io.say(`${file.name} could not be opened: ${error.message}. Try MP4 or WebM.`, true);
+      }
+      this.file = file;
+      this.first = frame;
+      this.build();
+      this.menu.showPopover();
+      placeMenu(this.menu, anchor);
+    }
+
+    close() {
+      if (this.url) URL.revokeObjectURL(this.url);
+      this.url = this.video = null;
+    }
+
+    build() {
+      const { duration } = this.video;
+      const slider = (label, testid, attributes, show) => {
+        const text = h("output");
+        const input = h("input", { type: "range", "aria-label": label, "data-testid": testid, ...attributes,
+          onInput: () => { text.textContent = show(Number(input.value)); this.plan(); } });
+        text.textContent = show(Number(input.value));
+        return [input, h("label", { class: "size" }, h("span", {}, label), input, text)];
+      };
+      const [from, fromRow] = slider("From", "clip-from",
+        { min: 0, max: Math.max(0, duration - 0.04), step: 0.01, value: 0 }, (s) => `${s.toFixed(2)} s`);
+      const [pace, paceRow] = slider("Every", "clip-pace",
+        { min: 1 / 24, max: Math.max(1, Math.min(4, duration / 2)), step: 1 / 24, value: PACE }, (s) => `${s.toFixed(2)} s`);
+      Object.assign(this, { from, pace });
+      this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
+      this.menu.replaceChildren(
+        h("div", { class: "menu-picture" }, this.video, h("span", {}, this.file.name)),
+        h("div", { class: "sizes" }, fromRow, paceRow), this.action);
+      this.plan();
+    }
+
+    /** The times of the pictures: as many as the video and the timeline have room for. */
+    times() {
+      const from = Number(this.from.value);
+      const pace = Number(this.pace.value);
+      const room = this.io.frames() - this.first;
+      const count = C.clamp(Math.floor((this.video.duration - from - 0.02) / pace) + 1, 1, room);
+      return Array.from({ length: count }, (_, k) => from + k * pace);
+    }
+
+    plan() {
+      const count = this.times().length;
+      this.video.currentTime = Number(this.from.value);
+      this.action.textContent = count > 1
+        ? `Fill frames ${this.first + 1}–${this.first + count}` : `Fill frame ${this.first + 1}`;
+    }
+
+    async take() {
+      const { video, file, first } = this;
+      const times = this.times();
+      this.action.disabled = true;
+      this.io.say(`Taking ${times.length} pictures from ${file.name}…`);
+      const scale = Math.min(1, LARGEST / Math.max(video.videoWidth, video.videoHeight));
+      const canvas = new OffscreenCanvas(Math.max(1, Math.round(video.videoWidth * scale)),
+        Math.max(1, Math.round(video.videoHeight * scale)));
+      const pictures = [];
+      try {
+        for (const time of times) {
+          if (Math.abs(video.currentTime - time) > 1e-4 || video.seeking) {
+            const there = once(video, "seeked");
+            video.currentTime = time;
+            await there;
+          }
+          canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+          const blob = await canvas.convertToBlob({ type: "image/png" });
+          pictures.push(new File([blob], `${file.name} ${time.toFixed(2)} s.png`, { type: "image/png" }));
+        }
+      } catch (error) {
+        this.io.say(`${file.name} could not be read at ${times[pictures.length].toFixed(2)} s: ${error.message}.`, true);
+      }
+      this.menu.hidePopover();
+      if (pictures.length) await this.io.fill(first, pictures);
+    }
+  }
+
+  return { Clip, isVideo };
+})();
