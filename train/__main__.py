@@ -15,7 +15,6 @@ from fvdm_core.files import place
 from .clips import prepare_worlds
 from .config import TrainConfig, load_config
 from .export import export
-from .folder import prepare_folder
 from .loop import Diverged
 from .run import Run, Stopped
 from .stages import device, encode_clips, train_autoencoder, train_transformer
@@ -92,8 +91,12 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         threads=torch.get_num_threads(),
         torch=torch.__version__,
     )
-    prepare = prepare_folder if config.data.folder else prepare_worlds
-    clips = prepare(config.data, out, stop=lambda: run.stop_requested)
+    if config.data.folder:
+        from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
+
+        clips = prepare_folder(config.data, out, stop=lambda: run.stop_requested)
+    else:
+        clips = prepare_worlds(config.data, out, stop=lambda: run.stop_requested)
     autoencoder = train_autoencoder(config, clips, run)
     latents = encode_clips(config, autoencoder, clips, run)
     transformer = train_transformer(config, latents, clips, autoencoder, run)
