@@ -1,0 +1,183 @@
+"""A folder of videos, good and bad: which clips come out, and what is said of the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fvdm_core.decoder import ffmpeg
+from fvdm_core.media import read_video, write_png, write_video
+from train import folder as folder_module
+from train.config import DataConfig
+from train.folder import find_videos, prepare_folder
+from train.run import Stopped
+
+
+def moving(frames: int, height: int = 32, width: int = 48) -> np.ndarray:
+    """A square that moves over a gradient."""
+    video = np.zeros((frames, height, width, 3), np.uint8)
+    video[..., 0] = np.linspace(0, 255, width)
+    for k in range(frames):
+        video[k, 8:20, k % (width - 12) : k % (width - 12) + 12] = (20, 200, 90)
+    return video
+
+
+def make(path: Path, *arguments: str) -> None:
+    """Let ffmpeg write a small file."""
+    command = [ffmpeg(), "-v", "error", "-y", "-threads", "1", *arguments, str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """Six videos of 4-frame clips, seven files that are none, and some to be overlooked."""
+    root = tmp_path_factory.mktemp("videos")
+    (root / "more").mkdir()
+    write_video(root / "a.mp4", moving(21), 8)  # five clips and one frame
+    write_video(root / "more" / "b.webm", moving(9), 8)
+    write_video(root / "c.gif", moving(4), 8)
+    for suffix in ("mov", "mkv", "avi"):
+        make(root / f"d.{suffix}", "-i", str(root / "a.mp4"), "-c", "copy")
+    whole = (root / "a.mp4").read_bytes()
+    (root / "damaged.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    (root / "empty.MP4").write_bytes(b"")
+    write_video(root / "short.gif", moving(3), 8)
+    make(root / "sound.mp4", "-f", "lavfi", "-i", "sine=duration=0.5")
+    (root / "text.mp4").write_text("these are not the frames you are looking for\n")
+    write_png(root / "picture.avi", moving(1)[0])
+    (root / "page.webm").write_text("<!DOCTYPE html><html>404</html>")
+    (root / ".hidden.mp4").write_bytes(b"")
+    (root / "notes.txt").write_text("left alone")
+    return root
+
+
+def config(root: Path, **options) -> DataConfig:
+    return DataConfig(folder=str(root), image_size=16, frames=4, **options)
+
+
+USED = {"a.mp4": 5, "c.gif": 1, "d.avi": 5, "d.mkv": 5, "d.mov": 5, "more/b.webm": 2}
+SKIPPED = {
+    "damaged.mp4": "damaged",
+    "empty.MP4": "empty",
+    "page.webm": "not a video",
+    "picture.avi": "not a video",
+    "short.gif": "too short",
+    "sound.mp4": "only sound",
+    "text.mp4": "not a video",
+}
+
+
+def test_good_and_bad_files_are_told_apart_and_counted(videos, tmp_path, capsys):
+    clips = prepare_folder(config(videos), tmp_path)
+    assert clips.video.shape == (23, 4, 16, 16, 3)
+    assert clips.labels.tolist() == [0] * 23
+    assert clips.names[:6] == ["a.mp4@0", "a.mp4@4", "a.mp4@8", "a.mp4@12", "a.mp4@16", "c.gif@0"]
+    used: dict[str, int] = {}
+    for name in clips.names:
+        file = name.rpartition("@")[0]
+        used[file] = used.get(file, 0) + 1
+    assert used == USED
+
+    rows = json.loads((tmp_path / "skipped.json").read_text())
+    assert {row["file"]: row["reason"] for row in rows} == SKIPPED
+    assert all(Path(row["file"]).name in row["message"] for row in rows)
+    assert (
+        "23 clips from 6 videos; 7 skipped: 3 not a video, 1 damaged, 1 empty, 1 too short, "
+        "1 only sound" in capsys.readouterr().out
+    )
+    truth = read_video(videos / "a.mp4", (16, 16)).frames
+    assert np.array_equal(clips.video[:5].reshape(20, 16, 16, 3), truth[:20])
+
+
+@pytest.fixture
+def one_video(tmp_path) -> Path:
+    root = tmp_path / "videos"
+    root.mkdir()
+    write_video(root / "a.mp4", moving(21), 8)
+    return root
+
+
+def test_stride_and_fit(one_video, tmp_path):
+    clips = prepare_folder(config(one_video, stride=2, fit="stretch"), tmp_path / "out")
+    truth = read_video(one_video / "a.mp4", (16, 16), "stretch").frames[::2]
+    assert np.array_equal(clips.video.reshape(8, 16, 16, 3), truth[:8])
+    assert clips.names == ["a.mp4@0", "a.mp4@8"]
+
+
+def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
+    whole = prepare_folder(config(one_video), tmp_path / "whole")
+    for clips_at_once in (1, 2, 5):
+        monkeypatch.setattr(folder_module, "PIECE_BYTES", clips_at_once * 4 * 16 * 16 * 3)
+        pieces = prepare_folder(config(one_video), tmp_path / str(clips_at_once), say=False)
+        assert np.array_equal(pieces.video, whole.video) and pieces.names == whole.names
+
+
+def test_no_more_clips_than_asked_for(one_video, tmp_path):
+    write_video(one_video / "b.gif", moving(8), 8)
+    assert len(prepare_folder(config(one_video, max_clips=3), tmp_path / "out")) == 3
+
+
+def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
+    write_video(one_video / "b.gif", moving(8), 8)
+    write_video(one_video / "c.gif", moving(4), 8)
+    whole = prepare_folder(config(one_video), tmp_path / "whole")
+
+    asked = iter([False, True])
+    with pytest.raises(Stopped, match="after 1 of 3 videos"):
+        prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
+    with (tmp_path / "parts" / "clips.raw").open("ab") as raw:
+        raw.write(b"half a video, as kill -9 leaves it")
+    read = []
+
+    def counting(path, *options, **more):
+        read.append(path.name)
+        return read_video(path, *options, **more)
+
+    monkeypatch.setattr(folder_module, "read_video", counting)
+    parts = prepare_folder(config(one_video), tmp_path / "parts")
+    assert set(read) == {"b.gif", "c.gif"}
+    assert np.array_equal(parts.video, whole.video) and parts.names == whole.names
+
+    read.clear()
+    (one_video / "d.gif").write_bytes((one_video / "c.gif").read_bytes())
+    assert len(prepare_folder(config(one_video), tmp_path / "parts")) == len(whole)
+    assert not read  # the data of a run stay what they were when it began
+
+
+def test_other_settings_need_another_folder(one_video, tmp_path):
+    prepare_folder(config(one_video), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"made from other data \(stride differ\)"):
+        prepare_folder(config(one_video, stride=2), tmp_path / "out")
+
+
+def test_folders_without_a_usable_video(tmp_path):
+    root = tmp_path / "videos"
+    with pytest.raises(ValueError, match="there is no folder .*videos"):
+        prepare_folder(config(root), tmp_path / "out")
+    root.mkdir()
+    with pytest.raises(ValueError, match=r"there is no video below .*files ending in \.mp4"):
+        prepare_folder(config(root), tmp_path / "out")
+    (root / "a.mp4").write_bytes(b"")
+    write_video(root / "b.gif", moving(2), 8)
+    with pytest.raises(ValueError, match=r"none of the 2 videos .*\(1 empty, 1 too short\)"):
+        prepare_folder(config(root), tmp_path / "out")
+    write_video(root / "b.gif", moving(4), 8)  # mended: the same command goes on
+    assert len(prepare_folder(config(root), tmp_path / "out")) == 1
+
+
+def test_a_file_name_does_not_decide_the_reason(tmp_path):
+    root = tmp_path / "videos"
+    root.mkdir()
+    write_video(root / "b.gif", moving(4), 8)
+    (root / "damaged.mp4").write_text("no video at all")
+    prepare_folder(config(root), tmp_path / "out", say=False)
+    (row,) = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert row["reason"] == "not a video"
+
+
+def test_files_are_found_in_one_order(videos):
+    assert find_videos(videos) == sorted([*USED, *SKIPPED])
