@@ -1,0 +1,194 @@
+"""Evaluation: toys with known answers, and the two programs on a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fvdm_core.pipeline import Clip
+from fvdm_core.timeline import Timeline
+from train import evaluate as program
+from train import gallery
+from train.evaluate import changes, evaluate, kept_frames, psnr, table
+from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
+from train.worlds import UNSEEN, WORLDS, render
+
+KEYFRAMES = Path(__file__).resolve().parents[2] / "assets" / "keyframes"
+
+
+class RealClips:
+    """A perfect model: for seed k it returns the unseen clip k."""
+
+    num_frames, image_size, fps = 16, (64, 64), 8.0
+
+    def __init__(self, *labels: str) -> None:
+        self.labels = list(labels)
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, timeline, *, label, seed, keyframes=None):
+        self.asked.append((label, seed))
+        return Clip(self.change(render(label, UNSEEN + seed).video, seed), self.fps, {})
+
+    def change(self, video, seed):
+        return video
+
+
+class Frozen(RealClips):
+    """Its clips stand still."""
+
+    def change(self, video, seed):
+        return np.repeat(video[:1], len(video), axis=0)
+
+
+class LosesBalls(RealClips):
+    """Every second clip ends without its balls."""
+
+    def change(self, video, seed):
+        video = video.copy()
+        if seed % 2:
+            video[-1] = 128
+        return video
+
+
+class Jumps(RealClips):
+    """What is not given is darker."""
+
+    def change(self, video, seed):
+        return np.concatenate([video[:1], video[1:] // 2])
+
+
+def same(video):
+    return video
+
+
+def test_real_clips_get_full_marks():
+    model = RealClips("collisions", "figures")
+    collisions, figures = evaluate(model, same, seeds=4, keyframe_seeds=2)
+    for score in (collisions, figures):
+        assert (score.psnr, score.motion) == (100.0, pytest.approx(1.0))
+        assert set(score.kept_psnr.values()) == {100.0}
+        assert all(0.5 < jump < 1.6 for jump in score.jump.values())
+    assert (collisions.balls, collisions.balls_ceiling) == (1.0, 1.0)
+    assert (figures.balls, figures.balls_ceiling) == (None, None)
+    # seeds are 0, 1, 2, …: none is selected
+    assert [seed for label, seed in model.asked if label == "figures"] == [0, 1, 2, 3, 0, 1, 0, 1]
+
+
+def test_clips_that_stand_still_have_no_motion():
+    (score,) = evaluate(Frozen("figures"), same, seeds=2, keyframe_seeds=1)
+    assert score.motion == 0.0
+
+
+def test_lost_balls_lower_the_share_and_not_the_ceiling():
+    (score,) = evaluate(LosesBalls("collisions"), same, seeds=4, keyframe_seeds=1)
+    assert (score.balls, score.balls_ceiling) == (0.5, 1.0)
+
+
+def test_a_jump_beside_a_kept_frame_shows():
+    (smooth,) = evaluate(RealClips("figures"), same, seeds=1, keyframe_seeds=1)
+    (score,) = evaluate(Jumps("figures"), same, seeds=1, keyframe_seeds=1)
+    assert score.jump["image-to-video"] > 5 * smooth.jump["image-to-video"]
+    assert score.kept_psnr["image-to-video"] == 100.0  # frame 1 itself is right
+    assert score.kept_psnr["interpolation"] < 30  # frame 16 is not
+
+
+def test_the_autoencoder_is_measured_on_unseen_clips():
+    seen = []
+
+    def noisy(video):
+        seen.append(video)
+        return np.where(video > 127, video - 8, video + 8).astype(np.uint8)
+
+    (score,) = evaluate(RealClips("faces"), noisy, seeds=2, keyframe_seeds=1)
+    assert score.psnr == pytest.approx(10 * np.log10(255**2 / 64))
+    assert np.array_equal(seen[1], render("faces", UNSEEN + 1).video)
+
+
+def test_psnr_and_changes_by_hand():
+    black, grey = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 51, np.uint8)
+    assert psnr(black, grey) == pytest.approx(20 * np.log10(5))
+    assert psnr(grey, grey) == 100.0
+    levels = np.array([0, 10, 12, 14, 44], np.uint8)
+    video = np.broadcast_to(levels[:, None, None, None], (5, 2, 2, 3))
+    assert changes(video, [0, 4]) == (20.0, 2.0)
+    assert changes(video, [0]) == (10.0, (2 + 2 + 30) / 3)
+
+
+def test_kept_frames_are_those_that_never_move():
+    for name, kept in (("image-to-video", (0,)), ("interpolation", (0, 7)), ("standard", ())):
+        assert kept_frames(Timeline.preset(name, frames=8, steps=4)) == kept
+
+
+def test_models_of_something_else_are_refused():
+    with pytest.raises(ValueError, match="labels are cats; only models of the worlds sky"):
+        evaluate(RealClips("cats"), same)
+    with pytest.raises(ValueError, match="labels are none"):
+        evaluate(RealClips(), same)
+    with pytest.raises(ValueError, match="seeds is 0"):
+        evaluate(RealClips("sky"), same, seeds=0)
+
+
+def test_the_table_has_a_row_per_world():
+    scores = evaluate(RealClips("collisions"), same, seeds=1, keyframe_seeds=1)
+    head, rule, row = table(scores).splitlines()
+    assert len({len(head), len(rule), len(row)}) == 1
+    assert "| collisions | 100.0 " in row and "| 100% " in row
+
+
+def test_the_program_prints_the_same_json_twice(finished_run, capsys):
+    command = ["--model", str(finished_run / "model"), "--seeds", "2", "--keyframe-seeds", "1"]
+    printed = []
+    for _ in range(2):
+        assert program.main([*command, "--json"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    result = json.loads(printed[0])
+    assert result["seeds"] == 2 and [w["world"] for w in result["worlds"]] == ["sky", "faces"]
+    assert all(np.isfinite(world["psnr"]) for world in result["worlds"])
+
+
+def test_a_missing_model_is_one_message(tmp_path, capsys):
+    assert program.main(["--model", str(tmp_path / "nothing")]) == 1
+    assert capsys.readouterr().err.startswith("evaluate: ")
+
+
+def test_a_sheet_shows_first_to_last_and_frames_what_was_given():
+    video = np.zeros((16, 10, 12, 3), np.uint8)
+    video[:] = np.arange(16, dtype=np.uint8)[:, None, None, None] * 10
+    sheet = draw_sheet("title", [Row("made", video, kept=(0,)), Row("true", video)], columns=4)
+    assert sheet.shape == (gallery.LINE + 2 * 12, gallery.MARGIN + 4 * 14, 3)
+    centres = sheet[gallery.LINE + 5, gallery.MARGIN + 6 :: 14, 0]
+    assert centres.tolist() == [0, 50, 100, 150]
+    assert tuple(sheet[gallery.LINE, gallery.MARGIN]) == FRAME
+    assert tuple(sheet[gallery.LINE, gallery.MARGIN + 14]) != FRAME
+
+
+def test_the_gallery_repeats(finished_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(gallery, "SEEDS", range(2))
+    monkeypatch.setattr(gallery, "PAIRS", range(1))
+    model = str(finished_run / "model")
+    sums = []
+    for name in ("one", "two"):
+        assert gallery.main(["--model", model, "--out", str(tmp_path / name)]) == 0
+        sums.append([line.split()[0] for line in capsys.readouterr().out.splitlines()])
+    assert sums[0] == sums[1] and len(set(sums[0])) == 4
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
+        *("faces-keyframes.png", "faces.png", "sky-keyframes.png", "sky.png"),
+    ]
+
+
+def test_the_example_keyframes_are_unseen_clips():
+    names = {path.stem for path in KEYFRAMES.glob("*.png")}
+    wanted = {f"{w}-{n}-{end}" for w in WORLDS for n in (1, 2) for end in ("first", "last")}
+    assert wanted <= names
+    seed = KEYFRAME_SEEDS["figures"][0]
+    assert seed >= UNSEEN
+    with Image.open(KEYFRAMES / "figures-1-first.png") as picture:
+        shipped = np.asarray(picture)
+    drawn = render("figures", seed, 1, KEYFRAME_SIZE).video[0]
+    # another version of OpenCV may round an edge differently
+    assert np.abs(shipped.astype(int) - drawn).mean() < 0.5

@@ -1,0 +1,116 @@
+"""`python -m train`, ended by SIGTERM and by kill -9, equals an uninterrupted run bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fvdm_core.pipeline import Pipeline
+from fvdm_core.timeline import Timeline
+from train.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0  # seconds; a busy machine takes long to import torch
+
+
+def start(config: Path, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "train", str(config), "--out", str(out), "--threads", "1"]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def states(out: Path) -> list[int]:
+    """The steps of which the transformer's state is saved."""
+    return sorted(int(path.stem.rpartition("-")[2]) for path in out.glob("transformer-*.pt"))
+
+
+def wait_for_state(process: subprocess.Popen[str], out: Path, step: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not any(saved >= step for saved in states(out)):
+        assert process.poll() is None, "training ended before it could be stopped"
+        assert time.monotonic() < deadline, "training does not get on"
+        time.sleep(0.005)
+
+
+def test_a_run_stopped_twice_equals_an_uninterrupted_one(tmp_path, tiny_toml, finished_run):
+    first = start(tiny_toml, tmp_path)
+    wait_for_state(first, tmp_path, 40)
+    first.terminate()
+    said, _ = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0
+    (newest,) = states(tmp_path)[-1:]
+    assert f"transformer stopped at step {newest} of 240; its state is saved" in said
+    assert newest < 240 and "goes on from there" in said
+
+    second = start(tiny_toml, tmp_path)
+    wait_for_state(second, tmp_path, newest + 40)
+    second.kill()
+    second.communicate(timeout=PATIENCE)
+    assert second.returncode == -9 and states(tmp_path)[-1] < 240
+
+    third = start(tiny_toml, tmp_path)
+    third.communicate(timeout=PATIENCE)
+    assert third.returncode == 0
+    for name in ("transformer", "autoencoder"):
+        file = f"model/{name}.safetensors"
+        assert (tmp_path / file).read_bytes() == (finished_run / file).read_bytes(), name
+
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    whole = {
+        row["step"]: row["loss"]
+        for row in map(json.loads, (finished_run / "metrics.jsonl").read_text().splitlines())
+        if row.get("stage") == "transformer"
+    }
+    last = [row for row in rows if row.get("stage") == "transformer"][-1]
+    assert last["step"] == 240 and last["loss"] == whole[240]
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished_run, tiny_toml, own_signals):
+    before = (finished_run / "model" / "transformer.safetensors").read_bytes()
+    assert main([str(tiny_toml), "--out", str(finished_run), "--threads", "1"]) == 0
+    assert (finished_run / "model" / "transformer.safetensors").read_bytes() == before
+
+
+def test_the_model_folder_opens_and_makes_a_clip(finished_run):
+    pipe = Pipeline.from_pretrained(str(finished_run / "model"))
+    assert pipe.labels == ["sky", "faces"] and pipe.name == "Tiny"
+    assert (pipe.num_frames, pipe.image_size, pipe.fps) == (4, (16, 16), 8.0)
+    picture = np.full((16, 16, 3), 120, np.uint8)
+    timeline = Timeline.preset("image-to-video", frames=4, steps=5)
+    clip = pipe(timeline, keyframes={0: picture}, label="faces", seed=1)
+    assert clip.frames.shape == (4, 16, 16, 3) and clip.frames.dtype == np.uint8
+
+
+def test_a_folder_of_videos_becomes_a_model(tmp_path, tiny_toml, own_signals):
+    from fvdm_core.media import write_video
+
+    (tmp_path / "my videos").mkdir()
+    moving = np.random.default_rng(0).integers(0, 255, (9, 24, 32, 3), dtype=np.uint8)
+    write_video(tmp_path / "my videos" / "a.mp4", moving, 8)
+    (tmp_path / "my videos" / "b.mp4").write_text("no video")
+    out = tmp_path / "run"
+    flags = ["--data", str(tmp_path / "my videos"), "--out", str(out), "--steps", "2"]
+    assert main([str(tiny_toml), *flags, "--fps", "12", "--threads", "1"]) == 0
+    pipe = Pipeline.from_pretrained(str(out / "model"))
+    assert pipe.labels == [] and pipe.name == "my videos" and pipe.fps == 12
+    clip = pipe(Timeline.preset("standard", frames=4, steps=3), seed=0)
+    assert clip.frames.shape == (4, 16, 16, 3)
+
+
+def test_a_folder_without_videos_is_one_message(tmp_path, tiny_toml, capsys, own_signals):
+    (tmp_path / "empty").mkdir()
+    flags = ["--data", str(tmp_path / "empty"), "--out", str(tmp_path / "run")]
+    assert main([str(tiny_toml), *flags]) == 1
+    assert "there is no video below" in capsys.readouterr().err
