@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -74,10 +73,28 @@ def _grid(value: Any) -> list[list[int]]:
     return Timeline(value).levels.tolist()  # says which row and frame is wrong
 
 
+def _leave_out_extra(schema: dict[str, Any]) -> None:
+    """gradio_client cannot read `"additionalProperties": false`."""
+    schema.pop("additionalProperties", None)
+
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_leave_out_extra)
+
+
 class Strict(BaseModel):
     """Finite numbers and known fields only."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = STRICT
+
+
+def _whole(value: object) -> object:
+    """A number box sends 7 as 7.0, and an emptied one sends null."""
+    if value is None:
+        raise ValueError("it is empty: enter a whole number.")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
 
 
 class WindowValue(Strict):
@@ -111,7 +128,7 @@ class EditorValue(GradioModel):
     `levels` has shape (M+1, F), whole numbers from 0 (clean) to 1000 (noise). Frames count from 0.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = STRICT
 
     version: Literal[1] = 1
     levels: Annotated[list[list[Annotated[int, Field(ge=0, le=MAX_LEVEL)]]], BeforeValidator(_grid)]
@@ -182,19 +199,11 @@ class GenerateRequest(Strict):
     """What a run needs beside the painted timeline. The number of steps is the timeline's."""
 
     label: str | None = Field(None, max_length=100)
-    seed: int = Field(0, ge=0, le=MAX_SEED)
-    cfg_scale: float = Field(1.5, ge=0, le=20)
+    seed: Whole = Field(0, ge=0, le=MAX_SEED)
+    cfg_scale: float = Field(1.5, ge=0, le=20, strict=True)
     solver: Solver = "dpmpp_2m"
-    eta: float = Field(0.0, ge=0, le=1)
-    fps: int = Field(8, ge=1, le=60)
-
-    @field_validator("seed", mode="before")
-    @classmethod
-    def _whole(cls, value: object) -> object:
-        # A number box sends 7 as 7.0, and an emptied one sends null.
-        if value is None:
-            raise ValueError(f"it is empty: enter a whole number from 0 to {MAX_SEED}.")
-        return int(value) if isinstance(value, float) and value.is_integer() else value
+    eta: float = Field(0.0, ge=0, le=1, strict=True)
+    fps: Whole = Field(8, ge=1, le=60)
 
     def known_label(self, labels: Sequence[str]) -> Self:
         """This request, refused when its label is not one of `labels`."""
@@ -209,8 +218,8 @@ class GenerateRequest(Strict):
 class SizeRequest(Strict):
     """Frames and steps for a preset or formula."""
 
-    frames: int = Field(ge=1, le=MAX_FRAMES)
-    steps: int = Field(ge=1, lt=MAX_ROWS)
+    frames: Whole = Field(ge=1, le=MAX_FRAMES)
+    steps: Whole = Field(ge=1, lt=MAX_ROWS)
 
     @model_validator(mode="after")
     def _cells(self) -> Self:

@@ -51,6 +51,7 @@ STORAGE = {"secret": "fvdm-studio-in-this-browser"}  # fixed, so that a restart 
 UPLOAD_QUOTA = 2 * 2**30
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
+WELCOME = "faces"  # the example that a first visit finds on frame 1
 ANY = ""  # the label of no label
 PHOTOGRAPHS = (
     "The model knows its miniature worlds only. A photograph stays exact on frozen frames, "
@@ -71,14 +72,30 @@ KEEP = """(editor, ...settings) => {
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 
-class Choice(gr.Dropdown):
-    """A dropdown whose value our own request model checks, with words that say what to do."""
+class Unchecked:
+    """A gradio input that hands on what arrives: our request models check it all in one place.
+
+    Gradio's own checks let NaN pass and their messages do not name the field.
+    """
 
     def preprocess(self, payload: Any) -> Any:
         return payload
 
     def get_block_name(self) -> str:
-        return "dropdown"  # gradio would look for a frontend of our own
+        return type(self).__name__.lower()  # else gradio looks for a frontend of our own
+
+
+class Dropdown(Unchecked, gr.Dropdown):
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "string"}  # the labels are known when the model is
+
+
+class Number(Unchecked, gr.Number):
+    pass
+
+
+class Slider(Unchecked, gr.Slider):
+    pass
 
 
 class Studio:
@@ -164,7 +181,8 @@ class Studio:
         """An image-to-video with an example picture in place, so that one click makes a video."""
         request = PresetRequest(name="image-to-video", frames=editing.FRAMES, steps=editing.STEPS)
         editor = editing.with_preset(None, request, self.window)
-        for example in self.examples.examples[:1]:
+        examples = self.examples.examples
+        for example in [e for e in examples if WELCOME in e.name][:1] or examples[:1]:
             editor.keyframes = [KeyframeValue(frame=0, file=example.file)]
         return editor
 
@@ -330,22 +348,22 @@ def build_studio(
                     use = gr.Button("Use", size="sm", min_width=0, scale=0, elem_id="use-formula")
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
-                label = Choice([("any", ANY)], value=None, label="World", elem_id="label")
+                label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
                 with gr.Row(elem_classes="pair"):
-                    seed = gr.Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
+                    seed = Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
                     dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
                 with gr.Row(elem_classes="pair"):
-                    frames = gr.Number(
+                    frames = Number(
                         editing.FRAMES, label="Frames", precision=0, min_width=60, elem_id="frames"
                     )
-                    steps = gr.Number(
+                    steps = Number(
                         editing.STEPS, label="Steps", precision=0, min_width=60, elem_id="steps"
                     )
-                cfg = gr.Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
+                cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-                    solver = Choice(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
-                    eta = gr.Slider(0, 1, 0, step=0.05, label="Fresh noise η (DDIM)", elem_id="eta")
-                    fps = gr.Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
+                    solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
+                    eta = Slider(0, 1, 0, step=0.05, label="Fresh noise η (DDIM)", elem_id="eta")
+                    fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fvdm_core.media import write_png
 from fvdm_core.timeline import MAX_LEVEL, Timeline
 
 
@@ -66,14 +68,13 @@ class FakePipeline:
             frames = np.rint((1 - share) * clean + share * noise).astype(np.uint8)
             clip = None
             if step == timeline.num_steps:
-                clip = FakeClip(frames, self.fps, {"from": "fake"})
+                recipe = {"timeline": json.loads(timeline.to_json()), "seed": seed, "label": label}
+                clip = FakeClip(frames, self.fps, recipe)
             yield FakeState(step, timeline.levels[step], frames, clip)
 
 
 def example_pictures(folder: Path) -> Path:
     """Two example pictures in `folder`."""
-    from fvdm_core.media import write_png
-
     folder.mkdir(parents=True, exist_ok=True)
     for index, label in enumerate(("faces", "sky")):
         picture = np.full((16, 16, 3), 90 + 60 * index, np.uint8)

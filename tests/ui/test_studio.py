@@ -1,0 +1,304 @@
+"""The page over HTTP: a real server, a stand-in model, spoken to as programs and attackers do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from fake import FakePipeline, example_pictures
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from fvdm_core.media import read_metadata, read_video, write_png
+from fvdm_core.timeline import Timeline
+from ui import editing
+from ui.jobs import Status
+from ui.requests import EditorValue, FormulaRequest, PresetRequest, SizeRequest
+from ui.studio import build_studio, launch_options, session_of
+
+STEPS, FRAMES = 6, 4
+
+
+class Server:
+    """A running studio and what tests need of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pipeline = FakePipeline()
+        self.outputs = folder / "outputs"
+        self.demo = build_studio(
+            lambda: self.pipeline,
+            outputs=self.outputs,
+            examples=example_pictures(folder / "examples"),
+        )
+        _, self.url, _ = self.demo.launch(
+            prevent_thread_lock=True, quiet=True, **launch_options(self.demo)
+        )
+        self.studio = self.demo.studio  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self.studio.jobs.close()
+        self.demo.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("studio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        server = Server(folder)
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    folder = str(tmp_path_factory.mktemp("downloads"))
+    return Client(server.url, verbose=False, download_files=folder)
+
+
+def painting(**changes: Any) -> dict[str, Any]:
+    """A timeline that needs no pictures, with levels that no preset has."""
+    levels = np.linspace(1000, 0, STEPS + 1).round().astype(int)[:, None].repeat(FRAMES, 1)
+    levels[2, 1] = 777
+    return {"version": 1, "levels": levels.tolist(), **changes}
+
+
+def generate(client: Client, timeline: dict[str, Any] | None = None, **changes: Any) -> Any:
+    settings = {"label": "sky", "seed": 7, "guidance": 1.5, "solver": "ddim", "eta": 0, "fps": 8}
+    settings |= changes
+    timeline = painting() if timeline is None else timeline
+    return client.predict(timeline, *settings.values(), None, api_name="/generate")
+
+
+def clip_of(result: Any) -> dict[str, Any]:
+    return next(part for part in result if isinstance(part, dict) and "video" in part)
+
+
+def test_generate_gives_a_video_and_a_recipe_of_the_painted_cells(client: Client) -> None:
+    result = generate(client, seed=123, fps=12)
+    clip = clip_of(result)
+    video = read_video(clip["video"])
+    assert video.frames.shape == (FRAMES, 16, 16, 3) and video.fps == 12
+    recipe = json.loads(Path(clip["recipe"]).read_text())
+    assert json.loads(read_metadata(clip["video"]) or "") == recipe
+    levels = Timeline.from_json(json.dumps(recipe["timeline"])).levels
+    assert levels.tolist() == painting()["levels"]
+    assert recipe["seed"] == 123 and recipe["label"] == "sky" and recipe["fps"] == 12
+    strip = next(part for part in result if isinstance(part, dict) and "sheet" in part)
+    assert (strip["status"], strip["step"]) == ("done", STEPS)
+
+
+def test_the_same_request_gives_the_same_bytes(client: Client) -> None:
+    first, second, other = (clip_of(generate(client, seed=seed)) for seed in (5, 5, 6))
+    assert Path(first["video"]).read_bytes() == Path(second["video"]).read_bytes()
+    assert Path(first["video"]).read_bytes() != Path(other["video"]).read_bytes()
+
+
+def test_pictures_reach_their_frames(client: Client, tmp_path: Path) -> None:
+    write_png(tmp_path / "red.png", np.full((32, 32, 3), (200, 30, 30), np.uint8))
+    keyframe = {"frame": 0, "file": handle_file(str(tmp_path / "red.png")), "fit": "crop"}
+    levels = [[0, *row[1:]] for row in painting()["levels"]]
+    clip = clip_of(generate(client, painting(levels=levels, keyframes=[keyframe])))
+    frames = read_video(clip["video"]).frames.astype(int)
+    assert np.abs(frames[0] - (200, 30, 30)).max() < 12 < np.abs(frames[1] - frames[0]).max()
+    recipe = json.loads(Path(clip["recipe"]).read_text())
+    assert "red" not in json.dumps(recipe) and str(tmp_path) not in json.dumps(recipe)
+
+
+def test_long_timelines_get_windows_that_the_model_can_hold(server: Server, client: Client) -> None:
+    levels = [[level] * 40 for level in (1000, 500, 0)]
+    assert len(read_video(clip_of(generate(client, {"levels": levels}))["video"]).frames) == 40
+    assert server.pipeline.largest_window == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"seed": 2**70}, "seed is an integer of 71 bits"),
+        ({"seed": "abc"}, "seed"),
+        ({"guidance": 1e9}, "cfg_scale"),
+        ({"label": "dragons"}, "label is 'dragons': the model knows sky, faces"),
+        ({"label": {"a": 1}}, "label"),
+        ({"solver": "__import__"}, "solver"),
+        ({"eta": "x"}, "eta"),
+        ({"fps": 1000}, "fps is 1000"),
+        ({"timeline": {}}, "levels"),
+        ({"timeline": {"levels": [["NaN"], [0]]}}, "row 0, frame 1"),
+        ({"timeline": {"levels": [[500, 1000], [0, 0]]}}, "Frame 1 starts below full noise"),
+        ({"timeline": {"levels": [[0, 0], [0, 0]]}}, "Frames 1, 2 start below full noise"),
+        ({"timeline": painting(windows=[[{"frames": [9], "updates": [9]}]] * STEPS)}, "window"),
+    ],
+)
+def test_bad_requests_are_refused_with_what_is_wrong(
+    client: Client, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises((AppError, ValueError), match=says):
+        generate(client, **changes)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "-Infinity", "[]", "null", "true"])
+def test_numbers_of_raw_json_are_checked(server: Server, text: str) -> None:
+    whole = json.dumps({"data": [painting(), None, "here"]})
+    for old, new in (('"here"', text), ("777", text)):
+        body = whole.replace(old, new).replace('"here"', "1.5")
+        url = f"{server.url}gradio_api/run/preview_timeline"
+        answer = httpx.post(
+            url, content=body, headers={"Content-Type": "application/json"}, timeout=60
+        )
+        assert answer.status_code >= 400, (new, answer.text)
+        if "error" in answer.json():
+            assert "cfg_scale" in answer.text or "row 2, frame 2" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "http://127.0.0.1:1/a.png", "../a"])
+def test_pictures_are_uploads_only(server: Server, path: str) -> None:
+    meta = {"_type": "gradio.FileData"}
+    keyframe = {"frame": 0, "file": {"path": path, "meta": meta}, "fit": "crop"}
+    data = [painting(keyframes=[keyframe]), None, 1.5]
+    answer = call(server, "preview_timeline", data)
+    assert answer.status_code == 500 or "error" in answer.text
+    assert "root:" not in answer.text
+
+
+def call(server: Server, name: str, data: list[Any], **more: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}gradio_api/run/{name}", json={"data": data}, timeout=60, **more)
+
+
+def test_other_sites_and_huge_bodies_stay_out(server: Server) -> None:
+    data = [painting(), None, 1.5]
+    assert call(server, "preview_timeline", data).status_code == 200
+    evil = {"Origin": "https://evil.example"}
+    assert call(server, "preview_timeline", data, headers=evil).status_code == 403
+    upload = httpx.post(
+        f"{server.url}gradio_api/upload", files={"files": b"x"}, headers=evil, timeout=60
+    )
+    assert upload.status_code == 403
+    assert call(server, "preview_timeline", [[[0] * 1000] * 5000]).status_code == 413
+
+
+def test_a_huge_upload_is_refused(server: Server) -> None:
+    big = httpx.post(
+        f"{server.url}gradio_api/upload", files={"files": bytes(65 * 2**20)}, timeout=120
+    )
+    assert big.status_code == 413
+
+
+def test_outputs_and_files_of_the_machine_are_not_served(server: Server, client: Client) -> None:
+    generate(client)
+    for path in ("/etc/passwd", "app.py", str(server.outputs / ".." / "examples")):
+        assert httpx.get(f"{server.url}gradio_api/file={path}", timeout=60).status_code in (
+            403,
+            404,
+        )
+
+
+def test_preview_timeline_says_what_it_does_costs_and_needs(client: Client) -> None:
+    timeline = {"levels": [[0, 1000], [0, 500], [0, 0]]}
+    lines = client.predict(timeline, None, 1.5, api_name="/preview_timeline")
+    kinds = [line["kind"] for line in lines]
+    assert kinds[:2] == ["says", "cost"] and "warning" in kinds
+    assert "2 model calls" in lines[1]["text"]
+
+
+def test_presets_are_listed_with_their_parameters(client: Client) -> None:
+    presets = {preset["name"]: preset for preset in client.predict(api_name="/presets")}
+    assert {"standard", "image-to-video", "interpolation", "ramp", "extend"} <= set(presets)
+    assert presets["ramp"]["parameters"][0]["name"] == "rate"
+
+
+def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, client: Client) -> None:
+    gate = server.pipeline.gate = threading.Event()
+    kept = session_of(None)
+    try:
+        running = client.submit(painting(), "sky", 7, 1.5, "ddim", 0, 8, kept, api_name="/generate")
+        until = time.monotonic() + 20
+        while not (outputs := running.outputs()) and time.monotonic() < until:
+            time.sleep(0.05)
+        kept = outputs[-1][-1]
+        client.predict(kept, api_name="/stop")
+        gate.set()
+        result = running.result(timeout=30)
+    finally:
+        server.pipeline.gate = None
+        gate.set()
+    strip = next(part for part in result if isinstance(part, dict) and "sheet" in part)
+    assert strip["status"] == "stopped" and strip["step"] <= 1
+    clip = clip_of(result)
+    assert len(read_video(clip["video"]).frames) == FRAMES
+    assert json.loads(Path(clip["recipe"]).read_text())["stopped_after_step"] == strip["step"]
+    snapshot = server.studio.jobs.get(kept["job"])
+    assert snapshot is not None and snapshot.status is Status.STOPPED
+    assert server.studio.outputs.find(kept["session"], kept["job"]) == snapshot.result
+
+
+def test_two_sessions_at_once_get_their_own(client: Client) -> None:
+    alone = [clip_of(generate(client, seed=seed)) for seed in (1, 2)]
+    jobs = [
+        client.submit(painting(), "sky", seed, 1.5, "ddim", 0, 8, None, api_name="/generate")
+        for seed in (1, 2)
+    ]
+    for one, job in zip(alone, jobs, strict=True):
+        together = clip_of(job.result(timeout=60))
+        assert Path(together["video"]).read_bytes() == Path(one["video"]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kept", [None, [], "x", {"session": "../..", "job": "x"}, {"session": 5}, {"job": "a" * 22}]
+)
+def test_a_session_is_a_name_of_our_own_or_new(kept: Any) -> None:
+    session = session_of(kept)
+    assert len(session["session"]) == 22 and session["job"] is None
+
+
+# ── Editing, without a server ────────────────────────────────────────────────────────────────
+
+
+def preset(name: str, frames: int = 8, steps: int = 6, **params: Any) -> EditorValue:
+    request = PresetRequest(name=name, params=params, frames=frames, steps=steps)
+    return editing.with_preset(None, request, 16)
+
+
+@pytest.mark.parametrize("name", list(editing.PRESETS))
+def test_every_preset_can_be_picked_and_resized(name: str) -> None:
+    editor = preset(name)
+    expected = Timeline.preset(name, frames=8, steps=6)
+    assert editor.timeline() == expected and editing.is_preset(editor, 16)
+    assert editing.steps_of(editor, 16) == 6
+    bigger = editing.with_size(editor, SizeRequest(frames=12, steps=9), 16)
+    assert bigger.timeline() == Timeline.preset(name, frames=12, steps=9)
+    json.dumps(editing.picker_value(bigger, 16), allow_nan=False)
+
+
+def test_a_painted_timeline_is_resampled_not_rebuilt() -> None:
+    editor = preset("image-to-video")
+    editor.levels[3][4] = 123
+    smaller = editing.with_size(editor, SizeRequest(frames=6, steps=5), 16)
+    assert not editing.is_preset(smaller, 16)
+    assert smaller.timeline() == editor.timeline().resampled(6, 5)
+
+
+def test_a_formula_is_rebuilt_at_another_size() -> None:
+    request = FormulaRequest(formula="min(0.2*i*t, t)", frames=8, steps=6)
+    editor = editing.with_formula(preset("standard"), request)
+    bigger = editing.with_size(editor, SizeRequest(frames=12, steps=9), 16)
+    assert bigger.timeline() == Timeline.formula("min(0.2*i*t, t)", frames=12, steps=9)
+
+
+def test_pictures_move_with_the_frames_that_want_them() -> None:
+    editor = preset("interpolation")
+    for _ in range(2):
+        editor = editing.with_picture(editor, gr.FileData(path="a.png"))
+    assert [keyframe.frame for keyframe in editor.keyframes] == [0, 7]
+    longer = editing.with_size(editor, SizeRequest(frames=16, steps=6), 16)
+    assert [keyframe.frame for keyframe in longer.keyframes] == [0, 15]
+    longer.levels[2][3] = 5  # painted
+    shorter = editing.with_size(longer, SizeRequest(frames=8, steps=6), 16)
+    assert [keyframe.frame for keyframe in shorter.keyframes] == [0, 7]
