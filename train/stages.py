@@ -49,7 +49,8 @@ def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
 
 def to_video(pictures: np.ndarray) -> Tensor:
     """uint8 (…, H, W, 3) -> float (…, 3, H, W) in [-1, 1]."""
-    video = torch.from_numpy(np.ascontiguousarray(pictures)).to(device())
+    copied = np.array(pictures, order="C")  # clips are mapped read-only, which torch dislikes
+    video = torch.from_numpy(copied).to(device())
     return rearrange(video, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
