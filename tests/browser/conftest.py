@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -28,6 +28,7 @@ FLAGS = [
 ]
 START_SECONDS = 200  # a busy machine imports slowly
 STEP_MS = 60_000
+expect.set_options(timeout=STEP_MS)
 
 
 def free_port() -> int:

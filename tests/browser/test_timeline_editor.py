@@ -61,7 +61,7 @@ def levels(page: Page) -> np.ndarray:
 
 def wait_on_server(page: Page, what: str) -> dict[str, Any]:
     """What the handler of "edited" was given, once it contains `what`."""
-    box = page.locator("#seen textarea")
+    box = page.locator("#seen :is(input, textarea)")
     expect(box).to_have_value(re.compile(re.escape(what)))
     return json.loads(box.input_value())
 
