@@ -21,7 +21,7 @@ from torch import Tensor
 from . import checkpoint, media
 from .autoencoder import Autoencoder
 from .device import fast_bf16, pick_device, pick_dtype
-from .limits import MAX_FRAMES, checked_integer
+from .limits import MAX_FRAMES, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .sampler import SOLVERS, sample
@@ -311,7 +311,7 @@ class Pipeline:
             checked_integer("keyframes: frame index", frame, 0, MAX_FRAMES - 1)
             if frame >= timeline.frames:
                 raise ValueError(
-                    f"a keyframe is on frame {frame + 1} (index {frame}), but the timeline has "
+                    f"a keyframe is on {frame_name(frame)}, but the timeline has "
                     f"{timeline.frames} frames; move it or lengthen the timeline"
                 )
             how = fit if isinstance(fit, str) else fit.get(frame, "crop")
@@ -359,7 +359,7 @@ def known_frames(timeline: Timeline, pictures: Mapping[int, Any]) -> dict[int, i
             level = int(timeline.levels[0, frame])
             what = "a held frame needs a picture somewhere" if source == "hold" else "no picture"
             raise ValueError(
-                f"frame {frame + 1} starts at level {level}, below noise, and has {what}: drop a "
+                f"{frame_name(frame)} starts at level {level}, below noise, and has {what}: drop a "
                 f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
             )
     return known

@@ -15,7 +15,7 @@ TRACES = {
     "a package index": re.compile(r"(?:index|find)-" + r"(?:url|links)|trusted-" + r"host"),
     "a merge conflict": re.compile(r"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE),
 }
-INDEXES = re.compile(r"--(?:extra-)?index-url[= ]https://download\.pytorch\.org/whl/cpu\b")
+INDEXES = re.compile(r"--(?:extra-)?index-u" + r"rl[= ]https://download\.pytorch\.org/whl/cpu\b")
 
 
 def tracked() -> list[Path]:

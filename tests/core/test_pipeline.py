@@ -1,67 +1,18 @@
 """The pipeline, with a tiny random model: what is kept, refused, repeated, and what it costs."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import LABELS, load, save_tiny
 
-from fvdm_core import Pipeline, Timeline
-from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
-from fvdm_core.checkpoint import save_model_folder
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core import Timeline
 from fvdm_core.presets import PRESETS
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import Window
-
-LABELS = ["sky", "faces", "collisions"]
-CODER = AutoencoderConfig(image_size=8, latent_channels=3, widths=(4, 4), blocks=1)
-
-
-def randomised(network, scale):
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
-    return network
-
-
-def save_tiny(folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, **changes):
-    config = {
-        "hidden_size": 16,
-        "depth": 2,
-        "num_heads": 2,
-        "patch_size": 1,
-        "latent_size": 2,
-        "latent_channels": 3,
-        "num_frames": frames,
-        "num_classes": len(labels),
-    } | changes
-    schedule = {"name": "linear", "num_train_timesteps": timesteps, "prediction_type": "v"}
-    save_model_folder(
-        folder,
-        config={
-            "name": "Tiny",
-            "labels": labels,
-            "fps": 8,
-            "license": "",
-            "trained_on": "nothing",
-            "transformer": asdict(VideoDiTConfig(**config)),
-            "autoencoder": asdict(CODER) if autoencoder else None,
-            "schedule": schedule,
-        },
-        transformer=randomised(VideoDiT(VideoDiTConfig(**config)), 0.15).state_dict(),
-        autoencoder=randomised(Autoencoder(CODER), 0.2).state_dict() if autoencoder else None,
-    )
-    return folder
-
-
-def load(folder):
-    return Pipeline.from_pretrained(folder, device="cpu", dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -224,14 +175,16 @@ def test_a_frame_below_noise_without_a_picture_is_refused_with_what_to_do(pipe):
     levels = np.array(preset().levels)
     levels[0, 4] = 600
     levels[1:, 4] = np.minimum(levels[1:, 4], 600)
-    with pytest.raises(ValueError, match="frame 5 starts at level 600, below noise") as refusal:
+    with pytest.raises(
+        ValueError, match=r"frame 5 \(index 4\) starts at level 600, below"
+    ) as refusal:
         pipe.stream(Timeline(levels), keyframes={0: picture()})
     assert "drop a picture on frame 5" in str(refusal.value)
     assert "1000" in str(refusal.value)
 
 
 def test_a_held_frame_without_any_picture_is_refused(pipe):
-    with pytest.raises(ValueError, match="frame 1 starts at level .*a picture"):
+    with pytest.raises(ValueError, match=r"frame 1 \(index 0\) starts at level .*a picture"):
         pipe.stream(preset("late-start"))
 
 

@@ -1,0 +1,239 @@
+"""`python -m fvdm_core`: make a clip, list the presets or convert a checkpoint, without a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fvdm_core.presets import PRESETS
+
+if TYPE_CHECKING:
+    from fvdm_core.timeline import Timeline
+
+ENDINGS = (".mp4", ".webm", ".gif")
+DEFAULT_STEPS = 30
+SOLVERS = ("dpmpp_2m", "ddim", "ddpm")  # sampler.SOLVERS, without importing torch for --help
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m fvdm_core", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    make = commands.add_parser("generate", help="make a clip", description="Make a clip.")
+    what = make.add_mutually_exclusive_group()
+    what.add_argument(
+        "--preset", choices=PRESETS, metavar="NAME", help="a named timeline (default: standard)"
+    )
+    what.add_argument("--formula", help='a level for frame i at time t, such as "min(0.2*i*t, t)"')
+    what.add_argument("--timeline", type=Path, metavar="FILE", help="a timeline's JSON")
+    make.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="a parameter of the preset, such as rate=0.3 or keep=0,7; see the command presets",
+    )
+    make.add_argument(
+        "--keyframe",
+        action="append",
+        default=[],
+        type=_keyframe,
+        metavar="FRAME=FILE",
+        help="a picture for a frame; frames count from 0",
+    )
+    make.add_argument("--fit", default="crop", choices=("crop", "contain", "stretch"))
+    make.add_argument("--frames", type=int, help="(default: what the model was trained on)")
+    make.add_argument("--steps", type=int, help=f"(default: {DEFAULT_STEPS})")
+    make.add_argument("--label", help="one of the model's labels")
+    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--cfg-scale", type=float, default=1.5, help="guidance (default: 1.5)")
+    make.add_argument("--solver", default=SOLVERS[0], choices=SOLVERS)
+    make.add_argument("--eta", type=float, default=0.0, help="noise of ddim, 0 to 1 (default: 0)")
+    make.add_argument("--exact", action="store_true", help="keep frozen pictures pixel for pixel")
+    make.add_argument("--model", help="a model folder, or owner/name on the Hub")
+    make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
+    make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
+
+    commands.add_parser("presets", help="list the presets and their parameters")
+
+    convert = commands.add_parser("convert", help="turn a published checkpoint into a model folder")
+    convert.add_argument("source", help="a .pt or .safetensors file")
+    convert.add_argument("folder", help="the model folder to write")
+    convert.add_argument("--num-heads", type=int, help="where the file does not tell")
+    return top
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, where the value is JSON, a list without brackets, or a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as rate=0.3")
+    for candidate in (value, f"[{value}]"):
+        try:
+            return name, json.loads(candidate)
+        except (ValueError, RecursionError):
+            continue
+    return name, value
+
+
+def _keyframe(text: str) -> tuple[int, str]:
+    frame, equals, file = text.partition("=")
+    if not equals or not file or not frame.isascii() or not frame.isdigit() or len(frame) > 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FRAME=FILE, such as 0=first.png")
+    return int(frame), file
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in ENDINGS:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(ENDINGS)}")
+    return path
+
+
+def generate(options: argparse.Namespace) -> str:
+    """Make the clip that the options ask for; says what was written."""
+    from tqdm import tqdm
+
+    from fvdm_core.files import file_name
+    from fvdm_core.pipeline import Pipeline
+
+    if not options.output.parent.is_dir():  # said before the work, not after it
+        raise ValueError(f"{file_name(options.output)}: its folder does not exist; make it first")
+    if options.set and (options.formula or options.timeline):
+        raise ValueError("--set is for the parameters of a --preset; leave it out")
+    keyframes = dict(options.keyframe)
+    if len(keyframes) < len(options.keyframe):
+        raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
+
+    pipe = Pipeline.from_pretrained(options.model, device=options.device)
+    timeline = timeline_from(options, pipe.num_frames)
+    _refuse_unused(timeline, keyframes)
+    states = pipe.stream(
+        timeline,
+        keyframes=keyframes,
+        label=options.label,
+        seed=options.seed,
+        cfg_scale=options.cfg_scale,
+        solver=options.solver,
+        eta=options.eta,
+        fit=options.fit,
+        splice_exact=options.exact,
+    )
+    for warning in timeline.warnings(keyframes):
+        sys.stderr.write(f"Note: {warning}\n")
+    with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
+        for state in states:
+            progress.update(state.step - progress.n)
+    assert state.clip is not None
+    state.clip.save(options.output)
+    seconds = len(state.clip.frames) / state.clip.fps
+    return f"{options.output}: {len(state.clip.frames)} frames, {seconds:g} s"
+
+
+def timeline_from(options: argparse.Namespace, window: int) -> Timeline:
+    """The timeline that the options ask for, on a model that sees `window` frames."""
+    from fvdm_core.timeline import Timeline
+
+    if options.timeline:
+        painted = _read_timeline(options.timeline)
+        window, default_steps = painted.frames, painted.num_steps
+    else:
+        painted, default_steps = None, DEFAULT_STEPS
+    frames = window if options.frames is None else options.frames
+    steps = default_steps if options.steps is None else options.steps
+    if painted:
+        return painted.resampled(frames, steps)
+    if options.formula:
+        return Timeline.formula(options.formula, frames=frames, steps=steps)
+    name, chosen = options.preset or "standard", dict(options.set)
+    if stray := {"frames", "steps", "window"} & chosen.keys():
+        raise ValueError(f"--set {min(stray)} is not a parameter; use --frames and --steps")
+    return Timeline.preset(name, frames=frames, steps=steps, window=window, **chosen)
+
+
+def _read_timeline(path: Path) -> Timeline:
+    from fvdm_core.files import file_name, open_plain
+    from fvdm_core.limits import MAX_JSON_BYTES
+    from fvdm_core.timeline import Timeline
+
+    with open_plain(path, "timeline") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    try:
+        return Timeline.from_json(content)
+    except ValueError as error:
+        raise ValueError(f"{file_name(path)}: {error}") from None
+
+
+def _refuse_unused(timeline: Timeline, keyframes: dict[int, str]) -> None:
+    """A picture that nothing is made from would be dropped in silence."""
+    from fvdm_core.limits import MAX_LEVEL, frame_name
+
+    if timeline.sources and "hold" in timeline.sources:
+        return
+    for frame in sorted(keyframes):
+        if frame < timeline.frames and timeline.levels[0, frame] == MAX_LEVEL:
+            raise ValueError(
+                f"the picture for {frame_name(frame)} would not be used, as this timeline makes "
+                f"that frame from noise; use for example --preset any-frame --set keep={frame}"
+            )
+
+
+def presets() -> str:
+    """Every preset with its parameters, at 16 frames and 30 steps."""
+    lines = []
+    for preset in PRESETS.values():
+        lines.append(f"{preset.name:18}{preset.summary}")
+        for field in preset.form(frames=16, steps=DEFAULT_STEPS):
+            setting = f"--set {field['name']}={_as_typed(field['default'])}"
+            allowed = f"{field['minimum']:g} to {field['maximum']:g}"
+            lines.append(f"{'':20}{setting:24}{field['title']}, {allowed}")
+    return "\n".join(lines)
+
+
+def _as_typed(default: Any) -> str:
+    """A default as --set takes it: a number, numbers with commas, or the value of some frames."""
+    if isinstance(default, dict):
+        default = next(iter(default.values()))
+    return json.dumps(default).strip("[]").replace(" ", "")
+
+
+def convert(options: argparse.Namespace) -> str:
+    from fvdm_core.checkpoint import convert
+
+    convert(options.source, options.folder, options.num_heads)
+    return (
+        f"The model is in {options.folder}; it has no autoencoder, so it cannot make pictures yet"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "presets":
+            said = presets()
+        else:
+            said = generate(options) if options.command == "generate" else convert(options)
+    except (ValueError, ArithmeticError, OSError) as error:
+        return _failed(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        return _failed("there is not enough memory; use fewer frames, or --device cpu")
+    except KeyboardInterrupt:
+        _failed("stopped; nothing was written")
+        return 130
+    sys.stdout.write(f"{said}\n")
+    return 0
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"fvdm_core: {' '.join(message.split())}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""`python -m fvdm_core`: what it writes, and one line for what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import save_tiny
+
+from fvdm_core import Timeline, load_model, media
+from fvdm_core.__main__ import SOLVERS, main
+from fvdm_core.presets import PRESETS
+from fvdm_core.sampler import SOLVERS as ALL_SOLVERS
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(save_tiny(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with two pictures in it, to work in."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("a.png", 40), ("b.png", 200)):
+        Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(name)
+    return tmp_path
+
+
+def generate(model, *arguments):
+    return main(["generate", "--model", model, "--device", "cpu", *arguments])
+
+
+def recipe(path):
+    return json.loads(media.read_metadata(path))
+
+
+def test_a_clip_is_made_from_a_preset_and_two_pictures(model, here, capsys):
+    options = "--preset interpolation --keyframe 0=a.png --keyframe 15=b.png --label faces --seed 7"
+    more = "--steps 3 --cfg-scale 2 --solver ddim --eta 0.5 --exact -o out.mp4"
+    assert generate(model, *options.split(), *more.split()) == 0
+    said = capsys.readouterr()
+    assert said.out == "out.mp4: 16 frames, 2 s\n" and said.err == ""
+    clip = media.read_video("out.mp4")
+    frames = getattr(clip, "frames", clip)
+    assert frames.shape == (16, 8, 8, 3)
+    assert abs(frames[0].mean() - 40) < 8 and abs(frames[-1].mean() - 200) < 8
+    made = recipe("out.mp4")
+    assert [made[k] for k in ("label", "seed", "cfg_scale", "solver", "eta", "splice_exact")] == [
+        *("faces", 7, 2.0, "ddim", 0.5, True)
+    ]
+    wanted = Timeline.preset("interpolation", frames=16, steps=3)
+    assert Timeline.from_json(json.dumps(made["timeline"])) == wanted
+
+
+@pytest.mark.parametrize(
+    "options, timeline",
+    [
+        ("--steps 2", Timeline.preset("standard", frames=16, steps=2)),
+        (
+            "--preset ramp --set rate=0.3 --keyframe 0=a.png --frames 4 --steps 2",
+            Timeline.preset("ramp", frames=4, steps=2, rate=0.3),
+        ),
+        (
+            "--preset any-frame --set keep=0,3 --keyframe 0=a.png --keyframe 3=b.png --frames 5"
+            " --steps 2",
+            Timeline.preset("any-frame", frames=5, steps=2, keep=[0, 3]),
+        ),
+        (
+            "--formula where(i==1,0,t) --keyframe 0=a.png --frames 4 --steps 2",
+            Timeline.formula("where(i==1,0,t)", frames=4, steps=2),
+        ),
+        ("--timeline t.json", Timeline.preset("pyramid", frames=3, steps=4, lag=1)),
+        (
+            "--timeline t.json --frames 6 --steps 2",
+            Timeline.preset("pyramid", frames=3, steps=4, lag=1).resampled(6, 2),
+        ),
+    ],
+)
+def test_a_timeline_is_a_preset_a_formula_or_a_file(model, here, options, timeline):
+    painted = Timeline.preset("pyramid", frames=3, steps=4, lag=1)
+    (here / "t.json").write_text(painted.to_json())
+    assert generate(model, *options.split(), "-o", "out.gif") == 0
+    assert Timeline.from_json(json.dumps(recipe("out.gif")["timeline"])) == timeline
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("--label cats", "label 'cats' is unknown; the model's labels are sky, faces, collisions"),
+        ("--seed -1", "seed is -1"),
+        ("--cfg-scale nan", "cfg_scale is nan"),
+        ("--frames 0", "frames must be a whole number from 1 to 1024, got 0"),
+        ("--preset ramp --set slope=1", "ramp has no parameter 'slope'; it takes rate"),
+        ("--preset ramp --set rate=high", "rate must be a number"),
+        ("--preset ramp --set frames=3", "--set frames is not a parameter; use --frames"),
+        ("--formula 1/0", "frame 1 .* is inf, not a finite number"),
+        ("--formula t --set rate=1", "--set is for the parameters of a --preset"),
+        ("--timeline gone.json", "gone.json does not exist"),
+        ("--timeline bad.json", "bad.json: "),
+        ("--preset image-to-video", r"frame 1 \(index 0\) starts at level 0, below noise"),
+        ("--preset image-to-video --keyframe 0=gone.png", "gone.png does not exist"),
+        ("--preset image-to-video --keyframe 0=bad.json", "bad.json"),
+        ("--keyframe 16=a.png", "frame 17"),
+        ("--keyframe 2=a.png", r"frame 3 \(index 2\) would not be used, .* --set keep=2"),
+        ("--keyframe 2=a.png --keyframe 2=b.png", "two pictures for one frame"),
+        ("--model nowhere", "'nowhere' is not a folder or file here"),
+        ("--device banana", "device 'banana' is unknown"),
+        ("-o no/such/out.mp4", "out.mp4: its folder does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_1(model, here, capsys, options, words):
+    (here / "bad.json").write_text("{}")
+    assert generate(model, "-o", "out.mp4", *options.split()) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("fvdm_core: ")
+    assert re.search(words, said.err), said.err
+    assert not (here / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("", "command"),
+        ("paint", "'paint'"),
+        ("generate", "-o"),
+        ("generate -o out.avi", "must end in .mp4, .webm, .gif"),
+        ("generate -o out.mp4 --preset interpolate", "'interpolate'"),
+        ("generate -o out.mp4 --preset ramp --formula t", "not allowed with"),
+        ("generate -o out.mp4 --keyframe a.png", "'a.png' is not FRAME=FILE"),
+        ("generate -o out.mp4 --keyframe=-1=a.png", "'-1=a.png' is not FRAME=FILE"),
+        ("generate -o out.mp4 --set rate", "'rate' is not NAME=VALUE"),
+        ("generate -o out.mp4 --seed x", "invalid int value: 'x'"),
+        ("convert in.pt", "folder"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(capsys, arguments, words):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_a_person_should_know_is_said_beside_the_clip(model, here, capsys):
+    levels = [[1000, 1000], [500, 0]]
+    (here / "t.json").write_text(Timeline(levels).to_json())
+    assert generate(model, "--timeline", "t.json", "-o", "out.gif") == 0
+    assert "Note: Frame 1 ends at 50 % noise" in capsys.readouterr().err.replace("50%", "50 %")
+
+
+def test_presets_are_listed_with_their_parameters(capsys):
+    assert main(["presets"]) == 0
+    listed = capsys.readouterr().out
+    for preset in PRESETS.values():
+        assert f"{preset.name} " in listed and preset.summary in listed
+        for parameter in preset.parameters:
+            assert f"--set {parameter.name}=" in listed
+    assert "--set rate=0.2" in listed and "--set strength=0.6" in listed
+
+
+def test_the_module_runs_by_its_name():
+    done = subprocess.run(
+        [sys.executable, "-m", "fvdm_core", "presets"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    assert "interpolation" in done.stdout
+
+
+def test_a_published_file_becomes_a_model_folder(tmp_path, capsys):
+    folder = tmp_path / "converted"
+    assert main(["convert", str(DATA / "published_fvdm_tiny.pt"), str(folder)]) == 0
+    assert "The model is in" in capsys.readouterr().out
+    assert load_model(folder).config == load_model(DATA / "published_fvdm_tiny.pt").config
+    assert main(["convert", str(tmp_path / "gone.pt"), str(folder)]) == 1
+    assert capsys.readouterr().err == (
+        "fvdm_core: gone.pt does not exist; choose another checkpoint\n"
+    )
+
+
+def test_every_solver_can_be_chosen():
+    assert set(SOLVERS) == set(ALL_SOLVERS)
