@@ -54,8 +54,7 @@ SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestra
 WELCOME = "faces"  # the example that a first visit finds on frame 1
 ANY = ""  # the label of no label
 PHOTOGRAPHS = (
-    "The model knows its miniature worlds only. A photograph stays exact on frozen frames, "
-    "but what is made from it will not look like one."
+    "A photograph is kept exactly on frozen frames, but the model was only trained on such worlds."
 )
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
@@ -86,6 +85,9 @@ class Unchecked:
 
 
 class Dropdown(Unchecked, gr.Dropdown):
+    def postprocess(self, value: Any) -> Any:
+        return value  # a label that the browser kept arrives before the model's labels do
+
     def api_info(self) -> dict[str, Any]:
         return {"type": "string"}  # the labels are known when the model is
 
@@ -599,6 +601,8 @@ def build_studio(
                     yield shown
             elif (saved := studio.outputs.find(kept["session"], kept["job"])) is not None:
                 yield None, {}, clip_files(saved), *buttons(over=True)
+            else:  # a generator that yields nothing would empty its outputs
+                yield None, {}, None, *buttons(over=True)
 
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted

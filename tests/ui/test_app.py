@@ -1,0 +1,106 @@
+"""The flags, and a server that is there, says what is wrong, and ends when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+import app
+
+ROOT = Path(app.__file__).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port", "99999"], "'99999' is not a port"),
+        (["--port", "abc"], "'abc' is not a port"),
+        (["--device", "gpu;rm"], "'gpu;rm' is not a device"),
+        (["--hots"], "unrecognized arguments"),
+        (["--host", " "], "--host is empty"),
+    ],
+)
+def test_bad_flags_end_with_a_message(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app.settings(arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert says in said and "Traceback" not in said
+
+
+def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_SERVER_NAME", raising=False)
+    monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
+    assert (app.settings([]).host, app.settings([]).port) == ("127.0.0.1", None)
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "7000")
+    assert (app.settings([]).host, app.settings([]).port) == ("0.0.0.0", 7000)
+    chosen = app.settings(["--host", "::1", "--port", "7001"])
+    assert (chosen.host, chosen.port) == ("::1", 7001)
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "many")
+    with pytest.raises(SystemExit):
+        app.settings([])
+
+
+def test_the_page_is_up_without_a_model_and_ends_on_sigterm(tmp_path: Path) -> None:
+    port = free_port()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port), "--model", "no/such/model"]
+        + ["--outputs", str(tmp_path / "outputs")],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 90
+        page = None
+        while page is None and time.monotonic() < until and process.poll() is None:
+            try:
+                page = httpx.get(f"http://127.0.0.1:{port}/", timeout=30)
+            except httpx.TransportError:
+                time.sleep(0.2)
+        assert page is not None and page.status_code == 200 and "FVDM Studio" in page.text
+        assert (tmp_path / "outputs" / "uploads").is_dir()  # beside the runs, not in /tmp
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+        assert process.returncode == 0
+        assert process.stdout is not None and "Traceback" not in process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [sys.executable, "app.py", "--port", port, "--outputs", str(tmp_path / "outputs")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert ended.returncode == 2 and f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
