@@ -314,8 +314,13 @@ def test_a_picture_is_chosen_fitted_moved_and_removed(
     chooser.value.set_files(picture("face.png"))
     wait_keyframes(editor, [0])
     editor.get_by_test_id("slot-0").click()
-    editor.get_by_role("menuitemradio", name="Contain").click()
+    editor.get_by_role("radio", name="Contain").click()
     assert value(editor)["keyframes"][0]["fit"] == "contain"
+    editor.get_by_test_id("slot-0").click()
+    soft = editor.get_by_test_id("slot-soft")
+    soft.evaluate("n => { n.value = 30; n.dispatchEvent(new Event('change')); }")
+    assert levels(editor)[[0, 15, 30], 0].tolist() == [300, 150, 0]
+    editor.keyboard.press("Escape")
     editor.get_by_test_id("slot-0").drag_to(editor.get_by_test_id("slot-9"))
     wait_keyframes(editor, [9])
     assert value(editor)["keyframes"][0]["fit"] == "contain"

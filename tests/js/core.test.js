@@ -166,6 +166,17 @@ test("a column that the person froze stays frozen when its picture goes", () => 
   assert.ok(C.isFrozen(C.removeKeyframe(C.setKeyframe(frozen, 1, file("a.png")), 1), 1));
 });
 
+test("softness runs a picture's column at a share of t, and goes with the picture", () => {
+  const state = C.standard(4, 10);
+  const placed = C.setKeyframe(state, 2, file("a.png"));
+  const soft = C.soften(placed, 2, 0.2);
+  assert.deepEqual(C.column(soft, 2), Array.from({ length: 11 }, (_, r) => 200 - 20 * r));
+  assert.deepEqual(grid(C.removeKeyframe(soft, 2)), grid(state));
+  assert.deepEqual(grid(C.soften(soft, 2, 0)), grid(placed));
+  const painted = C.fill(soft, { f0: 2, r0: 4, f1: 2, r1: 4 }, () => 700);
+  assert.equal(C.removeKeyframe(painted, 2).levels, painted.levels);
+});
+
 test("pictures move, swap and copy between slots", () => {
   const state = C.setKeyframe(C.setKeyframe(C.standard(4, 4), 0, file("a"), "contain"), 3, file("b"));
   const names = (s) => Object.fromEntries(s.keyframes.map((k) => [k.frame, `${k.file.path} ${k.fit}`]));

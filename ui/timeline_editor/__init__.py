@@ -19,12 +19,12 @@ hold the logic and know no DOM (tests/js); the others draw and listen. Everythin
 with `textContent`; nothing of the value enters a template.
 
 Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
-slot-menu, clip-menu, clip-from, clip-pace, clip-fill, tool-NAME (brush, line, ramp, fill, freeze,
-hold, erase, select), guard, undo, redo, level, level-text, brush-width, brush-height, brush-soft,
-mode-matrix, mode-curves, curve-over, curve-easing, block-bar, block-ACTION, fit-all, step-axis,
-playhead, level-tip, editor-status, editor-live, editor-scroller; N counts from 0.
-`window.fvdmEditor` gives {value, geometry, lastDrawMs}: the painting as it stands, and how long
-the last redraw took in milliseconds.
+slot-menu, slot-soft, clip-menu, clip-from, clip-pace, clip-fill, tool-NAME (brush, line, ramp,
+fill, freeze, hold, erase, select), guard, undo, redo, level, level-text, brush-width,
+brush-height, brush-soft, mode-matrix, mode-curves, curve-over, curve-easing, block-bar,
+block-ACTION, fit-all, step-axis, playhead, level-tip, editor-status, editor-live,
+editor-scroller; N counts from 0. `window.fvdmEditor` gives {value, geometry, lastDrawMs}: the
+painting as it stands, and how long the last redraw took in milliseconds.
 """
 
 from __future__ import annotations

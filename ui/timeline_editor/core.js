@@ -282,11 +282,35 @@ const FvdmCore = (() => {
     return levelAt(next, frame, 0) === MAX ? freeze(next, [frame], true, "picture") : next;
   }
 
-  /** Takes a picture off. A column that its picture froze is freed again. */
+  /** Takes a picture off. A column that its picture froze, and that was not painted since, gets
+      back what it held before. */
   function removeKeyframe(state, frame) {
     const next = retold(state, state.keyframes.filter((k) => k.frame !== frame));
-    const byPicture = state.thawed[frame]?.by === "picture" && isFrozen(state, frame);
-    return byPicture ? freeze(next, [frame], false) : next;
+    const before = state.thawed[frame];
+    const untouched = column(state, frame).every((level, r) => level === softLevel(state, frame, r));
+    if (before?.by !== "picture" || before.levels.length !== state.rows || !untouched) return next;
+    const { [frame]: _, ...thawed } = state.thawed;
+    return { ...withColumn(next, frame, before.levels), thawed };
+  }
+
+  function withColumn(state, frame, values) {
+    const levels = state.levels.slice();
+    values.forEach((level, r) => { levels[r * state.frames + frame] = level; });
+    return withLevels(state, levels);
+  }
+
+  /** What row r holds where the column goes evenly from its first level to 0. */
+  const softLevel = (state, frame, r) =>
+    Math.round(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
+
+  /** How freely a picture is taken: 0 keeps it exactly (the column is frozen), 1 starts its frame
+      from pure noise. Between, the column runs at softness · t. */
+  function soften(state, frame, softness) {
+    const first = Math.round(MAX * clamp(softness, 0, 1));
+    const values = Array.from({ length: state.rows }, (_, r) =>
+      Math.round(first * (1 - r / (state.rows - 1))));
+    const known = state.thawed[frame] ?? { levels: column(state, frame), by: "picture" };
+    return { ...withColumn(state, frame, values), thawed: { ...state.thawed, [frame]: known } };
   }
 
   /** Moves a picture to another frame; a picture that is there comes back in exchange. */
@@ -545,7 +569,7 @@ const FvdmCore = (() => {
     MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard, sameLevels,
     levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
-    moveKeyframe, setFit, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
+    moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
     resample, History, columnWidth, PALETTE, css, paintPixels, GRAIN,
   };
 })();

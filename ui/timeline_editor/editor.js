@@ -146,6 +146,8 @@ const FvdmEditor = (() => {
       if (!value?.levels?.length || C.says(this.state, value)) return;
       this.gesture = null;
       this.selection = null;
+      this.hover = null;
+      this.tip.hide();
       this.history.push(C.fromServer(this.state, value), "change of the whole timeline");
       this.settings.height = C.clamp(this.settings.height, 1, this.state.rows);
       this.sync();

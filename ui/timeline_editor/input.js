@@ -166,7 +166,7 @@ const FvdmInput = (() => {
     let spaceMoved = false;
 
     root.addEventListener("keydown", (event) => {
-      if (event.target.matches("select, [role=menu] *")) return;
+      if (event.target.matches("select, [popover] *")) return;
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       // AltGraph is how many keyboards write brackets; the browser reports it as Control and Alt.
       const command = (event.ctrlKey || event.metaKey) && !event.getModifierState("AltGraph");

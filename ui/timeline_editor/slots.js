@@ -41,7 +41,7 @@ const FvdmSlots = (() => {
         type: "file", accept: ACCEPTED, multiple: true, hidden: true,
         "data-testid": "keyframe-input", onChange: () => this.chosen(),
       });
-      this.menu = h("div", { class: "menu", popover: "auto", role: "menu", "data-testid": "slot-menu" });
+      this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Picture", "data-testid": "slot-menu" });
       this.clip = new FvdmClip.Clip({
         frames: () => io.state().frames, fill: (...what) => this.fill(...what), say: io.say,
       });
@@ -264,7 +264,7 @@ const FvdmSlots = (() => {
     openMenu(frame) {
       const keyframe = C.keyframeOn(this.io.state(), frame);
       const item = (text, action, checked = null) => h("button", {
-        type: "button", role: checked === null ? "menuitem" : "menuitemradio",
+        type: "button", role: checked === null ? null : "radio",
         "aria-checked": checked === null ? null : String(checked),
         onClick: () => { this.menu.hidePopover(); action(); },
       }, text);
@@ -273,15 +273,31 @@ const FvdmSlots = (() => {
       this.menu.replaceChildren(
         h("div", { class: "menu-picture" }, picture,
           h("span", {}, keyframe.file.orig_name ?? `Picture of frame ${frame + 1}`)),
-        h("div", { class: "menu-fits", role: "group", "aria-label": "Fit" },
+        h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
             this.io.commit(C.setFit(this.io.state(), frame, fit), "fit"), keyframe.fit === fit))),
+        this.softness(frame),
         item("Replace…", () => this.choose(frame)),
         item("Remove", () => this.remove(frame)),
       );
       this.menu.showPopover();
       placeMenu(this.menu, this.slots[frame].node);
       this.menu.querySelector("[aria-checked=true]").focus();
+    }
+
+    /** The slider from exact to free. */
+    softness(frame) {
+      const words = (soft) => soft === 0 ? "exact" : soft === 100 ? "free" : `${soft} %`;
+      const now = Math.round(C.levelAt(this.io.state(), frame, 0) / (C.MAX / 100));
+      const text = h("output", {}, words(now));
+      const input = h("input", {
+        type: "range", min: 0, max: 100, step: 5, value: now, "aria-label": "Softness", "data-testid": "slot-soft",
+        title: "Exact keeps the picture as it is; softer lets its frame change",
+        onInput: () => { text.textContent = words(Number(input.value)); },
+        onChange: () => this.io.commit(
+          C.soften(this.io.state(), frame, Number(input.value) / 100), "softness"),
+      });
+      return h("div", { class: "sizes" }, h("label", { class: "size" }, h("span", {}, "Softness"), input, text));
     }
 
     refresh() {
