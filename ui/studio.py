@@ -100,6 +100,17 @@ class Slider(Unchecked, gr.Slider):
     pass
 
 
+class Canvas(TimelineEditor):
+    """The editor, which fetches nothing: gradio would download a URL given as a picture's path."""
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        if "://" in str(url_or_file_path):
+            raise RequestError("A picture's path is a web address: save the picture and drop it.")
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
 class Studio:
     """What the handlers share: the model, the jobs, and where things are kept."""
 
@@ -334,7 +345,7 @@ def build_studio(
                 with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
                     shelf = ExampleShelf(studio.examples, elem_id="shelf")
                     gr.HTML(f'<p class="photographs">{PHOTOGRAPHS}</p>', padding=False)
-                editor = TimelineEditor(studio.welcome(), label="timeline", elem_id="editor")
+                editor = Canvas(studio.welcome(), label="timeline", elem_id="editor")
                 strip = Filmstrip(None, elem_id="strip")
                 with gr.Row(elem_id="formula-row"):
                     formula = gr.Textbox(

@@ -63,7 +63,7 @@ def test_the_page_is_up_without_a_model_and_ends_on_sigterm(tmp_path: Path) -> N
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     environment.pop("GRADIO_TEMP_DIR", None)
     process = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port), "--model", "no/such/model"]
+        [sys.executable, "app.py", "--port", str(port), "--model", str(tmp_path)]
         + ["--outputs", str(tmp_path / "outputs")],
         cwd=ROOT,
         env=environment,

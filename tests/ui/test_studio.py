@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gradio as gr
 import httpx
 import numpy as np
@@ -113,6 +115,32 @@ def test_pictures_reach_their_frames(client: Client, tmp_path: Path) -> None:
     assert "red" not in json.dumps(recipe) and str(tmp_path) not in json.dumps(recipe)
 
 
+def test_the_strip_shows_the_pipeline_s_preview_of_each_step(
+    server: Server, client: Client
+) -> None:
+    server.pipeline.pause = 0.15
+    try:
+        job = client.submit(painting(), "faces", 3, 1.5, "ddim", 0, 8, None, api_name="/generate")
+        job.result(timeout=60)
+    finally:
+        server.pipeline.pause = 0
+    timeline = Timeline(painting()["levels"])
+    states = list(FakePipeline().stream(timeline, label="faces", seed=3))
+    sheets = [part for output in job.outputs() for part in output if part and "sheet" in part]
+    shown = {strip["step"]: strip for strip in sheets if strip["sheet"]}
+    assert len(shown) >= 4 and STEPS in shown
+    for step, strip in shown.items():
+        assert strip["levels"] == timeline.levels[step].tolist()
+        jpeg = np.frombuffer(base64.b64decode(strip["sheet"].split(",")[1]), np.uint8)
+        sheet = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        assert sheet is not None
+        width, height = strip["tile"]
+        for frame, wanted in enumerate(states[step].preview):
+            top, left = frame // strip["columns"] * height, frame % strip["columns"] * width
+            tile = sheet[top : top + height, left : left + width, ::-1].astype(float)
+            assert np.abs(tile.mean((0, 1)) - wanted.mean((0, 1))).max() < 6
+
+
 def test_long_timelines_get_windows_that_the_model_can_hold(server: Server, client: Client) -> None:
     levels = [[level] * 40 for level in (1000, 500, 0)]
     assert len(read_video(clip_of(generate(client, {"levels": levels}))["video"]).frames) == 40
@@ -158,7 +186,7 @@ def test_numbers_of_raw_json_are_checked(server: Server, text: str) -> None:
             assert "cfg_scale" in answer.text or "row 2, frame 2" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "http://127.0.0.1:1/a.png", "../a"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "http://example.com/a.png", "../a"])
 def test_pictures_are_uploads_only(server: Server, path: str) -> None:
     meta = {"_type": "gradio.FileData"}
     keyframe = {"frame": 0, "file": {"path": path, "meta": meta}, "fit": "crop"}
@@ -166,6 +194,8 @@ def test_pictures_are_uploads_only(server: Server, path: str) -> None:
     answer = call(server, "preview_timeline", data)
     assert answer.status_code == 500 or "error" in answer.text
     assert "root:" not in answer.text
+    if "://" in path:
+        assert "web address" in answer.text
 
 
 def call(server: Server, name: str, data: list[Any], **more: Any) -> httpx.Response:
