@@ -93,8 +93,8 @@ class VideoDiT(nn.Module):
         self.y_embedder = LabelEmbedder(config.num_classes, width) if config.num_classes else None
         grid = config.latent_size // config.patch_size
         # parameters, because the published counts include them; fixed, so without gradients
-        self.pos_embed = _fixed(sincos_2d(width, grid))
-        self.temp_embed = _fixed(sincos_1d(width, np.arange(config.num_frames)))
+        self.pos_embed = _fixed(grid * grid, width)
+        self.temp_embed = _fixed(config.num_frames, width)
 
         def blocks(count: int) -> nn.ModuleList:
             return nn.ModuleList(
@@ -107,7 +107,9 @@ class VideoDiT(nn.Module):
         else:
             self.blocks = blocks(config.depth)
         self.final_layer = FinalLayer(width, config.patch_size, config.out_channels)
-        if not self.pos_embed.is_meta:  # laid out without memory, to be filled from a file
+        # one laid out on torch's meta device is filled from a file, and even `normal_` there costs
+        # two seconds of imports
+        if not self.pos_embed.is_meta:
             self._initialise()
 
     @classmethod
@@ -201,12 +203,17 @@ class VideoDiT(nn.Module):
 
     def _initialise(self) -> None:
         """adaLN-Zero: every block starts as the identity and the output as zero (DiT §3.2)."""
+        config = self.config
+        places = sincos_2d(config.hidden_size, config.latent_size // config.patch_size)
+        self.pos_embed.copy_(torch.from_numpy(places))
+        times = sincos_1d(config.hidden_size, np.arange(config.num_frames))
+        self.temp_embed.copy_(torch.from_numpy(times))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.xavier_uniform_(self.x_embedder.proj.weight.view(self.config.hidden_size, -1))
+        nn.init.xavier_uniform_(self.x_embedder.proj.weight.view(config.hidden_size, -1))
         nn.init.zeros_(self.x_embedder.proj.get_parameter("bias"))
         for module in self.t_embedder.mlp:
             if isinstance(module, nn.Linear):
@@ -344,16 +351,12 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
-def _fixed(table: np.ndarray) -> nn.Parameter:
-    return nn.Parameter(torch.tensor(table, dtype=torch.float32)[None], requires_grad=False)
+def _fixed(length: int, width: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(1, length, width), requires_grad=False)
 
 
 def sincos_1d(width: int, positions: np.ndarray) -> np.ndarray:
-    """Positions (L,) -> (L, width), sines before cosines, float64.
-
-    In numpy, like everything here that runs on torch's meta device, where a network is laid out
-    before its weights are read: `arange` and `normal_` there cost two seconds of imports.
-    """
+    """Positions (L,) -> (L, width), sines before cosines, float64."""
     omega = 10000 ** -(np.arange(width // 2) / (width / 2))
     angles = positions[:, None] * omega
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)

@@ -48,6 +48,14 @@ def test_a_published_file_gives_its_recorded_output():
     torch.testing.assert_close(out, recorded["out"], rtol=0, atol=1e-5)
 
 
+def test_a_fresh_network_has_the_published_position_tables():
+    published = load_model(DATA / "published_fvdm_tiny.pt")
+    fresh = VideoDiT(published.config)
+    torch.testing.assert_close(fresh.pos_embed, published.pos_embed, rtol=0, atol=1e-6)
+    torch.testing.assert_close(fresh.temp_embed, published.temp_embed, rtol=0, atol=1e-6)
+    assert not fresh.pos_embed.requires_grad and not fresh.temp_embed.requires_grad
+
+
 @pytest.mark.parametrize(
     "size, count, paper",
     [
