@@ -51,6 +51,12 @@ def picture(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
+def read_picture(data: bytes) -> np.ndarray:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture
+
+
 def value(page: Page) -> dict[str, Any]:
     return page.evaluate("window.fvdmEditor.value")
 
@@ -134,8 +140,7 @@ def test_the_canvas_shows_the_colour_of_the_painted_level(editor: Page) -> None:
     editor.get_by_role("button", name="Level 0 %").click()
     drag(editor, (5, 5), (7, 5))
     editor.mouse.move(0, 0)
-    shot = editor.screenshot()
-    pixels = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+    pixels = read_picture(editor.screenshot())
     x, y = cell(editor, 6, 5)
     assert pixels[int(y), int(x), ::-1].tolist() == pytest.approx([22, 44, 120], abs=12)
     noisy = pixels[int(cell(editor, 12, 0)[1]), int(x) - 5 : int(x) + 5].mean(axis=0)
@@ -375,7 +380,7 @@ def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_pat
     action.click()
     wait_keyframes(editor, list(range(2, 10)))
     sent = wait_on_server(editor, "clip.mp4")["keyframes"]
-    brightness = [cv2.imread(k["file"]["path"]).mean() for k in sent]
+    brightness = [read_picture(Path(k["file"]["path"]).read_bytes()).mean() for k in sent]
     assert brightness == pytest.approx([10 * (16 + k) for k in range(8)], abs=12)
 
 

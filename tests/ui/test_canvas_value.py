@@ -12,7 +12,7 @@ VALUE = {"version": 1, "levels": [[1000, 0], [0, 0]]}
 
 
 def test_a_dict_becomes_a_checked_value() -> None:
-    assert TimelineEditor().postprocess(VALUE) == EditorValue(levels=[[1000, 0], [0, 0]])
+    assert TimelineEditor().postprocess(VALUE) == EditorValue.model_validate(VALUE)
     assert TimelineEditor(VALUE).value["levels"] == [[1000, 0], [0, 0]]
 
 
