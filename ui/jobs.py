@@ -141,7 +141,7 @@ class Job:
         states = work.states()
         try:
             for state in states:
-                done = sum(work.calls[: state.step])
+                done: int = sum(work.calls[: state.step])
                 now = time.monotonic()
                 if state.step == 0:
                     started, showing = now, 0.0  # loading and encoding are not model calls
@@ -170,7 +170,7 @@ class Job:
         if state is None:
             raise ValueError("The run gave no frames: check its timeline.")
         stopped = state.step < len(work.calls)
-        if seconds_per_call is not None and not stopped and sum(work.calls):
+        if seconds_per_call is not None and not stopped and any(work.calls):
             work.learned(seconds_per_call)
         shown = self.snapshot.preview
         if stopped and (shown is None or shown.step != state.step):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import gradio as gr
+import numpy as np
 from gradio.data_classes import FileData, GradioModel
 from gradio.utils import get_upload_folder
 from pydantic import (
@@ -119,7 +120,7 @@ class PresetValue(Strict):
 
     name: str = Field(max_length=64)
     params: dict[str, Any] = Field(default_factory=dict, max_length=32)
-    steps: int | None = Field(None, ge=1, lt=MAX_ROWS)
+    steps: int | None = Field(default=None, ge=1, lt=MAX_ROWS)
 
 
 class EditorValue(GradioModel):
@@ -135,7 +136,7 @@ class EditorValue(GradioModel):
     windows: list[list[WindowValue]] | None = None
     sources: list[Source] | None = None
     preset: PresetValue | None = None
-    formula: str = Field("", max_length=MAX_FORMULA)
+    formula: str = Field(default="", max_length=MAX_FORMULA)
     keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
 
     @classmethod
@@ -181,7 +182,7 @@ class EditorValue(GradioModel):
                 for step in self.windows
             )
         sources = None if self.sources is None else tuple(self.sources)
-        return checked(lambda: Timeline(self.levels, windows=windows, sources=sources))
+        return checked(lambda: Timeline(np.array(self.levels), windows=windows, sources=sources))
 
     def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
         """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
@@ -198,12 +199,12 @@ class EditorValue(GradioModel):
 class GenerateRequest(Strict):
     """What a run needs beside the painted timeline. The number of steps is the timeline's."""
 
-    label: str | None = Field(None, max_length=100)
-    seed: Whole = Field(0, ge=0, le=MAX_SEED)
-    cfg_scale: float = Field(1.5, ge=0, le=20, strict=True)
+    label: str | None = Field(default=None, max_length=100)
+    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
+    cfg_scale: float = Field(default=1.5, ge=0, le=20, strict=True)
     solver: Solver = "dpmpp_2m"
-    eta: float = Field(0.0, ge=0, le=1, strict=True)
-    fps: Whole = Field(8, ge=1, le=60)
+    eta: float = Field(default=0.0, ge=0, le=1, strict=True)
+    fps: Whole = Field(default=8, ge=1, le=60)
 
     def known_label(self, labels: Sequence[str]) -> Self:
         """This request, refused when its label is not one of `labels`."""

@@ -47,7 +47,9 @@ from ui.runs import kind_of_call, make_work, planned
 from ui.timeline_editor import TimelineEditor
 
 HERE = Path(__file__).parent
-STORAGE = {"secret": "fvdm-studio-in-this-browser"}  # fixed, so that a restart can read it again
+STORAGE: dict[str, Any] = {
+    "secret": "fvdm-studio-in-this-browser"
+}  # fixed, so that a restart can read it again
 UPLOAD_QUOTA = 2 * 2**30
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
@@ -385,7 +387,7 @@ def build_studio(
                 progress = Progress({}, elem_id="progress")
                 clip = ClipView(None, elem_id="clip-view")
 
-        settings = [label, seed, cfg, solver, eta, fps]
+        settings: list[Any] = [label, seed, cfg, solver, eta, fps]
         showing = [strip, progress, clip, run, stop]
 
         # ── The panel changes the painting ───────────────────────────────────────────────────

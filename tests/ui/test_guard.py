@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,7 +19,7 @@ async def echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
-def client(**options: object) -> TestClient:
+def client(**options: Any) -> TestClient:
     routes = [Route("/", echo, methods=["GET", "POST"])]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, max_body=100, **options)])
     return TestClient(app, base_url="http://127.0.0.1:7860")

@@ -124,8 +124,5 @@ class ClipView(_Piece):
     SCRIPT = "clip_view"
     data_model = ClipFiles
 
-    def postprocess(self, value: ClipFiles | None) -> ClipFiles | None:
-        return value
-
     def api_info(self) -> dict[str, Any]:
         return ClipFiles.model_json_schema()
