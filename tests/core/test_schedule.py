@@ -12,7 +12,9 @@ LEVELS = torch.arange(0, 1001)
 def test_vp_keeps_unit_variance_and_runs_from_clean_to_noise(name):
     schedule = NoiseSchedule(name)
     signal, noise = schedule.signal(LEVELS).double(), schedule.noise(LEVELS).double()
-    torch.testing.assert_close(signal**2 + noise**2, torch.ones(1001, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        signal**2 + noise**2, torch.ones(1001, dtype=torch.float64), rtol=0, atol=1e-6
+    )
     assert signal[0] == 1 and noise[0] == 0
     assert (signal.diff() < 0).all() and signal[-1] < 0.01
 
