@@ -205,6 +205,9 @@ class GenerateRequest(Strict):
     solver: Solver = "dpmpp_2m"
     eta: float = Field(default=0.0, ge=0, le=1, strict=True)
     fps: Whole = Field(default=8, ge=1, le=60)
+    splice_exact: bool = Field(
+        default=True, strict=True, description="frozen frames come back pixel for pixel"
+    )
 
     def known_label(self, labels: Sequence[str]) -> Self:
         """This request, refused when its label is not one of `labels`."""

@@ -69,6 +69,7 @@ def make_work(
             cfg_scale=request.cfg_scale,
             solver=request.solver,
             eta=request.eta,
+            splice_exact=request.splice_exact,
         )
     )
 

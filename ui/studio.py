@@ -102,6 +102,10 @@ class Slider(Unchecked, gr.Slider):
     pass
 
 
+class Checkbox(Unchecked, gr.Checkbox):
+    pass
+
+
 class Canvas(TimelineEditor):
     """The editor, which fetches nothing: gradio would download a URL given as a picture's path."""
 
@@ -290,10 +294,16 @@ def restore(kept: Any) -> dict[str, Any] | None:
     settings = kept["settings"]
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
-        label, seed, cfg, solver, eta, fps = settings
+        label, seed, cfg, solver, eta, fps, exact = settings
         checked(
             lambda: GenerateRequest(
-                label=label or None, seed=seed, cfg_scale=cfg, solver=solver, eta=eta, fps=fps
+                label=label or None,
+                seed=seed,
+                cfg_scale=cfg,
+                solver=solver,
+                eta=eta,
+                fps=fps,
+                splice_exact=exact,
             )
         )
     except (ValueError, TypeError):
@@ -379,6 +389,7 @@ def build_studio(
                     solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
                     eta = Slider(0, 1, 0, step=0.05, label="Fresh noise η (DDIM)", elem_id="eta")
                     fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
+                    exact = Checkbox(True, label="Kept pictures pixel for pixel", elem_id="exact")
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(
@@ -387,7 +398,7 @@ def build_studio(
                 progress = Progress({}, elem_id="progress")
                 clip = ClipView(None, elem_id="clip-view")
 
-        settings: list[Any] = [label, seed, cfg, solver, eta, fps]
+        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
         showing = [strip, progress, clip, run, stop]
 
         # ── The panel changes the painting ───────────────────────────────────────────────────
@@ -549,6 +560,7 @@ def build_studio(
             solver: str,
             eta: Any,
             fps: Any,
+            splice_exact: Any,
             session: Any,
         ) -> AsyncIterator[tuple[Any, ...]]:
             """Make a clip from a timeline; the last update has its files."""
@@ -560,6 +572,7 @@ def build_studio(
                     solver=solver,  # type: ignore[arg-type]
                     eta=eta,
                     fps=fps,
+                    splice_exact=splice_exact,
                 )
             )
             await studio.model.wait()

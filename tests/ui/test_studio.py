@@ -75,6 +75,7 @@ def painting(**changes: Any) -> dict[str, Any]:
 
 def generate(client: Client, timeline: dict[str, Any] | None = None, **changes: Any) -> Any:
     settings = {"label": "sky", "seed": 7, "guidance": 1.5, "solver": "ddim", "eta": 0, "fps": 8}
+    settings["exact"] = True
     settings |= changes
     timeline = painting() if timeline is None else timeline
     return client.predict(timeline, *settings.values(), None, api_name="/generate")
@@ -120,7 +121,9 @@ def test_the_strip_shows_the_pipeline_s_preview_of_each_step(
 ) -> None:
     server.pipeline.pause = 0.15
     try:
-        job = client.submit(painting(), "faces", 3, 1.5, "ddim", 0, 8, None, api_name="/generate")
+        job = client.submit(
+            painting(), "faces", 3, 1.5, "ddim", 0, 8, True, None, api_name="/generate"
+        )
         job.result(timeout=60)
     finally:
         server.pipeline.pause = 0
@@ -158,6 +161,7 @@ def test_long_timelines_get_windows_that_the_model_can_hold(server: Server, clie
         ({"solver": "__import__"}, "solver"),
         ({"eta": "x"}, "eta"),
         ({"fps": 1000}, "fps is 1000"),
+        ({"exact": "yes"}, "splice_exact is 'yes'"),
         ({"timeline": {}}, "levels"),
         ({"timeline": {"levels": [["NaN"], [0]]}}, "row 0, frame 1"),
         ({"timeline": {"levels": [[500, 1000], [0, 0]]}}, "Frame 1 starts below full noise"),
@@ -248,7 +252,9 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
     gate = server.pipeline.gate = threading.Event()
     kept = session_of(None)
     try:
-        running = client.submit(painting(), "sky", 7, 1.5, "ddim", 0, 8, kept, api_name="/generate")
+        running = client.submit(
+            painting(), "sky", 7, 1.5, "ddim", 0, 8, True, kept, api_name="/generate"
+        )
         until = time.monotonic() + 20
         while not (outputs := running.outputs()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -272,7 +278,7 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
 def test_two_sessions_at_once_get_their_own(client: Client) -> None:
     alone = [clip_of(generate(client, seed=seed)) for seed in (1, 2)]
     jobs = [
-        client.submit(painting(), "sky", seed, 1.5, "ddim", 0, 8, None, api_name="/generate")
+        client.submit(painting(), "sky", seed, 1.5, "ddim", 0, 8, True, None, api_name="/generate")
         for seed in (1, 2)
     ]
     for one, job in zip(alone, jobs, strict=True):
