@@ -120,6 +120,12 @@ class Job:
             version = self._snapshot.version + 1
             self._snapshot = replace(self._snapshot, version=version, **changes)
 
+    def withdraw(self) -> None:
+        """End a job that has not begun."""
+        self._work = None
+        self.update(status=Status.STOPPED, message="Removed from the queue.")
+        self.ended_at = time.monotonic()
+
     def run(self, unwatched_limit: float) -> None:
         """Do the work in the calling thread; every outcome ends up in the snapshot."""
         work, self._work = self._work, None  # frees pictures and closures with the run
@@ -278,8 +284,7 @@ class JobRegistry:
             job.stopping.set()
             if job in self._waiting:
                 self._waiting.remove(job)
-                job.update(status=Status.STOPPED, message="Removed from the queue.")
-                job.ended_at = time.monotonic()
+                job.withdraw()
                 self._renumber()
             return True
 

@@ -65,6 +65,12 @@ TOGGLE_THEME = """() => {
 START = """() => {
   const kept = localStorage.getItem("fvdm-theme");
   if (kept) document.body.classList.toggle("dark", kept === "dark");
+  const names = { dice: "Roll a new seed", theme: "Light or dark" };
+  for (const [id, name] of Object.entries(names)) {
+    const button = document.getElementById(id);
+    button?.setAttribute("aria-label", name);
+    button?.setAttribute("title", name);
+  }
 }"""
 KEEP = """(editor, ...settings) => {
   const cells = editor.levels.length * editor.levels[0].length;
