@@ -8,53 +8,32 @@ from typing import Any
 
 import gradio as gr
 from anyio.to_thread import run_sync
-from gradio.data_classes import FileData
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from fvdm_core.timeline import Timeline
 from ui import editing
-from ui.costs import Costs, in_words
 from ui.filmstrip import Filmstrip
 from ui.guard import Guard
-from ui.jobs import JobRegistry, QueueFull, Snapshot, Status
-from ui.loading import LoadingModel
-from ui.outputs import Outputs, Saved, is_name, new_name, trim
-from ui.pieces import (
-    ClipFiles,
-    ClipView,
-    Example,
-    Examples,
-    ExampleShelf,
-    Lines,
-    PresetPicker,
-    Progress,
-)
+from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
+from ui.pieces import ClipView, ExampleShelf, Lines, PresetPicker, Progress
 from ui.requests import (
     MAX_SEED,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
-    KeyframeValue,
     PresetRequest,
     RequestError,
     SizeRequest,
     checked,
-    local_file,
 )
-from ui.runs import kind_of_call, make_work, planned
-from ui.timeline_editor import TimelineEditor
+from ui.service import ANY, Studio, restore, session_of
+from ui.watching import buttons, clip_files, progress_value, strip_value
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
     "secret": "fvdm-studio-in-this-browser"
 }  # fixed, so that a restart can read it again
-UPLOAD_QUOTA = 2 * 2**30
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
-WELCOME = "faces"  # the example that a first visit finds on frame 1
-ANY = ""  # the label of no label
 PHOTOGRAPHS = (
     "A photograph is kept exactly on frozen frames, but the model was only trained on such worlds."
 )
@@ -77,254 +56,6 @@ KEEP = """(editor, ...settings) => {
   return cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
 }"""
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
-
-
-class Unchecked:
-    """A gradio input that hands on what arrives: our request models check it all in one place.
-
-    Gradio's own checks let NaN pass and their messages do not name the field.
-    """
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
-
-    def get_block_name(self) -> str:
-        return type(self).__name__.lower()  # else gradio looks for a frontend of our own
-
-
-class Dropdown(Unchecked, gr.Dropdown):
-    def postprocess(self, value: Any) -> Any:
-        return value  # a label that the browser kept arrives before the model's labels do
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "string"}  # the labels are known when the model is
-
-
-class Number(Unchecked, gr.Number):
-    pass
-
-
-class Slider(Unchecked, gr.Slider):
-    pass
-
-
-class Checkbox(Unchecked, gr.Checkbox):
-    pass
-
-
-class Canvas(TimelineEditor):
-    """The editor, which fetches nothing: gradio would download a URL given as a picture's path."""
-
-    async def async_move_resource_to_block_cache(
-        self, url_or_file_path: str | Path | None
-    ) -> str | None:
-        if "://" in str(url_or_file_path):
-            raise RequestError("A picture's path is a web address: save the picture and drop it.")
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
-
-
-class Studio:
-    """What the handlers share: the model, the jobs, and where things are kept."""
-
-    def __init__(
-        self, load_pipeline: Callable[[], Any], outputs: Path, examples: Path | None
-    ) -> None:
-        self.outputs = Outputs(outputs)
-        self.costs = Costs(self.outputs.root / "costs.json")
-        self.jobs = JobRegistry()
-        self.model = LoadingModel(load_pipeline)
-        self.examples = _examples(examples)
-        self.uploads = Path(get_upload_folder())
-        self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
-
-    def room_for_upload(self) -> bool:
-        """Whether the upload folder has room, after the oldest files were removed."""
-        if not self.uploads.exists():
-            return True
-        return trim(self.uploads, UPLOAD_QUOTA, self._spared) <= UPLOAD_QUOTA
-
-    @property
-    def window(self) -> int:
-        return self.model.get().num_frames if self.model.ready else editing.WINDOW
-
-    # ── What the page says about a timeline ──────────────────────────────────────────────────
-
-    def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, str]]:
-        """What the painted timeline does, what it costs, and what to look out for."""
-        timeline = editor.timeline()
-        pictures = [keyframe.frame for keyframe in editor.keyframes]
-        lines = [{"kind": "says", "text": timeline.describe()}]
-        lines.append({"kind": "cost", "text": self._cost(timeline, request)})
-        lines += [{"kind": "warning", "text": text} for text in timeline.warnings(pictures)]
-        return lines
-
-    def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
-        if not self.model.ready:
-            calls = timeline.with_windows(self.window).model_calls
-            return f"{calls} model calls"
-        pipeline = self.model.get()
-        timeline = planned(timeline, pipeline)
-        calls = timeline.model_calls
-        text = f"{calls} model call{'' if calls == 1 else 's'}"
-        seconds = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
-        return text if seconds is None else f"{text} · {in_words(calls * seconds)}"
-
-    # ── Runs ─────────────────────────────────────────────────────────────────────────────────
-
-    def submit(self, editor: EditorValue, request: GenerateRequest, session: str) -> str:
-        """Queue a run and return its id.
-
-        Raises:
-            RequestError: the request is refused, or the queue is full.
-        """
-        job = new_name()
-        pipeline = checked(self.model.get)
-        work = make_work(
-            pipeline,
-            editor,
-            request,
-            outputs=self.outputs,
-            costs=self.costs,
-            session=session,
-            job=job,
-        )
-        try:
-            return self.jobs.submit(work, job)
-        except QueueFull as error:
-            raise RequestError(str(error)) from None
-
-    def model_lines(self) -> list[dict[str, str]]:
-        """What the header says about the model."""
-        if self.model.error:
-            text = f"The model could not be loaded: {self.model.error}"
-            return [{"kind": "wrong", "text": text}]
-        return [{"kind": "note", "text": f"model: {self.model.get().name}"}]
-
-    # ── The first visit ──────────────────────────────────────────────────────────────────────
-
-    def welcome(self) -> EditorValue:
-        """An image-to-video with an example picture in place, so that one click makes a video."""
-        request = PresetRequest(name="image-to-video", frames=editing.FRAMES, steps=editing.STEPS)
-        editor = editing.with_preset(None, request, self.window)
-        examples = self.examples.examples
-        for example in [e for e in examples if WELCOME in e.name][:1] or examples[:1]:
-            editor.keyframes = [KeyframeValue(frame=0, file=example.file)]
-        return editor
-
-    def fitting_label(self, editor: EditorValue) -> str:
-        """The label in the name of the first picture, which holds for the examples."""
-        names = [keyframe.file.orig_name or "" for keyframe in editor.keyframes[:1]]
-        labels = self.model.get().labels if self.model.ready else []
-        return next((label for label in labels for name in names if label in name), ANY)
-
-
-def _examples(folder: Path | None) -> Examples:
-    """The example pictures, copied to where uploads lie, so that they are treated as uploads."""
-    paths = sorted(folder.glob("*.png")) if folder is not None else []
-    uploads = get_upload_folder()
-    return Examples(
-        examples=[
-            Example(
-                name=path.stem.replace("_", " ").replace("-", " "),
-                file=FileData(path=save_file_to_cache(path, uploads), orig_name=path.name),
-            )
-            for path in paths
-        ]
-    )
-
-
-def session_of(value: Any) -> dict[str, Any]:
-    """What the browser kept of its session: only names of our own making, else a new one."""
-    kept = value if isinstance(value, dict) else {}
-    session, job = kept.get("session"), kept.get("job")
-    if not is_name(session):
-        return {"session": new_name(), "job": None}
-    return {"session": session, "job": job if is_name(job) else None}
-
-
-def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
-    """A run for the strip; the sheet is left out when the page has it, and keeps its own step."""
-    preview = snapshot.preview
-    fresh = preview is not None and preview.step != seen_step
-    return {
-        "job": snapshot.job,
-        "frames": snapshot.frames,
-        "steps": snapshot.steps,
-        "status": snapshot.status.value,
-        "message": snapshot.message,
-        "eta": snapshot.eta,
-        "step": preview.step if preview is not None and fresh else snapshot.step,
-        "levels": list(preview.levels if preview is not None and fresh else snapshot.levels),
-        "sheet": preview.sheet.data_url if preview is not None and fresh else None,
-        "columns": preview.sheet.columns if preview is not None else 1,
-        "tile": list(preview.sheet.tile) if preview is not None else [1, 1],
-    }
-
-
-def progress_value(snapshot: Snapshot) -> dict[str, Any]:
-    status, step, steps = snapshot.status, snapshot.step, snapshot.steps
-    left = "" if snapshot.eta is None else f" · {snapshot.eta:.1f} s left"
-    words = {
-        Status.QUEUED: "Next in the queue"
-        if snapshot.ahead < 2
-        else f"{snapshot.ahead} runs ahead",
-        Status.RUNNING: f"step {step}/{steps}{left}" if snapshot.levels else "Starting…",
-        Status.DONE: f"Done · {steps} steps",
-        Status.STOPPED: snapshot.message,
-        Status.FAILED: snapshot.message,
-    }
-    return {"fraction": step / max(1, steps), "text": words[status], "status": status.value}
-
-
-def buttons(over: bool) -> tuple[gr.Button, gr.Button]:
-    """Generate and Stop, of which one can be pressed.
-
-    Whole values: gradio sends what a generator yields as differences, and mixes up partial ones.
-    """
-    return gr.Button("Generate", interactive=over), gr.Button("Stop", interactive=not over)
-
-
-def clip_files(saved: Saved, caption: str = "") -> ClipFiles:
-    return ClipFiles(
-        video=FileData(path=str(saved.video), orig_name="clip.mp4"),
-        gif=FileData(path=str(saved.gif), orig_name="clip.gif"),
-        recipe=FileData(path=str(saved.recipe), orig_name="recipe.json"),
-        caption=caption,
-    )
-
-
-def restore(kept: Any) -> dict[str, Any] | None:
-    """The painting and settings that a browser kept, or None where they are no longer valid."""
-    if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
-        return None
-    settings = kept["settings"]
-    try:
-        editor = EditorValue.model_validate(kept.get("editor"))
-        label, seed, cfg, solver, eta, fps, exact = settings
-        checked(
-            lambda: GenerateRequest(
-                label=label or None,
-                seed=seed,
-                cfg_scale=cfg,
-                solver=solver,
-                eta=eta,
-                fps=fps,
-                splice_exact=exact,
-            )
-        )
-    except (ValueError, TypeError):
-        return None
-    present = [keyframe for keyframe in editor.keyframes if is_present(keyframe)]
-    return {"editor": editor.model_copy(update={"keyframes": present}), "settings": settings}
-
-
-def is_present(keyframe: KeyframeValue) -> bool:
-    """Whether the picture is still on the server."""
-    try:
-        local_file(keyframe.file, "")
-    except RequestError:
-        return False
-    return True
 
 
 def _only(value: Any, *names: str) -> dict[str, Any]:

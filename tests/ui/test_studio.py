@@ -24,7 +24,8 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
 from ui.requests import EditorValue, FormulaRequest, PresetRequest, SizeRequest
-from ui.studio import build_studio, launch_options, session_of
+from ui.service import session_of
+from ui.studio import build_studio, launch_options
 
 STEPS, FRAMES = 6, 4
 

@@ -1,0 +1,186 @@
+"""What the page asks of the server: the model, runs, summaries, and what a visit begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from fvdm_core.timeline import Timeline
+from ui import editing
+from ui.costs import Costs, in_words
+from ui.jobs import JobRegistry, QueueFull
+from ui.loading import LoadingModel
+from ui.outputs import Outputs, is_name, new_name, trim
+from ui.pieces import Example, Examples
+from ui.requests import (
+    EditorValue,
+    GenerateRequest,
+    KeyframeValue,
+    PresetRequest,
+    RequestError,
+    checked,
+    local_file,
+)
+from ui.runs import kind_of_call, make_work, planned
+
+UPLOAD_QUOTA = 2 * 2**30
+WELCOME = "faces"  # the example that a first visit finds on frame 1
+ANY = ""  # the label of no label
+
+
+class Studio:
+    """What the handlers share: the model, the jobs, and where things are kept."""
+
+    def __init__(
+        self, load_pipeline: Callable[[], Any], outputs: Path, examples: Path | None
+    ) -> None:
+        self.outputs = Outputs(outputs)
+        self.costs = Costs(self.outputs.root / "costs.json")
+        self.jobs = JobRegistry()
+        self.model = LoadingModel(load_pipeline)
+        self.examples = _examples(examples)
+        self.uploads = Path(get_upload_folder())
+        self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
+
+    def room_for_upload(self) -> bool:
+        """Whether the upload folder has room, after the oldest files were removed."""
+        if not self.uploads.exists():
+            return True
+        return trim(self.uploads, UPLOAD_QUOTA, self._spared) <= UPLOAD_QUOTA
+
+    @property
+    def window(self) -> int:
+        return self.model.get().num_frames if self.model.ready else editing.WINDOW
+
+    # ── What the page says about a timeline ──────────────────────────────────────────────────
+
+    def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, str]]:
+        """What the painted timeline does, what it costs, and what to look out for."""
+        timeline = editor.timeline()
+        pictures = [keyframe.frame for keyframe in editor.keyframes]
+        lines = [{"kind": "says", "text": timeline.describe()}]
+        lines.append({"kind": "cost", "text": self._cost(timeline, request)})
+        lines += [{"kind": "warning", "text": text} for text in timeline.warnings(pictures)]
+        return lines
+
+    def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
+        if not self.model.ready:
+            calls = timeline.with_windows(self.window).model_calls
+            return f"{calls} model calls"
+        pipeline = self.model.get()
+        timeline = planned(timeline, pipeline)
+        calls = timeline.model_calls
+        text = f"{calls} model call{'' if calls == 1 else 's'}"
+        seconds = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
+        return text if seconds is None else f"{text} · {in_words(calls * seconds)}"
+
+    # ── Runs ─────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, editor: EditorValue, request: GenerateRequest, session: str) -> str:
+        """Queue a run and return its id.
+
+        Raises:
+            RequestError: the request is refused, or the queue is full.
+        """
+        job = new_name()
+        pipeline = checked(self.model.get)
+        work = make_work(
+            pipeline,
+            editor,
+            request,
+            outputs=self.outputs,
+            costs=self.costs,
+            session=session,
+            job=job,
+        )
+        try:
+            return self.jobs.submit(work, job)
+        except QueueFull as error:
+            raise RequestError(str(error)) from None
+
+    def model_lines(self) -> list[dict[str, str]]:
+        """What the header says about the model."""
+        if self.model.error:
+            text = f"The model could not be loaded: {self.model.error}"
+            return [{"kind": "wrong", "text": text}]
+        return [{"kind": "note", "text": f"model: {self.model.get().name}"}]
+
+    # ── The first visit ──────────────────────────────────────────────────────────────────────
+
+    def welcome(self) -> EditorValue:
+        """An image-to-video with an example picture in place, so that one click makes a video."""
+        request = PresetRequest(name="image-to-video", frames=editing.FRAMES, steps=editing.STEPS)
+        editor = editing.with_preset(None, request, self.window)
+        examples = self.examples.examples
+        for example in [e for e in examples if WELCOME in e.name][:1] or examples[:1]:
+            editor.keyframes = [KeyframeValue(frame=0, file=example.file)]
+        return editor
+
+    def fitting_label(self, editor: EditorValue) -> str:
+        """The label in the name of the first picture, which holds for the examples."""
+        names = [keyframe.file.orig_name or "" for keyframe in editor.keyframes[:1]]
+        labels = self.model.get().labels if self.model.ready else []
+        return next((label for label in labels for name in names if label in name), ANY)
+
+
+def _examples(folder: Path | None) -> Examples:
+    """The example pictures, copied to where uploads lie, so that they are treated as uploads."""
+    paths = sorted(folder.glob("*.png")) if folder is not None else []
+    uploads = get_upload_folder()
+    return Examples(
+        examples=[
+            Example(
+                name=path.stem.replace("_", " ").replace("-", " "),
+                file=FileData(path=save_file_to_cache(path, uploads), orig_name=path.name),
+            )
+            for path in paths
+        ]
+    )
+
+
+def session_of(value: Any) -> dict[str, Any]:
+    """What the browser kept of its session: only names of our own making, else a new one."""
+    kept = value if isinstance(value, dict) else {}
+    session, job = kept.get("session"), kept.get("job")
+    if not is_name(session):
+        return {"session": new_name(), "job": None}
+    return {"session": session, "job": job if is_name(job) else None}
+
+
+def restore(kept: Any) -> dict[str, Any] | None:
+    """The painting and settings that a browser kept, or None where they are no longer valid."""
+    if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
+        return None
+    settings = kept["settings"]
+    try:
+        editor = EditorValue.model_validate(kept.get("editor"))
+        label, seed, cfg, solver, eta, fps, exact = settings
+        checked(
+            lambda: GenerateRequest(
+                label=label or None,
+                seed=seed,
+                cfg_scale=cfg,
+                solver=solver,
+                eta=eta,
+                fps=fps,
+                splice_exact=exact,
+            )
+        )
+    except (ValueError, TypeError):
+        return None
+    present = [keyframe for keyframe in editor.keyframes if is_present(keyframe)]
+    return {"editor": editor.model_copy(update={"keyframes": present}), "settings": settings}
+
+
+def is_present(keyframe: KeyframeValue) -> bool:
+    """Whether the picture is still on the server."""
+    try:
+        local_file(keyframe.file, "")
+    except RequestError:
+        return False
+    return True

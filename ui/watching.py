@@ -1,0 +1,63 @@
+"""A run as the page shows it: strip, progress, buttons and files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from ui.jobs import Snapshot, Status
+from ui.outputs import Saved
+from ui.pieces import ClipFiles
+
+
+def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
+    """A run for the strip; the sheet is left out when the page has it, and keeps its own step."""
+    preview = snapshot.preview
+    fresh = preview is not None and preview.step != seen_step
+    return {
+        "job": snapshot.job,
+        "frames": snapshot.frames,
+        "steps": snapshot.steps,
+        "status": snapshot.status.value,
+        "message": snapshot.message,
+        "eta": snapshot.eta,
+        "step": preview.step if preview is not None and fresh else snapshot.step,
+        "levels": list(preview.levels if preview is not None and fresh else snapshot.levels),
+        "sheet": preview.sheet.data_url if preview is not None and fresh else None,
+        "columns": preview.sheet.columns if preview is not None else 1,
+        "tile": list(preview.sheet.tile) if preview is not None else [1, 1],
+    }
+
+
+def progress_value(snapshot: Snapshot) -> dict[str, Any]:
+    status, step, steps = snapshot.status, snapshot.step, snapshot.steps
+    left = "" if snapshot.eta is None else f" · {snapshot.eta:.1f} s left"
+    words = {
+        Status.QUEUED: "Next in the queue"
+        if snapshot.ahead < 2
+        else f"{snapshot.ahead} runs ahead",
+        Status.RUNNING: f"step {step}/{steps}{left}" if snapshot.levels else "Starting…",
+        Status.DONE: f"Done · {steps} steps",
+        Status.STOPPED: snapshot.message,
+        Status.FAILED: snapshot.message,
+    }
+    return {"fraction": step / max(1, steps), "text": words[status], "status": status.value}
+
+
+def buttons(over: bool) -> tuple[gr.Button, gr.Button]:
+    """Generate and Stop, of which one can be pressed.
+
+    Whole values: gradio sends what a generator yields as differences, and mixes up partial ones.
+    """
+    return gr.Button("Generate", interactive=over), gr.Button("Stop", interactive=not over)
+
+
+def clip_files(saved: Saved, caption: str = "") -> ClipFiles:
+    return ClipFiles(
+        video=FileData(path=str(saved.video), orig_name="clip.mp4"),
+        gif=FileData(path=str(saved.gif), orig_name="clip.gif"),
+        recipe=FileData(path=str(saved.recipe), orig_name="recipe.json"),
+        caption=caption,
+    )
