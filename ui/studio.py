@@ -34,9 +34,7 @@ STORAGE: dict[str, Any] = {
 }  # fixed, so that a restart can read it again
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
-PHOTOGRAPHS = (
-    "A photograph is kept exactly on frozen frames, but the model was only trained on such worlds."
-)
+PHOTOGRAPHS = "Photographs stay exact on frozen frames; the model knows such worlds only."
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
