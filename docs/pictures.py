@@ -150,8 +150,8 @@ class Visit:
         return box["x"] + (frame + 0.5) * column, box["y"] + (row + 0.5) * box["height"] / rows
 
     def generate(self) -> None:
-        self.page.evaluate("document.querySelector('.fvdm-strip').dataset.status = ''")
         self.page.locator("#generate").click()
+        self.page.wait_for_selector("#generate:disabled")
         self.page.wait_for_selector(".fvdm-strip[data-status=done]")
         self.page.wait_for_function("document.querySelector('#clip')?.readyState >= 2")
         self.page.evaluate(STILL)  # the same frame in every picture
