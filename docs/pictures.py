@@ -282,7 +282,11 @@ PICTURES = {
     "continue": Picture("images/continue.png", continued_and_done),
     "ramp": Picture("images/ramp.png", ramp),
     "own": Picture("images/own.png", of_ones_own),
-    "curves": Picture("images/curves.png", curves, ("#editor",)),
+    "curves": Picture(
+        "images/curves.png",
+        curves,
+        ("[data-testid=step-axis]", "[data-testid=editor-scroller]"),
+    ),
     "dark": Picture("images/dark.png", painted, (), 1.25, {"color_scheme": "dark"}),
     "phone": Picture("images/phone.png", animated, (), 1.5, PHONE),
 }
