@@ -48,13 +48,12 @@ def first_frames(page: Page) -> tuple[float, float]:
 
 def stroke(page: Page) -> list[float]:
     """Milliseconds of each redraw while a stroke crosses 64 frames and 200 steps."""
-    for name, value in (("frames", FRAMES), ("steps", STEPS)):
-        box = page.locator(f"#{name} input")
-        box.fill(str(value))
-        box.press("Enter")
-        page.wait_for_timeout(1500)
-    levels = page.evaluate("window.fvdmEditor.value.levels.map((row) => row.length)")
-    assert len(levels) == STEPS + 1 and levels[0] == FRAMES, "the page did not take the new size"
+    page.locator("#frames input").fill(str(FRAMES))
+    page.locator("#frames input").press("Enter")
+    page.wait_for_function(f"window.fvdmEditor.value.levels[0].length === {FRAMES}")
+    page.locator("#steps input").fill(str(STEPS))
+    page.locator("#steps input").press("Enter")
+    page.wait_for_function(f"window.fvdmEditor.value.levels.length === {STEPS + 1}")
     canvas = page.get_by_test_id("timeline-canvas").bounding_box()
     view = page.evaluate("window.fvdmGeometry.view")
     assert canvas

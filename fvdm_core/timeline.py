@@ -70,9 +70,15 @@ class Timeline:
 
     @classmethod
     def formula(cls, text: str, *, frames: int, steps: int) -> "Timeline":
-        """Build a timeline from a formula such as "min(0.2*i*t, t)" (see `formula.evaluate`)."""
+        """Build a timeline from a formula such as "min(0.2*i*t, t)" (see `formula.evaluate`).
+
+        A frame that starts below noise and moves starts from the nearest picture, as in the ramp.
+        """
         tau = formula.evaluate(text, frames, steps)
-        return cls(np.rint(MAX_LEVEL * tau).astype(np.int64))
+        levels = np.rint(MAX_LEVEL * tau).astype(np.int64)
+        held = (levels[0] < MAX_LEVEL) & (levels != levels[0]).any(axis=0)  # (F,)
+        sources = tuple("hold" if hold else "keyframe" for hold in held) if held.any() else None
+        return cls(levels, sources=sources)
 
     @property
     def frames(self) -> int:

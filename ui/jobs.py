@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import secrets
+import sys
 import threading
 import time
 from collections import deque
@@ -187,6 +190,16 @@ class Job:
         self.update(status=status, eta=None, message=message, result=result)
 
 
+def _give_way() -> None:
+    """Lower this thread's priority, and that of the threads torch starts from it (Linux).
+
+    A run takes every core; the page's server and its browser must still get theirs at once.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
 def _levels(state: State) -> tuple[int, ...]:
     return tuple(int(level) for level in state.levels)
 
@@ -318,6 +331,7 @@ class JobRegistry:
             worker.join(timeout=8)
 
     def _work(self) -> None:
+        _give_way()
         while True:
             with self._changed:
                 self._running = None

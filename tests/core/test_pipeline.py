@@ -343,3 +343,16 @@ def test_a_model_of_another_number_of_timesteps_is_refused(tmp_path):
     save_tiny(tmp_path / "m", timesteps=500)
     with pytest.raises(ValueError, match="trained on 500 timesteps; .* must have 1000"):
         load(tmp_path / "m")
+
+
+def test_the_papers_ramp_as_a_formula_needs_no_more_than_one_picture(pipe):
+    formula = Timeline.formula("min(0.2*i*t, t)", frames=16, steps=4)
+    ramp = preset("ramp")
+    assert np.array_equal(formula.levels, ramp.levels)
+    by_formula = pipe(formula, keyframes={0: picture()}, seed=3).frames
+    assert np.array_equal(by_formula, pipe(ramp, keyframes={0: picture()}, seed=3).frames)
+
+
+def test_a_frame_that_a_formula_freezes_still_needs_its_own_picture():
+    frozen = Timeline.formula("where(i == 3, 0, t)", frames=8, steps=4)
+    assert list(frozen.needs_picture([0])) == [2]
