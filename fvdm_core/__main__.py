@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fvdm_core.options import SOLVERS, RunOptions
+from fvdm_core.pictures import FITS
 from fvdm_core.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mp4", ".webm", ".gif")
 DEFAULT_STEPS = 30
-SOLVERS = ("dpmpp_2m", "ddim", "ddpm")  # sampler.SOLVERS, without importing torch for --help
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,15 +47,24 @@ def parser() -> argparse.ArgumentParser:
         metavar="FRAME=FILE",
         help="a picture for a frame; frames count from 0",
     )
-    make.add_argument("--fit", default="crop", choices=("crop", "contain", "stretch"))
     make.add_argument("--frames", type=int, help="(default: what the model was trained on)")
     make.add_argument("--steps", type=int, help=f"(default: {DEFAULT_STEPS})")
-    make.add_argument("--label", help="one of the model's labels")
-    make.add_argument("--seed", type=int, default=0)
-    make.add_argument("--cfg-scale", type=float, default=1.5, help="guidance (default: 1.5)")
-    make.add_argument("--solver", default=SOLVERS[0], choices=SOLVERS)
-    make.add_argument("--eta", type=float, default=0.0, help="noise of ddim, 0 to 1 (default: 0)")
-    make.add_argument("--exact", action="store_true", help="keep frozen pictures pixel for pixel")
+    default = RunOptions()
+    run = make.add_argument_group("the run")
+    run.add_argument("--label", help="one of the model's labels")
+    run.add_argument("--seed", type=int)
+    run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
+    run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
+    run.add_argument("--eta", type=float, help=f"noise of ddim, 0 to 1 (default: {default.eta:g})")
+    run.add_argument("--fps", type=float, help="frames per second (default: the model's)")
+    run.add_argument("--fit", choices=FITS, help=f"(default: {default.fit})")
+    run.add_argument(
+        "--exact",
+        action="store_true",
+        dest="splice_exact",
+        help="frozen frames are the picture itself, pixel for pixel",
+    )
+    make.set_defaults(**vars(default))
     make.add_argument("--model", help="a model folder, or owner/name on the Hub")
     make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
     make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
@@ -115,13 +126,9 @@ def generate(options: argparse.Namespace) -> str:
     states = pipe.stream(
         timeline,
         keyframes=keyframes,
-        label=options.label,
-        seed=options.seed,
-        cfg_scale=options.cfg_scale,
-        solver=options.solver,
-        eta=options.eta,
-        fit=options.fit,
-        splice_exact=options.exact,
+        options=RunOptions(
+            **{each.name: getattr(options, each.name) for each in fields(RunOptions)}
+        ),
     )
     for warning in timeline.warnings(keyframes):
         sys.stderr.write(f"Note: {warning}\n")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,14 +24,13 @@ from .device import fast_bf16, pick_device, pick_dtype
 from .limits import MAX_FRAMES, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
-from .sampler import SOLVERS, sample
+from .options import RunOptions
+from .sampler import sample
 from .schedule import NoiseSchedule
 from .timeline import MAX_LEVEL, Timeline
 
 SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
-MAX_SEED = 2**63 - 1
-MAX_CFG_SCALE = 20.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class State:
     """A run after `step` of its M steps; step 0 is the start.
 
     `levels` (F,) are those the frames have now; `noisy` and `preview` are made when asked for.
+    `recipe` repeats what is there now: before the last step it says where to stop.
     """
 
     step: int
@@ -59,6 +59,7 @@ class State:
     levels: np.ndarray
     x: Tensor = field(repr=False)  # (1, F, C, h, w)
     pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
+    recipe: dict[str, Any] = field(repr=False)
     _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
     clip: Clip | None = field(default=None, repr=False)  # with the last state
 
@@ -152,41 +153,29 @@ class Pipeline:
         self,
         timeline: Timeline,
         keyframes: Mapping[int, Picture] | None = None,
-        label: str | int | None = None,
-        seed: int = 0,
-        cfg_scale: float = 1.5,
-        solver: str = "dpmpp_2m",
-        eta: float = 0.0,
-        fit: media.Fit | Mapping[int, media.Fit] = "crop",
-        splice_exact: bool = False,
+        options: RunOptions | None = None,
+        **changes: Any,
     ) -> Iterator[State]:
         """Yield the start and then a state per step; the last one carries the clip.
 
-        keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}, fitted by `fit`.
-        label: a name or index of `labels`; None is the null class, without guidance.
-        splice_exact: frames that are kept come back as the fitted picture, pixel for pixel,
-        instead of as the autoencoder renders it.
+        keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}.
+        options, changes: the fields of `RunOptions`, as one object, by name, or both.
 
         Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
         and `NotFinite` if a step gives NaN.
         """
         # checked here and not in the generator, so that a mistake shows at the call
-        index = self._label_index(label)
-        _check_options(seed, cfg_scale, solver, eta)
-        pictures = self._fit_pictures(timeline, keyframes or {}, fit)
+        options = replace(options or RunOptions(), **changes)
+        index = self._label_index(options.label)
+        options = replace(
+            options,
+            label=None if index is None else self.labels[index],
+            fps=options.fps or self.fps,
+        )
+        pictures = self._fit_pictures(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
-        options = {
-            "label": None if index is None else self.labels[index],
-            "seed": seed,
-            "cfg_scale": cfg_scale,
-            "solver": solver,
-            "eta": eta,
-            "fit": fit if isinstance(fit, str) else {str(k): v for k, v in fit.items()},
-            "splice_exact": splice_exact,
-        }
-        recipe = self._recipe(timeline, pictures, options)
-        return self._run(timeline, pictures, known, index, recipe)
+        return self._run(timeline, pictures, known, index, options)
 
     @torch.no_grad()
     def _run(
@@ -195,24 +184,28 @@ class Pipeline:
         pictures: dict[int, np.ndarray],
         known: dict[int, int],
         label: int | None,
-        recipe: dict[str, Any],
+        options: RunOptions,
     ) -> Iterator[State]:
-        seed = recipe["seed"]
         exact = {}
-        if recipe["splice_exact"]:
+        if options.splice_exact:
             kept = [frame for frame in known if not timeline.levels[:, frame].any()]
             exact = {frame: pictures[known[frame]] for frame in kept}
-        x = self._initial(timeline, pictures, known, seed)
+        whole = self._recipe(timeline, pictures, options)
+
+        def recipe(step: int) -> dict[str, Any]:
+            return whole if step == timeline.num_steps else whole | {"stopped_after_step": step}
+
+        x = self._initial(timeline, pictures, known, options.seed)
         levels = np.array(timeline.levels[0])
-        yield State(0, timeline.num_steps, levels, x, x, self._decode_preview)
+        yield State(0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview)
         states = sample(
-            self._denoiser(label, recipe["cfg_scale"]),
+            self._denoiser(label, options.cfg_scale),
             x,
             timeline,
             self.schedule,
-            solver=recipe["solver"],
-            eta=recipe["eta"],
-            seed=seed,
+            solver=options.solver,
+            eta=options.eta,
+            seed=options.seed,
         )
         for state in states:
             last = state.step == timeline.num_steps
@@ -222,8 +215,9 @@ class Pipeline:
                 state.levels,
                 state.x,
                 state.pred_x_start,
+                recipe(state.step),
                 self._decode_preview,
-                self._clip(state.x, exact, recipe) if last else None,
+                self._clip(state.x, exact, whole) if last else None,
             )
 
     def _initial(
@@ -288,7 +282,7 @@ class Pipeline:
         frames = np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
         for frame, picture in exact.items():
             frames[frame] = picture
-        return Clip(frames, self.fps, recipe)
+        return Clip(frames, recipe["fps"], recipe)
 
     def _label_index(self, label: str | int | None) -> int | None:
         if label is None:
@@ -304,7 +298,7 @@ class Pipeline:
         self,
         timeline: Timeline,
         keyframes: Mapping[int, Picture],
-        fit: media.Fit | Mapping[int, media.Fit],
+        options: RunOptions,
     ) -> dict[int, np.ndarray]:
         pictures = {}
         for frame, picture in sorted(keyframes.items()):
@@ -314,24 +308,24 @@ class Pipeline:
                     f"a keyframe is on {frame_name(frame)}, but the timeline has "
                     f"{timeline.frames} frames; move it or lengthen the timeline"
                 )
-            how = fit if isinstance(fit, str) else fit.get(frame, "crop")
-            pictures[frame] = media.load_image(picture, self.image_size, how)
+            pictures[frame] = media.load_image(picture, self.image_size, options.fit_of(frame))
         return pictures
 
     def _recipe(
-        self, timeline: Timeline, pictures: dict[int, np.ndarray], options: dict[str, Any]
+        self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions
     ) -> dict[str, Any]:
         """Everything that repeats the clip exactly on a machine of the same kind."""
+        fit = options.fit
         return {
             "format": "fvdm-studio-recipe",
             "version": 1,
-            **options,
+            **asdict(options),
+            "fit": fit if isinstance(fit, str) else {str(k): how for k, how in fit.items()},
             "timeline": json.loads(timeline.to_json()),
             "keyframes": {
                 str(frame): hashlib.sha256(picture.tobytes()).hexdigest()
                 for frame, picture in pictures.items()
             },
-            "fps": self.fps,
             "model": {"name": self.name, "sha256": self.model_hash},
             "dtype": str(self.dtype).removeprefix("torch."),
             "versions": {
@@ -369,17 +363,6 @@ def to_pixels(video: Tensor) -> np.ndarray:
     """(F, 3, H, W) in [-1, 1] -> uint8 (F, H, W, 3)."""
     pixels = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.ascontiguousarray(rearrange(pixels, "f c h w -> f h w c").cpu().numpy())
-
-
-def _check_options(seed: int, cfg_scale: float, solver: str, eta: float) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
-    if not 0.0 <= cfg_scale <= MAX_CFG_SCALE:
-        raise ValueError(f"cfg_scale is {cfg_scale}; it must be from 0 to {MAX_CFG_SCALE:g}")
-    if solver not in SOLVERS:
-        raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
-    if not 0.0 <= eta <= 1.0:
-        raise ValueError(f"eta is {eta}; it must be from 0 to 1")
 
 
 def _version(package: str) -> str:

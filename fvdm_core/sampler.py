@@ -14,7 +14,7 @@ from .noise import frame_noise
 from .schedule import NoiseSchedule
 from .solvers import Pair, ddim_step, ddpm_step, dpmpp_2m_step, half_log_snr, renoise
 
-SOLVERS = ("ddim", "ddpm", "dpmpp_2m")
+SOLVERS = ("dpmpp_2m", "ddim", "ddpm")
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, W, C, H, W), t (B, W) -> prediction
 
 

@@ -32,10 +32,10 @@ CORE = {  # what a module of the core may import of the core
     "loss": {"schedule", "solvers"},
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
-        *("device", "limits", "noise"),
+        *("device", "limits", "noise", "options"),
     },
 }
-WITHOUT_TORCH = ("timeline", "presets", "formula", "media")
+WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")
 
 
 def modules() -> dict[str, Path]:

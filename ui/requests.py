@@ -20,13 +20,13 @@ from pydantic import (
 )
 
 from fvdm_core.limits import MAX_CELLS, MAX_FRAMES, MAX_LEVEL, MAX_ROWS, shown
+from fvdm_core.options import MAX_CFG_SCALE, RunOptions, Solver
+from fvdm_core.pictures import Fit
 from fvdm_core.timeline import Timeline, Window
 
 MAX_SEED = 2**32 - 1
 MAX_FORMULA = 256
 
-Solver = Literal["ddim", "ddpm", "dpmpp_2m"]
-Fit = Literal["crop", "contain", "stretch"]
 Source = Literal["noise", "keyframe", "hold"]
 
 Built = TypeVar("Built")
@@ -197,17 +197,22 @@ class EditorValue(GradioModel):
 
 
 class GenerateRequest(Strict):
-    """What a run needs beside the painted timeline. The number of steps is the timeline's."""
+    """The `RunOptions` that a page may send. The number of steps is the timeline's."""
 
     label: str | None = Field(default=None, max_length=100)
-    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
-    cfg_scale: float = Field(default=1.5, ge=0, le=20, strict=True)
-    solver: Solver = "dpmpp_2m"
-    eta: float = Field(default=0.0, ge=0, le=1, strict=True)
+    seed: Whole = Field(default=RunOptions.seed, ge=0, le=MAX_SEED)
+    cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
+    solver: Solver = RunOptions.solver
+    eta: float = Field(default=RunOptions.eta, ge=0, le=1, strict=True)
     fps: Whole = Field(default=8, ge=1, le=60)
     splice_exact: bool = Field(
-        default=True, strict=True, description="frozen frames come back pixel for pixel"
+        default=RunOptions.splice_exact,
+        strict=True,
+        description="frozen frames come back pixel for pixel",
     )
+
+    def options(self) -> RunOptions:
+        return RunOptions(**self.model_dump())
 
     def known_label(self, labels: Sequence[str]) -> Self:
         """This request, refused when its label is not one of `labels`."""

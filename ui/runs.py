@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,26 +58,11 @@ def make_work(
     refuse_missing_pictures(timeline, keyframes)
 
     # The call checks everything and starts nothing: steps are made when they are asked for.
-    states = checked(
-        lambda: pipeline.stream(
-            timeline,
-            keyframes=keyframes,
-            label=request.label,
-            seed=request.seed,
-            cfg_scale=request.cfg_scale,
-            solver=request.solver,
-            eta=request.eta,
-            splice_exact=request.splice_exact,
-        )
-    )
+    states = checked(lambda: pipeline.stream(timeline, keyframes, request.options()))
 
     def finish(state: Any, stopped: bool) -> Saved:
-        if stopped:
-            frames = state.preview
-            recipe = partial_recipe(pipeline, timeline, keyframes, request, state.step)
-        else:
-            frames, recipe = state.clip.frames, state.clip.recipe | {"fps": request.fps}
-        return outputs.save(session, job, frames, request.fps, recipe)
+        frames = state.preview if stopped else state.clip.frames
+        return outputs.save(session, job, frames, request.fps, state.recipe)
 
     height, width = pipeline.image_size
     kind = kind_of_call(timeline, pipeline, request)
@@ -107,25 +90,3 @@ def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None
             f"{'its slot' if one else 'their slots'}, or paint "
             f"{'its' if one else 'their'} first row at 100 %."
         )
-
-
-def partial_recipe(
-    pipeline: Any,
-    timeline: Timeline,
-    keyframes: dict[int, np.ndarray],
-    request: GenerateRequest,
-    step: int,
-) -> dict[str, Any]:
-    """The recipe of a run that was stopped after `step`, in the form of `Clip.recipe`."""
-    return {
-        "format": "fvdm-studio-recipe",
-        "version": 1,
-        "stopped_after_step": int(step),
-        **request.model_dump(),
-        "timeline": json.loads(timeline.to_json()),
-        "keyframes": {
-            str(frame): hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
-            for frame, picture in sorted(keyframes.items())
-        },
-        "model": {"name": pipeline.name, "sha256": pipeline.model_hash},
-    }

@@ -34,7 +34,7 @@ STORAGE: dict[str, Any] = {
 }  # fixed, so that a restart can read it again
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
-PHOTOGRAPHS = "Photographs stay exact on frozen frames; the model knows such worlds only."
+PHOTOGRAPHS = "The model knows such worlds only; a kept photograph can be spliced in exactly."
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
@@ -124,7 +124,7 @@ def build_studio(
                     solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
                     eta = Slider(0, 1, 0, step=0.05, label="Fresh noise η (DDIM)", elem_id="eta")
                     fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
-                    exact = Checkbox(True, label="Kept pictures pixel for pixel", elem_id="exact")
+                    exact = Checkbox(False, label="Splice kept pictures exactly", elem_id="exact")
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(

@@ -12,7 +12,8 @@ from PIL import Image
 from tiny import save_tiny
 
 from fvdm_core import Timeline, load_model, media
-from fvdm_core.__main__ import SOLVERS, main
+from fvdm_core.__main__ import main
+from fvdm_core.options import SOLVERS
 from fvdm_core.presets import PRESETS
 from fvdm_core.sampler import SOLVERS as ALL_SOLVERS
 

@@ -9,6 +9,7 @@ from PIL import Image
 from tiny import LABELS, load, save_tiny
 
 from fvdm_core import Timeline
+from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
@@ -149,9 +150,11 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"cfg_scale": -0.1}, "cfg_scale is -0.1; it must be from 0 to 20"),
         ({"cfg_scale": float("nan")}, "cfg_scale is nan"),
         ({"cfg_scale": 1e9}, "cfg_scale is"),
-        ({"solver": "euler"}, "'euler' is unknown; choose one of ddim, ddpm, dpmpp_2m"),
+        ({"solver": "euler"}, "'euler' is unknown; choose one of dpmpp_2m, ddim, ddpm"),
         ({"eta": 1.5}, "eta is 1.5; it must be from 0 to 1"),
         ({"eta": float("nan")}, "eta is nan"),
+        ({"fps": 0}, "fps is 0"),
+        ({"splice_exact": 1}, "splice_exact is 1; it must be true or false"),
         ({"keyframes": {16: picture()}}, r"frame 17 \(index 16\), but the timeline has 16 frames"),
         ({"keyframes": {-1: picture()}}, "frame index .*got -1"),
         ({"keyframes": {"0": picture()}}, "frame index .*got '0'"),
@@ -222,6 +225,15 @@ def test_a_recipe_repeats_the_clip_byte_for_byte(pipe, tmp_path):
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
+def test_a_state_s_recipe_says_where_to_stop_and_the_last_is_the_clip_s(pipe):
+    options = RunOptions(seed=3, label="sky", fps=5)
+    states = list(pipe.stream(preset(), options=options, seed=4))
+    assert [state.recipe.get("stopped_after_step") for state in states] == [0, 1, 2, 3, None]
+    assert states[-1].recipe == states[-1].clip.recipe
+    assert states[2].recipe == states[-1].recipe | {"stopped_after_step": 2}
+    assert (states[0].recipe["seed"], states[0].recipe["fps"], states[-1].clip.fps) == (4, 5, 5)
+
+
 def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):
     other = load(save_tiny(tmp_path / "m", depth=4))
     timeline = preset("image-to-video")
@@ -269,7 +281,7 @@ def test_spliced_keyframes_are_their_pictures_pixel_for_pixel(pipe):
 
 def test_splicing_leaves_frames_that_were_remade(pipe):
     timeline, given = preset("soft-keyframes", softness={0: 0.4}), {0: picture()}
-    clips = [pipe(timeline, keyframes=given, splice_exact=exact).frames for exact in (0, 1)]
+    clips = [pipe(timeline, keyframes=given, splice_exact=exact).frames for exact in (False, True)]
     assert np.array_equal(*clips)
 
 

@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fvdm_core.media import write_png
+from fvdm_core.options import RunOptions
 from fvdm_core.timeline import MAX_LEVEL, Timeline
 
 
@@ -28,6 +29,7 @@ class FakeState:
     step: int
     levels: np.ndarray
     preview: np.ndarray
+    recipe: dict[str, Any]
     clip: FakeClip | None = None
 
 
@@ -50,10 +52,11 @@ class FakePipeline:
         self,
         timeline: Timeline,
         keyframes: dict[int, np.ndarray] | None = None,
-        label: str | None = None,
-        seed: int = 0,
-        **_: Any,
+        options: RunOptions | None = None,
+        **changes: Any,
     ) -> Iterator[FakeState]:
+        options = replace(options or RunOptions(), **changes)
+        label, seed = options.label, options.seed
         height, width = self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))
         clean = np.full_like(noise, 60 if label is None else 120 + 40 * self.labels.index(label))
@@ -66,11 +69,13 @@ class FakePipeline:
             time.sleep(self.pause if step else 0)
             share = timeline.levels[step][:, None, None, None] / MAX_LEVEL
             frames = np.rint((1 - share) * clean + share * noise).astype(np.uint8)
+            recipe = {"timeline": json.loads(timeline.to_json()), **asdict(options)}
             clip = None
             if step == timeline.num_steps:
-                recipe = {"timeline": json.loads(timeline.to_json()), "seed": seed, "label": label}
-                clip = FakeClip(frames, self.fps, recipe)
-            yield FakeState(step, timeline.levels[step], frames, clip)
+                clip = FakeClip(frames, options.fps or self.fps, recipe)
+            else:
+                recipe["stopped_after_step"] = step
+            yield FakeState(step, timeline.levels[step], frames, recipe, clip)
 
 
 def example_pictures(folder: Path) -> Path:

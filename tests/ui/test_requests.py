@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData
 
+from fvdm_core.options import RunOptions
 from fvdm_core.timeline import Timeline
 from ui.requests import (
     MAX_SEED,
@@ -194,6 +196,14 @@ def test_good_settings() -> None:
     assert GenerateRequest(seed=MAX_SEED).seed == 2**32 - 1
     with pytest.raises(RequestError, match="label is 'sky': the model knows faces, figures"):
         request.known_label(["faces", "figures"])
+
+
+def test_the_page_offers_every_option_of_a_run_but_the_fit_which_each_picture_has() -> None:
+    page = {name: field.default for name, field in GenerateRequest.model_fields.items()}
+    core = {option.name: option.default for option in fields(RunOptions)}
+    assert page.keys() == core.keys() - {"fit"}
+    assert {name for name in page if page[name] != core[name]} == {"fps"}  # a page has to name one
+    assert GenerateRequest(seed=3, label="sky").options() == RunOptions(seed=3, label="sky", fps=8)
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(0, 1), (1, 0), (1025, 1), (1, 4096), (1000, 1000)])

@@ -1,0 +1,64 @@
+"""What a run is made with beside its timeline and pictures: one list, whoever asks for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from fvdm_core.limits import shown
+from fvdm_core.pictures import Fit, check_fps
+
+Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
+SOLVERS: tuple[Solver, ...] = get_args(Solver)  # sampler.SOLVERS, without importing torch
+MAX_SEED = 2**63 - 1
+MAX_CFG_SCALE = 20.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run, checked; `Pipeline.stream`, the command line and the page take these.
+
+    label: a name or index of the model's labels; None is the null class, without guidance.
+    cfg_scale: guidance; 1 is the label alone, 0 the null class.
+    eta: fresh noise in each step of ddim, from 0 to 1.
+    fps: of the clip; None is what the model was trained on.
+    fit: how pictures are fitted to the model's size, for all or for each frame (from 0).
+    splice_exact: frames that are kept come back as the fitted picture, pixel for pixel, instead of
+        as the autoencoder renders it.
+
+    Raises ValueError naming the option, its value and what is allowed.
+    """
+
+    label: str | int | None = None
+    seed: int = 0
+    cfg_scale: float = 1.5
+    solver: Solver = "dpmpp_2m"
+    eta: float = 0.0
+    fps: float | None = None
+    fit: Fit | Mapping[int, Fit] = "crop"
+    splice_exact: bool = False
+
+    def __post_init__(self) -> None:
+        seed = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+            raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
+        _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
+        _check_number("eta", self.eta, 0, 1)
+        if self.fps is not None:
+            check_fps(self.fps)
+        if self.solver not in SOLVERS:
+            raise ValueError(
+                f"solver {shown(self.solver)} is unknown; choose one of {', '.join(SOLVERS)}"
+            )
+        if not isinstance(self.splice_exact, bool):
+            raise ValueError(
+                f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
+            )
+
+    def fit_of(self, frame: int) -> Fit:
+        """How the picture of a frame (from 0) is fitted."""
+        return self.fit if isinstance(self.fit, str) else self.fit.get(frame, "crop")
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{name} is {shown(value)}; it must be from {low:g} to {high:g}")
