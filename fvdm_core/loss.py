@@ -44,20 +44,23 @@ def keep_frames(
     """In a share `p_condition` of the samples set a random subset of frames to level 0.
 
     Clean frames beside equally noisy ones are what image-to-video, interpolation and extension ask
-    of the model; PTSS alone all but never draws them. Half of the subsets are runs from an end (the
-    first or last k frames), half are frames picked one by one; at least one frame stays noisy.
+    of the model; PTSS alone all but never draws them. A third of the subsets are runs from an end
+    (the first or last k frames), a third runs from both ends, a third frames picked one by one; a
+    run is a single frame most often, and at least one frame stays noisy.
     """
     batch, frames = levels.shape
     if p_condition == 0.0 or frames == 1:
         return levels
+    kind = torch.randint(3, (batch, 1), generator=generator)
     drawn = torch.rand(4, batch, 1, generator=generator)
+    length = (drawn[:2].square() * frames / 2).ceil().clamp(min=1, max=frames // 2)  # 1 … F/2
     position = torch.arange(frames)
-    from_end = torch.where(drawn[1] < 0.5, position, frames - 1 - position)  # (B, F)
-    run = from_end < (drawn[2] * frames / 2).ceil().clamp(min=1)
+    mirrored = frames - 1 - position
+    one_end = torch.where(drawn[2] < 0.5, position, mirrored) < length[0]  # (B, F)
+    both_ends = (position < length[0]) | (mirrored < length[1])
     scattered = torch.rand(batch, frames, generator=generator) < drawn[2] / 2
-    scattered = scattered & ~scattered.all(dim=1, keepdim=True)
-    clean = torch.where(drawn[3] < 0.5, run, scattered)
-    clean = clean & (drawn[0] < p_condition)
+    clean = torch.where(kind == 0, one_end, torch.where(kind == 1, both_ends, scattered))
+    clean = clean & ~clean.all(dim=1, keepdim=True) & (drawn[3] < p_condition)
     return levels.masked_fill(clean.to(levels.device), 0)
 
 

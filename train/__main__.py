@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fvdm_core.checkpoint import load_model_folder
 from fvdm_core.files import place
 
 from .clips import prepare_worlds
@@ -24,6 +25,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument("config", nargs="?", default="default", help="a TOML file or shipped name")
     parser.add_argument("--data", metavar="DIR", help="train on the videos below this folder")
+    parser.add_argument("--init", metavar="MODEL", help="go on from the weights of a model folder")
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/<its name>)")
     parser.add_argument("--export", type=Path, help="the model folder (default: <out>/model)")
     parser.add_argument("--steps", type=int, help="steps of the transformer")
@@ -40,6 +42,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 OVERRIDES = {
+    "init": "init",
     "steps": "optim.steps",
     "batch_size": "optim.batch_size",
     "lr": "optim.lr",
@@ -50,6 +53,9 @@ OVERRIDES = {
     "fit": "data.fit",
     "seed": "seed",
 }
+
+
+IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule")
 
 
 def configure(options: argparse.Namespace) -> TrainConfig:
@@ -81,8 +87,9 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     run = Run(out)
     run.catch_signals()
     everything = config.to_dict()
-    identity = ("seed", "data", "autoencoder", "transformer", "schedule")
-    run.claim({key: everything[key] for key in identity})
+    start = load_model_folder(config.init) if config.init else None
+    identity = {key: everything[key] for key in IDENTITY}
+    run.claim(identity | {"init": start.model_hash if start else ""})
     _check_writable(export_to)
     run.log(
         event="start",
@@ -97,9 +104,11 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         clips = prepare_folder(config.data, out, stop=lambda: run.stop_requested)
     else:
         clips = prepare_worlds(config.data, out, stop=lambda: run.stop_requested)
-    autoencoder = train_autoencoder(config, clips, run)
+    autoencoder = train_autoencoder(config, clips, run, start.autoencoder if start else None)
     latents = encode_clips(config, autoencoder, clips, run)
-    transformer = train_transformer(config, latents, clips, autoencoder, run)
+    transformer = train_transformer(
+        config, latents, clips, autoencoder, run, start.transformer if start else None
+    )
     export(config, autoencoder, transformer, export_to)
     run.log(event="exported")
     print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")

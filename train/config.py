@@ -18,6 +18,7 @@ SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", 
 
 
 FITS = ("crop", "contain", "stretch")
+OPTIMIZERS = ("adamw", "muon")
 
 
 def _check(section: str, name: str, value: Any, low: float, high: float) -> None:
@@ -76,6 +77,7 @@ class OptimConfig:
 
     steps: int = 1000
     batch_size: int = 16
+    optimizer: str = "adamw"  # or "muon"
     lr: float = 8e-4
     warmup: int = 200
     weight_decay: float = 0.01
@@ -89,6 +91,10 @@ class OptimConfig:
     decay: float = 0.25  # the last share of the steps, in which the learning rate falls to 0
 
     def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optim.optimizer is {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}"
+            )
         _check_whole("optim", "steps", self.steps, 1, 100_000_000)
         _check_whole("optim", "batch_size", self.batch_size, 1, 65_536)
         _check("optim", "lr", self.lr, 1e-9, 1.0)
@@ -120,14 +126,15 @@ class TrainConfig:
     optim: OptimConfig
     schedule: dict[str, Any]
     seed: int = 0
+    init: str = ""  # a model folder to start from; weights fresh from the seed where there is none
     license: str = "Apache-2.0"
     trained_on: str = ""
     compile: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
-        for name, most in (("name", 100), ("license", 200), ("trained_on", 2000)):
-            text = getattr(self, name)  # goes into the model's config.json, which has these limits
+        for name, most in (("name", 100), ("license", 200), ("trained_on", 2000), ("init", 2000)):
+            text = getattr(self, name)  # all but init go into config.json, which has these limits
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{name} must be a text of at most {most} characters")
         if not isinstance(self.compile, bool):

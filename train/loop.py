@@ -15,6 +15,7 @@ from fvdm_core.files import place
 
 from .config import OptimConfig
 from .ema import Ema
+from .optimizer import Optimizers
 from .run import Run, Stopped
 
 LOG_EVERY = 20
@@ -45,10 +46,7 @@ def fit(
     folder's newest state is of another network.
     """
     ema = Ema(module, optim.ema_decay)
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=optim.lr, betas=(0.9, 0.99), weight_decay=optim.weight_decay
-    )
+    optimizer = Optimizers(module, optim)
     start = _restore(run, stage, module, ema, optimizer)
 
     def save(step: int) -> None:
@@ -63,12 +61,11 @@ def fit(
     losses: list[float] = []
     clock = time.monotonic()
     for step in range(start, optim.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = optim.lr_at(step)
+        optimizer.set_lr(optim.lr_at(step))
         generator = torch.Generator().manual_seed((seed << 32) + step)
         loss = loss_at(step, generator).mean()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, optim.clip_grad)
+        norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise Diverged(
                 f"{stage}: step {step + 1} gave loss {loss.item()} and gradient {norm.item()}. "
@@ -76,7 +73,6 @@ def fit(
                 f"rate or look at the batch: {describe_batch(step)}"
             )
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         ema.update(module, step)
 
         losses.append(loss.item())
@@ -103,9 +99,7 @@ def fit(
     return ema.module
 
 
-def _restore(
-    run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
-) -> int:
+def _restore(run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optimizers) -> int:
     state = run.load_state(stage)
     if state is None:
         return 0

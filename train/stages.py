@@ -54,7 +54,25 @@ def to_video(pictures: np.ndarray) -> Tensor:
     return rearrange(video, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
-def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencoder:
+def start_from(module: nn.Module, start: nn.Module | None) -> None:
+    """Give a fresh network the weights of a trained one of the same shape.
+
+    Raises `ValueError` where the shapes differ.
+    """
+    if start is None:
+        return
+    try:
+        module.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"the model to start from has another {type(module).__name__}: "
+            f"{str(error).splitlines()[1].strip()[:160]}"
+        ) from error
+
+
+def train_autoencoder(
+    config: TrainConfig, clips: Clips, run: Run, start: Autoencoder | None = None
+) -> Autoencoder:
     """Learn pictures, single frames of the clips and textures; then fix the latents' scale.
 
     The loss is L1 + mean square + L1 of neighbouring differences (edges). Noise on the latents and
@@ -62,7 +80,9 @@ def train_autoencoder(config: TrainConfig, clips: Clips, run: Run) -> Autoencode
     """
     optim = config.autoencoder_optim
     torch.manual_seed(config.seed)
-    model = Autoencoder(config.autoencoder).to(device())
+    model = Autoencoder(config.autoencoder)
+    start_from(model, start)
+    model = model.to(device())
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = compiled(_Reconstruction(model), config)
     texture_count = round(config.data.textures * optim.batch_size)
@@ -194,12 +214,19 @@ def _write_encoded(path: Path, count: int, key: str) -> None:
 
 
 def train_transformer(
-    config: TrainConfig, latents: np.ndarray, clips: Clips, autoencoder: Autoencoder, run: Run
+    config: TrainConfig,
+    latents: np.ndarray,
+    clips: Clips,
+    autoencoder: Autoencoder,
+    run: Run,
+    start: VideoDiT | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance."""
     optim, schedule = config.optim, config.noise_schedule()
     torch.manual_seed(config.seed + 1)
-    model = VideoDiT(config.transformer).to(device())
+    model = VideoDiT(config.transformer)
+    start_from(model, start)
+    model = model.to(device())
     forward = compiled(model, config)
     labelled = config.transformer.num_classes > 0
 

@@ -86,29 +86,49 @@ def test_keep_frames_leaves_a_noisy_frame_and_touches_nothing_else(frames):
     assert torch.equal(kept[kept > 0], levels[kept > 0])
 
 
+def kept_frames(p=1.0, frames=16, count=20_000):
+    """Which frames are given, (count, frames)."""
+    return keep_frames(torch.full((count, frames), 500), p, generator=seeded()) == 0
+
+
 def test_keep_frames_keeps_its_share():
     """Runs always keep a frame; picking with a rate uniform in [0, 1/2] picks none of F frames in
     2 / (F + 1) * (1 - 2^-(F + 1)) of the cases."""
     p, frames = 0.4, 16
-    levels = torch.full((20_000, frames), 500)
-    share = (keep_frames(levels, p, generator=seeded()) == 0).any(dim=1).float().mean().item()
+    share = kept_frames(p, frames).any(dim=1).float().mean().item()
     none = 2 / (frames + 1) * (1 - 0.5 ** (frames + 1))
-    assert share == pytest.approx(p * (1 - none / 2), abs=0.015)  # 4 sigma
+    assert share == pytest.approx(p * (1 - none / 3), abs=0.015)  # 4 sigma
 
 
-def test_keep_frames_draws_the_patterns_of_the_tasks():
-    """A quarter are runs from the start and a quarter from the end, of 1 … F/2 frames alike."""
-    frames, count = 16, 20_000
-    clean = keep_frames(torch.full((count, frames), 500), 1.0, generator=seeded()) == 0
+def length_share(length, frames=16):
+    """The share of runs of a length: ceil(u^2 F / 2) for u uniform in [0, 1]."""
+    return (length / (frames / 2)) ** 0.5 - ((length - 1) / (frames / 2)) ** 0.5
+
+
+def test_keep_frames_draws_runs_from_an_end_as_image_to_video_and_extension_ask():
+    clean = kept_frames()
     for run in (clean, clean.flip(1)):
         lengths = run.int().cumprod(dim=1).sum(dim=1)
         only_run = lengths == run.sum(dim=1)
-        for length in (3, 8):  # long enough that picking one by one hardly gives them
+        for length in (1, 3, 8):
             share = (only_run & (lengths == length)).float().mean().item()
-            assert share == pytest.approx(1 / 4 / 8, abs=0.007)
-        assert lengths[only_run].max() <= frames
+            assert share == pytest.approx(length_share(length) / 6, abs=0.012), length
+        assert lengths[only_run].max() <= 8
+
+
+def test_keep_frames_draws_runs_from_both_ends_as_interpolation_asks():
+    clean = kept_frames()
+    first = clean.int().cumprod(dim=1).sum(dim=1)
+    last = clean.flip(1).int().cumprod(dim=1).sum(dim=1)
+    for a, b in ((1, 1), (1, 2), (4, 1)):
+        share = ((first == a) & (last == b) & (clean.sum(dim=1) == a + b)).float().mean().item()
+        assert share == pytest.approx(length_share(a) * length_share(b) / 3, abs=0.009), (a, b)
+
+
+def test_keep_frames_also_picks_frames_one_by_one():
+    clean = kept_frames()
     middle = clean[:, 5:11].any(dim=1) & ~clean[:, 0] & ~clean[:, -1]
-    assert 0.1 < middle.float().mean() < 0.4
+    assert 0.1 < middle.float().mean() < 1 / 3
 
 
 def test_keep_frames_does_nothing_without_a_share_or_a_second_frame():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from fvdm_core.model_folder import load_model_folder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train.__main__ import main
@@ -114,3 +117,34 @@ def test_a_folder_without_videos_is_one_message(tmp_path, tiny_toml, capsys, own
     flags = ["--data", str(tmp_path / "empty"), "--out", str(tmp_path / "run")]
     assert main([str(tiny_toml), *flags]) == 1
     assert "there is no video below" in capsys.readouterr().err
+
+
+def test_init_goes_on_from_the_weights_of_a_model(tmp_path, tiny_toml, finished_run, own_signals):
+    """With steps too small to move anything, the result is the model that it began from."""
+    still = tmp_path / "still.toml"
+    still.write_text(re.sub(r"(?m)^(lr|steps) = .*", "", tiny_toml.read_text()))
+    text = still.read_text()
+    for section in ("[autoencoder_optim]", "[optim]"):
+        text = text.replace(section, f"{section}\nlr = 1e-9\nsteps = 1")
+    still.write_text(text)
+    init = finished_run / "model"
+    flags = ["--init", str(init), "--seed", "4", "--threads", "1"]
+    assert main([str(still), "--out", str(tmp_path / "run"), *flags]) == 0
+    before, after = load_model_folder(init), load_model_folder(tmp_path / "run" / "model")
+    for old, new in (
+        (before.transformer, after.transformer),
+        (before.autoencoder, after.autoencoder),
+    ):
+        for name, value in old.state_dict().items():
+            if not name.startswith("latent_"):  # the scale is measured anew, on other clips
+                assert torch.allclose(value, new.state_dict()[name], atol=1e-6), name
+    noted = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert noted["init"] == before.model_hash
+
+
+def test_init_from_another_shape_is_refused(tmp_path, tiny_toml, finished_run, capsys, own_signals):
+    wider = tmp_path / "wider.toml"
+    wider.write_text(tiny_toml.read_text().replace("widths = [8, 8]", "widths = [8, 16]"))
+    flags = ["--init", str(finished_run / "model"), "--out", str(tmp_path / "run")]
+    assert main([str(wider), *flags]) == 1
+    assert "the model to start from has another Autoencoder" in capsys.readouterr().err

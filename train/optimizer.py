@@ -1,0 +1,66 @@
+"""How weights move: AdamW, or Muon for the matrices of the blocks and AdamW for all the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .config import OptimConfig
+
+BETAS = (0.9, 0.99)
+
+
+class Optimizers:
+    """The optimizers of a module as one: `step`, `set_lr`, and a state to save and restore.
+
+    Muon makes every update of a matrix orthogonal (Jordan et al. 2024); scaled to the size of
+    AdamW's updates (Liu et al. 2025, "match_rms_adamw") both take the same learning rate.
+    """
+
+    def __init__(self, module: nn.Module, optim: OptimConfig) -> None:
+        named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        matrices = [p for n, p in named if optim.optimizer == "muon" and _is_inner_matrix(n, p)]
+        chosen = {id(p) for p in matrices}
+        rest = [p for _, p in named if id(p) not in chosen]
+        self.parameters = [p for _, p in named]
+        self._each: list[torch.optim.Optimizer] = []
+        if rest:
+            self._each.append(
+                torch.optim.AdamW(rest, lr=optim.lr, betas=BETAS, weight_decay=optim.weight_decay)
+            )
+        if matrices:
+            self._each.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=optim.lr,
+                    weight_decay=optim.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+
+    def set_lr(self, lr: float) -> None:
+        for optimizer in self._each:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+    def step(self) -> None:
+        for optimizer in self._each:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [optimizer.state_dict() for optimizer in self._each]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Raises `ValueError` for the state of other optimizers."""
+        if not isinstance(states, list) or len(states) != len(self._each):
+            raise ValueError("the saved state is of another optimizer")
+        for optimizer, state in zip(self._each, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """A matrix of attention or of a feed-forward layer; not an embedding, modulation or output."""
+    return parameter.ndim == 2 and (".attn." in name or ".mlp." in name) and "blocks" in name
