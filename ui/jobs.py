@@ -1,17 +1,11 @@
-"""Runs wait, go on, stop and are found again here, one at a time and whoever is looking."""
+"""A run: what it does, how far it is, and how it ends, whoever is looking."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import os
-import secrets
-import sys
 import threading
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -78,7 +72,10 @@ class Preview:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job as it was at one moment. `version` grows with every change."""
+    """A job as it was at one moment. `version` grows with every change.
+
+    `about` is what the page knows of the request; jobs only carry it.
+    """
 
     job: str
     frames: int
@@ -91,24 +88,24 @@ class Snapshot:
     ahead: int = 0
     message: str = ""
     result: Any = None
+    about: Any = None
     version: int = 0
 
 
-class QueueFull(Exception):
-    """No more runs can wait; the text says when to try again."""
-
-
 class Job:
-    """One run and what is known of it. Read `snapshot`; only the registry's worker writes."""
+    """One run and what is known of it. Read `snapshot`; only the registry and its worker write."""
 
-    def __init__(self, work: Work, job_id: str) -> None:
+    def __init__(self, work: Work, job_id: str, owner: str = "", about: Any = None) -> None:
         self.id = job_id
+        self.owner = owner
+        self.listed = True  # until its owner removes it
         self.stopping = threading.Event()
-        self.watched_at = time.monotonic()
+        self.watched_at = time.monotonic()  # when its frames were last looked at
+        self.expected_at = self.watched_at  # when somebody last wanted to know of it at all
         self.ended_at: float | None = None
         self._work: Work | None = work
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(self.id, work.frames, len(work.calls))
+        self._snapshot = Snapshot(self.id, work.frames, len(work.calls), about=about)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -123,9 +120,20 @@ class Job:
             version = self._snapshot.version + 1
             self._snapshot = replace(self._snapshot, version=version, **changes)
 
+    def look(self) -> None:
+        """Note that somebody looks at the frames, so that previews are worth making."""
+        self.watched_at = self.expected_at = time.monotonic()
+
+    def renew(self, work: Work, about: Any) -> None:
+        """Put other work in place of what has not begun."""
+        self._work = work
+        steps = len(work.calls)
+        self.update(frames=work.frames, steps=steps, about=about)
+
     def withdraw(self) -> None:
         """End a job that has not begun."""
         self._work = None
+        self.listed = False
         self.update(status=Status.STOPPED, message="Removed from the queue.")
         self.ended_at = time.monotonic()
 
@@ -146,6 +154,7 @@ class Job:
         showing = 0.0  # seconds spent on previews so far
         seconds_per_call = work.seconds_per_call
         self.update(status=Status.RUNNING, ahead=0, eta=_eta(work.calls, seconds_per_call))
+        self.expected_at = max(self.expected_at, started)  # waiting for its turn does not count
         state: Any = None
         states = work.states()
         try:
@@ -168,7 +177,7 @@ class Job:
                     shown_at = time.monotonic()
                     showing += shown_at - now
                 self.update(**changes)
-                if time.monotonic() - self.watched_at > unwatched_limit:
+                if time.monotonic() - self.expected_at > unwatched_limit:
                     self.stopping.set()
                 if self.stopping.is_set():
                     break
@@ -188,16 +197,6 @@ class Job:
         status = Status.STOPPED if stopped else Status.DONE
         message = f"Stopped after step {state.step} of {len(work.calls)}." if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
-
-
-def _give_way() -> None:
-    """Lower this thread's priority, and that of the threads torch starts from it (Linux).
-
-    A run takes every core; the page's server and its browser must still get theirs at once.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _levels(state: State) -> tuple[int, ...]:
@@ -232,128 +231,3 @@ def reason(error: Exception, size: str = "") -> str:
         f"Something broke inside the studio ({type(error).__name__}). Your timeline is unchanged; "
         "try again, or look at the server's log."
     )
-
-
-class JobRegistry:
-    """A bounded queue in front of one worker thread, and a memory of what ran.
-
-    One run at a time uses the whole machine; two would take turns and both be slow. Finished jobs
-    are forgotten after `max_age` seconds or when more than `max_kept` are remembered. A run that
-    nobody has looked at for `unwatched_limit` seconds is stopped and keeps its partial result.
-    """
-
-    def __init__(
-        self,
-        max_waiting: int = 16,
-        max_kept: int = 64,
-        max_age: float = 6 * 3600,
-        unwatched_limit: float = 1800,
-    ) -> None:
-        self.max_waiting = max_waiting
-        self.max_kept = max_kept
-        self.max_age = max_age
-        self.unwatched_limit = unwatched_limit
-        self._jobs: dict[str, Job] = {}  # oldest first
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
-        self._changed = threading.Condition()
-        self._worker: threading.Thread | None = None
-        self._closed = False
-
-    def submit(self, work: Work, job_id: str | None = None) -> str:
-        """Queue `work` and return the job's id: `job_id`, or a new one that nobody can guess.
-
-        Raises:
-            QueueFull: `max_waiting` runs wait already.
-        """
-        with self._changed:
-            if len(self._waiting) >= self.max_waiting:
-                raise QueueFull(
-                    f"The queue is full: {self.max_waiting} runs are waiting. Try again when one "
-                    "of them is done. Your timeline is unchanged."
-                )
-            self._forget()
-            job = Job(work, job_id or secrets.token_urlsafe(16))
-            self._jobs[job.id] = job
-            self._waiting.append(job)
-            self._renumber()
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
-                self._worker.start()
-            self._changed.notify_all()
-            return job.id
-
-    def get(self, job_id: object) -> Snapshot | None:
-        """The job as it is now, or None when it is unknown or forgotten."""
-        job = self._jobs.get(job_id) if isinstance(job_id, str) else None
-        return None if job is None else job.snapshot
-
-    def stop(self, job_id: object) -> bool:
-        """Ask a job to end; a running one does so after its current step. False when unknown."""
-        with self._changed:
-            job = self._jobs.get(job_id) if isinstance(job_id, str) else None
-            if job is None:
-                return False
-            job.stopping.set()
-            if job in self._waiting:
-                self._waiting.remove(job)
-                job.withdraw()
-                self._renumber()
-            return True
-
-    async def follow(self, job_id: str, interval: float = 0.1) -> AsyncIterator[Snapshot]:
-        """Every change of a job, at most one per `interval` seconds, up to its end.
-
-        Looking costs the run its previews, so they are made only while somebody follows.
-        """
-        seen = -1
-        while (job := self._jobs.get(job_id)) is not None:
-            job.watched_at = time.monotonic()
-            snapshot = job.snapshot
-            if snapshot.version != seen:
-                seen = snapshot.version
-                yield snapshot
-            if snapshot.status.over:
-                return
-            await asyncio.sleep(interval)
-
-    def close(self) -> None:
-        """Stop everything; the running job ends after its current step."""
-        with self._changed:
-            self._closed = True
-            for job in list(self._waiting):
-                self.stop(job.id)
-            if self._running is not None:
-                self._running.stopping.set()
-            self._changed.notify_all()
-            worker = self._worker
-        if worker is not None:
-            worker.join(timeout=8)
-
-    def _work(self) -> None:
-        _give_way()
-        while True:
-            with self._changed:
-                self._running = None
-                while not self._waiting:
-                    if self._closed:
-                        return
-                    self._changed.wait()
-                self._running = job = self._waiting.popleft()
-                self._renumber()
-            job.run(self.unwatched_limit)
-
-    def _renumber(self) -> None:
-        busy = self._running is not None
-        for place, job in enumerate(self._waiting):
-            if job.snapshot.ahead != place + busy:
-                job.update(ahead=place + busy)
-
-    def _forget(self) -> None:
-        now = time.monotonic()
-        ended = [job for job in self._jobs.values() if job.ended_at is not None]
-        surplus = len(ended) - self.max_kept + 1
-        for place, job in enumerate(ended):
-            assert job.ended_at is not None
-            if place < surplus or now - job.ended_at > self.max_age:
-                del self._jobs[job.id]

@@ -13,10 +13,10 @@ from gradio.utils import get_upload_folder
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
-from ui.jobs import JobRegistry, QueueFull
 from ui.loading import LoadingModel
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
+from ui.registry import JobRegistry, QueueFull
 from ui.requests import (
     EditorValue,
     GenerateRequest,
@@ -99,7 +99,7 @@ class Studio:
             job=job,
         )
         try:
-            return self.jobs.submit(work, job)
+            return self.jobs.submit(work, job, owner=session)
         except QueueFull as error:
             raise RequestError(str(error)) from None
 

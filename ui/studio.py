@@ -320,7 +320,7 @@ def build_studio(
             """End the session's run after its current step and keep what it has."""
             kept = session_of(session)
             snapshot = studio.jobs.get(kept["job"])
-            studio.jobs.stop(kept["job"])
+            studio.jobs.stop(kept["job"], owner=kept["session"])
             if snapshot is None or snapshot.status.over:
                 return gr.skip()
             return {**progress_value(snapshot), "text": "Stopping after this step…"}

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ui.jobs import JobRegistry, QueueFull, Snapshot, Status, Work
+from ui.jobs import Snapshot, Status, Work
+from ui.registry import HasBegun, JobRegistry, QueueFull
 
 
 @dataclass
@@ -243,3 +244,151 @@ def test_closing_ends_the_running_job() -> None:
     registry.close()
     end = registry.get(job)
     assert end is not None and end.status is Status.STOPPED
+
+
+# ── Owners and their lines ───────────────────────────────────────────────────────────────────
+
+
+class Held:
+    """A registry whose worker is held up by a run of nobody's, so that lines can be looked at."""
+
+    def __init__(self, **limits: int) -> None:
+        self.registry = JobRegistry(**limits)  # type: ignore[arg-type]
+        self.gate = threading.Event()
+        self.order: list[str] = []
+        self.blocker = self.registry.submit(Recorder(5, self.gate).work())
+        wait_for(self.registry, self.blocker, Status.RUNNING)
+
+    def queue(self, owner: str, name: str) -> str:
+        return self.registry.submit(self.work(name), owner=owner, about=name)
+
+    def work(self, name: str, steps: int = 1) -> Work:
+        def states() -> Iterator[FakeState]:
+            self.order.append(name)
+            yield from Recorder(steps).states()
+
+        return Work(states, lambda *_: name, [1] * steps, frames=4)
+
+    def names(self, owner: str) -> list[str]:
+        return [snapshot.about for snapshot in self.registry.runs_of(owner)]
+
+    def finish(self, *jobs: str) -> list[str]:
+        self.gate.set()
+        for job in (self.blocker, *jobs):
+            wait_for(self.registry, job)
+        return self.order
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.gate.set()
+    held.registry.close()
+
+
+def test_owners_take_turns_and_see_how_many_are_before_them(held: Held) -> None:
+    jobs = [held.queue("ann", f"a{n}") for n in range(3)] + [held.queue("bob", "b0")]
+    ahead = [snapshot.ahead for job in jobs if (snapshot := held.registry.get(job))]
+    assert ahead == [1, 3, 4, 2]
+    assert held.finish(*jobs) == ["a0", "b0", "a1", "a2"]
+
+
+def test_an_owner_sees_and_touches_their_own_runs_only(held: Held) -> None:
+    mine, other = held.queue("ann", "mine"), held.queue("bob", "other")
+    assert held.names("ann") == ["mine"] and held.names("cy") == []
+    assert not held.registry.move(other, 0, owner="ann")
+    assert not held.registry.remove(other, owner="ann")
+    assert not held.registry.stop(other, owner="ann")
+    assert not held.registry.stop(held.blocker, owner="ann")
+    with pytest.raises(HasBegun, match="Generate queues your changes"):
+        held.registry.renew(other, held.work("stolen"), owner="ann")
+    assert held.finish(mine, other) == ["mine", "other"]
+
+
+def test_one_owner_cannot_fill_the_queue(held: Held) -> None:
+    for n in range(held.registry.max_per_owner):
+        held.queue("ann", f"a{n}")
+    with pytest.raises(QueueFull, match="Your queue is full: 8 of your runs"):
+        held.queue("ann", "one more")
+    held.queue("bob", "b0")
+
+
+def test_waiting_runs_are_moved_renewed_and_removed(held: Held) -> None:
+    first, second, third = (held.queue("ann", f"a{n}") for n in range(3))
+    assert held.registry.move(third, 0, owner="ann")
+    assert held.names("ann") == ["a2", "a0", "a1"]
+    held.registry.renew(first, held.work("new", steps=3), owner="ann", about="new")
+    renewed = held.registry.get(first)
+    assert renewed is not None and (renewed.about, renewed.steps) == ("new", 3)
+    assert held.names("ann") == ["a2", "new", "a1"]
+    assert held.registry.remove(second, owner="ann")
+    assert held.names("ann") == ["a2", "new"]
+    removed = held.registry.get(second)
+    assert removed is not None and removed.status is Status.STOPPED  # whoever follows it is told
+    assert held.finish(first, third) == ["a2", "new"]
+    assert held.names("ann") == ["a2", "new"]
+    assert held.registry.remove(third, owner="ann") and held.names("ann") == ["new"]
+
+
+def test_a_run_that_has_begun_is_neither_moved_nor_renewed_but_stopped() -> None:
+    held = Held()
+    registry, blocker = held.registry, held.blocker
+    assert not registry.move(blocker, 0, owner="")
+    with pytest.raises(HasBegun):
+        registry.renew(blocker, held.work("late"), owner="")
+    assert registry.remove(blocker, owner="")
+    held.gate.set()
+    assert wait_for(registry, blocker).status is Status.STOPPED
+    assert [snapshot.job for snapshot in registry.runs_of("")] == [blocker]  # with what it has
+    registry.close()
+
+
+def test_changes_race_with_the_worker_and_every_run_runs_once_or_never() -> None:
+    """Three people move, renew and remove while the worker takes: each run's last accepted work
+    runs exactly once, and a removed run never."""
+    held = Held(max_waiting=400, max_per_owner=400, max_kept=400)
+    registry = held.registry
+    expected: dict[str, set[str]] = {owner: set() for owner in ("ann", "bob", "cy")}
+
+    def meddle(owner: str) -> None:
+        for n in range(60):
+            job = held.queue(owner, name := f"{owner}{n}")
+            registry.move(job, n % 3, owner=owner)
+            try:
+                registry.renew(job, held.work(f"{name}!"), owner=owner)
+                name += "!"
+            except HasBegun:
+                pass
+            if n % 4 == 0:
+                registry.remove(job, owner=owner)
+                snapshot = registry.get(job)
+                assert snapshot is not None
+                if snapshot.message == "Removed from the queue.":
+                    continue
+            expected[owner].add(name)
+
+    threads = [threading.Thread(target=meddle, args=(owner,)) for owner in expected]
+    held.gate.set()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for job in list(registry._jobs):
+        wait_for(registry, job, seconds=30)
+    registry.close()
+    # one that was removed between being taken and beginning counts as run: it keeps its state
+    assert sorted(held.order) == sorted(set().union(*expected.values()))
+
+
+def test_waiting_for_its_turn_is_not_being_unwatched() -> None:
+    registry = JobRegistry(unwatched_limit=0.3)
+    gate = threading.Event()
+    first = registry.submit(Recorder(1, gate).work())
+    second = registry.submit(Recorder(3).work())
+    wait_for(registry, first, Status.RUNNING)
+    registry._jobs[second].expected_at -= 60
+    registry._jobs[first].expected_at = time.monotonic()
+    gate.set()
+    assert wait_for(registry, second).status is Status.DONE
+    registry.close()
