@@ -121,8 +121,7 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
     pipe = Pipeline.from_pretrained(options.model, device=options.device)
-    timeline = timeline_from(options, pipe.num_frames)
-    _refuse_unused(timeline, keyframes)
+    timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     states = pipe.stream(
         timeline,
         keyframes=keyframes,
@@ -173,20 +172,6 @@ def _read_timeline(path: Path) -> Timeline:
         return Timeline.from_json(content)
     except ValueError as error:
         raise ValueError(f"{file_name(path)}: {error}") from None
-
-
-def _refuse_unused(timeline: Timeline, keyframes: dict[int, str]) -> None:
-    """A picture that nothing is made from would be dropped in silence."""
-    from fvdm_core.limits import MAX_LEVEL, frame_name
-
-    if timeline.sources and "hold" in timeline.sources:
-        return
-    for frame in sorted(keyframes):
-        if frame < timeline.frames and timeline.levels[0, frame] == MAX_LEVEL:
-            raise ValueError(
-                f"the picture for {frame_name(frame)} would not be used, as this timeline makes "
-                f"that frame from noise; use for example --preset any-frame --set keep={frame}"
-            )
 
 
 def presets() -> str:

@@ -61,13 +61,35 @@ def warnings(
     sources: Sequence[str] | None,
     prior: str,
     without_picture: Sequence[int],
+    unused: Sequence[int] = (),
+    out_of_sight: Sequence[int] | np.ndarray = (),
 ) -> list[str]:
-    """Say what a person should know before running, each with what to do. levels: (M+1, F)."""
+    """Say what a person should know before running, each with what to do. levels: (M+1, F).
+
+    unused: frames whose picture nothing starts from. out_of_sight: frames that no window shows a
+    clean frame to, on the whole way down.
+    """
     said: list[str] = []
     if not (levels[1:] < levels[:-1]).any():
         said.append("Nothing is denoised: no frame goes down. Paint some frames from noise down.")
     if len(without_picture):
         said.append(_missing(without_picture, levels, sources))
+    if len(unused):
+        picture, starts, column = (
+            ("picture", "is not used, as it starts", "its column")
+            if len(unused) == 1
+            else ("pictures", "are not used, as they start", "their columns")
+        )
+        said.append(
+            f"The {picture} on {_named(unused)} {starts} from noise. Freeze {column}, or paint the "
+            "first row below full noise."
+        )
+    if len(out_of_sight) and not levels[0].all():
+        said.append(
+            f"{_named(out_of_sight).capitalize()} {_verb(len(out_of_sight), 'is', 'are')} made out "
+            "of sight of every kept frame, as the model sees only some frames at a time. Choose "
+            "Continue or Hierarchical, or use fewer frames."
+        )
     ends = np.flatnonzero(levels[-1])
     if ends.size:
         said.append(

@@ -5,6 +5,8 @@ Frame indices in parameters and code count from 0.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,11 +34,62 @@ def _time(steps: int) -> np.ndarray:
     return 1 - np.arange(steps + 1)[:, None] / steps
 
 
-def _kept(size: Size, *frames: int, sources: tuple[str, ...] | None = None) -> PresetResult:
-    """τ = 0 for some frames, else t."""
+def _kept(size: Size, *kept: int, sources: tuple[str, ...] | None = None) -> PresetResult:
+    """τ = 0 for some frames, else t; in stages where the model's window would not see them."""
+    stages = _from_coarse_to_fine(size, kept) if kept else []
+    if len(stages) > 1:
+        return _staged(size, kept, stages, sources)
     tau = np.repeat(_time(size.steps), size.frames, axis=1)  # (S+1, N)
-    tau[:, list(frames)] = 0
+    tau[:, list(kept)] = 0
     return PresetResult(_levels(tau), None, sources)
+
+
+def _staged(
+    size: Size, kept: Sequence[int], stages: list[Step], sources: tuple[str, ...] | None = None
+) -> PresetResult:
+    """S rows for each stage, in which what its windows update goes down as t; kept frames are 0."""
+    rows = size.steps * len(stages)
+    check_size(size.frames, rows, f"{size.frames} frames in {len(stages)} stages")
+    tau = np.ones((rows + 1, size.frames))
+    tau[:, list(kept)] = 0
+    windows: list[Step] = []
+    for number, stage in enumerate(stages):
+        made = [frame for window in stage for frame in window.updates]
+        first, last = number * size.steps, (number + 1) * size.steps
+        tau[first : last + 1, made] = _time(size.steps)
+        tau[last:, made] = 0
+        windows += [stage] * size.steps
+    return PresetResult(_levels(tau), tuple(windows), sources)
+
+
+def _from_coarse_to_fine(size: Size, kept: Sequence[int]) -> list[Step]:
+    """The stages in which every frame is made in sight of a kept one, or of one made before.
+
+    First frames far apart, with the kept ones in one window; then those between them, until there
+    are none. Empty where the usual windows show a kept frame to every other, or where more frames
+    are kept than the model sees.
+    """
+    every_window_sees_one = all(
+        set(kept).intersection(window.frames)
+        for window in overlapping(range(size.frames), size.seen)
+    )
+    if every_window_sees_one or len({0, *kept, size.frames - 1}) > size.seen:
+        return []
+    apart = next(k for k in count(1) if len(_anchors(size, k, kept)) <= size.seen)
+    known = _anchors(size, apart, kept)
+    stages: list[Step] = [(Window(tuple(known), tuple(sorted(set(known).difference(kept)))),)]
+    while (gap := max(b - a for a, b in pairwise(known))) >= size.seen:
+        apart = -(-gap // (size.seen - 1))
+        lines = [(*range(a, b, apart), b) for a, b in pairwise(known)]
+        stages.append(tuple(Window(line, line[1:-1]) for line in lines if len(line) > 2))
+        known = sorted({frame for line in lines for frame in line})
+    between = _gap_windows(known, size)
+    return [*stages, between] if between else stages
+
+
+def _anchors(size: Size, apart: int, kept: Sequence[int]) -> list[int]:
+    """Every `apart`-th frame, the last one and the kept ones."""
+    return sorted({*range(0, size.frames, apart), size.frames - 1, *kept})
 
 
 def standard(size: Size) -> PresetResult:
@@ -173,10 +226,10 @@ def extend(size: Size, context: int, given: int) -> PresetResult:
     """
     seen = size.seen  # F
     hop = seen - context
-    count = 1 + -(-(size.frames - seen) // hop)
-    starts = [min(k * hop, size.frames - seen) for k in range(count)]
-    rows = size.steps * count
-    check_size(size.frames, rows, f"extend in {count} windows")
+    hops = 1 + -(-(size.frames - seen) // hop)
+    starts = [min(k * hop, size.frames - seen) for k in range(hops)]
+    rows = size.steps * hops
+    check_size(size.frames, rows, f"extend in {hops} windows")
     tau = np.ones((rows + 1, size.frames))
     tau[:, :given] = 0
     windows: list[Step] = []
@@ -188,7 +241,7 @@ def extend(size: Size, context: int, given: int) -> PresetResult:
         window = Window(tuple(range(start, start + seen)), tuple(range(done, start + seen)))
         windows += [(window,)] * size.steps
         done = start + seen
-    return PresetResult(_levels(tau), tuple(windows) if count > 1 else None)
+    return PresetResult(_levels(tau), tuple(windows) if hops > 1 else None)
 
 
 def hierarchical(size: Size, every: int) -> PresetResult:
@@ -196,15 +249,8 @@ def hierarchical(size: Size, every: int) -> PresetResult:
 
     2·S rows. The gaps of a row are spread over as few windows as hold them whole.
     """
-    check_size(size.frames, 2 * size.steps, "hierarchical")
-    anchors = sorted({*range(0, size.frames, every), size.frames - 1})
-    tau = np.ones((2 * size.steps + 1, size.frames))
-    tau[size.steps :] = _time(size.steps)
-    tau[: size.steps + 1, anchors] = _time(size.steps)
-    tau[size.steps :, anchors] = 0
-    first = overlapping(anchors, size.window)
-    second = _gap_windows(anchors, size)
-    return PresetResult(_levels(tau), (first,) * size.steps + (second,) * size.steps)
+    anchors = _anchors(size, every, ())
+    return _staged(size, (), [overlapping(anchors, size.window), _gap_windows(anchors, size)])
 
 
 def _gap_windows(anchors: list[int], size: Size) -> Step:

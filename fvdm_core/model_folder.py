@@ -40,7 +40,7 @@ class ModelFolder:
     """A model that was opened whole: its checked config and both networks, float32 on the CPU.
 
     `autoencoder` is None for a converted file of a model that works on latents of another one.
-    `model_hash` tells models apart: 16 hexadecimal digits of the transformer's file.
+    `model_hash` tells models apart: 16 hexadecimal digits of the files of both networks.
     """
 
     config: dict[str, Any]
@@ -102,12 +102,12 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
     transformer = build(VideoDiT, model_config, tensors, TRANSFORMER)
     autoencoder = None
     if autoencoder_config is not None:
-        _check_sums(config, {AUTOENCODER: _checksum(path / AUTOENCODER)})
+        hashes.append(_checksum(path / AUTOENCODER))
+        _check_sums(config, {AUTOENCODER: hashes[-1]})
         autoencoder = build(
             Autoencoder, autoencoder_config, open_tensors(path / AUTOENCODER), AUTOENCODER
         )
-    together = hashlib.sha256("".join(hashes).encode()).hexdigest()
-    model_hash = (hashes[0] if len(hashes) == 1 else together)[:16]
+    model_hash = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
     return ModelFolder(config, transformer, autoencoder, schedule, model_hash)
 
 

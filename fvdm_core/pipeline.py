@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -337,26 +337,27 @@ class Pipeline:
         }
 
 
-def known_frames(timeline: Timeline, pictures: Mapping[int, Any]) -> dict[int, int]:
+def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int]:
     """{frame: the keyframe whose picture it starts from}, for frames that start below noise.
 
-    Raises `ValueError` for such a frame without a picture, with what to do about it.
+    Raises `ValueError` for such a frame without a picture, and for a picture that no frame starts
+    from, with what to do about it.
     """
-    known = {}
-    for frame in np.flatnonzero(timeline.levels[0] < MAX_LEVEL).tolist():
-        source = timeline.sources[frame] if timeline.sources else "keyframe"
-        if frame in pictures and source != "noise":
-            known[frame] = frame
-        elif source == "hold" and pictures:
-            known[frame] = min(pictures, key=lambda key: (abs(key - frame), key))
-        else:
-            level = int(timeline.levels[0, frame])
-            what = "a held frame needs a picture somewhere" if source == "hold" else "no picture"
-            raise ValueError(
-                f"{frame_name(frame)} starts at level {level}, below noise, and has {what}: drop a "
-                f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
-            )
-    return known
+    for frame in timeline.needs_picture(pictures):
+        level = int(timeline.levels[0, frame])
+        held = timeline.sources is not None and timeline.sources[frame] == "hold"
+        what = "a held frame needs a picture somewhere" if held else "no picture"
+        raise ValueError(
+            f"{frame_name(frame)} starts at level {level}, below noise, and has {what}: drop a "
+            f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
+        )
+    for frame in timeline.unused_pictures(pictures):
+        raise ValueError(
+            f"the picture for {frame_name(frame)} would not be used, as this timeline makes that "
+            f"frame from noise: take it away, or freeze frame {frame + 1} or start it below "
+            f"{MAX_LEVEL} (noise)"
+        )
+    return timeline.starts_from(pictures)
 
 
 def to_pixels(video: Tensor) -> np.ndarray:

@@ -18,7 +18,7 @@ from fvdm_core.timeline_checks import (
     checked_seen,
     checked_sources,
 )
-from fvdm_core.windows import Step, Window, checked_windows, narrowed, owners, whole
+from fvdm_core.windows import Step, Window, checked_windows, narrowed, out_of_sight, owners, whole
 
 __all__ = ["MAX_LEVEL", "PRIORS", "SOURCES", "Timeline", "Window"]
 
@@ -172,18 +172,30 @@ class Timeline:
             place[np.rint(pictures * scale).astype(int)] = pictures
         return [int(column) for column in place]
 
-    def needs_picture(self, pictures: Collection[int] = ()) -> list[int]:
-        """Return the frames (from 0) that start below noise and have nothing to start from.
+    def starts_from(self, pictures: Collection[int]) -> dict[int, int]:
+        """Return for each frame that starts from a picture (from 0) the frame that picture is on.
 
-        pictures: the frames that are given one. A frame held from the nearest picture needs only
-        that there is one at all.
+        pictures: the frames that are given one. A held frame without one of its own starts from
+        the nearest, the earlier on a tie.
         """
         sources = self.sources or ("keyframe",) * self.frames
-        return [
-            frame
-            for frame in map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL))
-            if frame not in pictures and not (sources[frame] == "hold" and pictures)
-        ]
+        found = {}
+        for frame in map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL)):
+            if frame in pictures:
+                found[frame] = frame
+            elif sources[frame] == "hold" and pictures:
+                found[frame] = min(pictures, key=lambda other: (abs(other - frame), other))
+        return found
+
+    def needs_picture(self, pictures: Collection[int] = ()) -> list[int]:
+        """Return the frames (from 0) that start below noise and have nothing to start from."""
+        found = self.starts_from(pictures)
+        below = map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL))
+        return [frame for frame in below if frame not in found]
+
+    def unused_pictures(self, pictures: Collection[int]) -> list[int]:
+        """Return the frames (from 0) whose picture no frame starts from."""
+        return sorted(set(pictures).difference(self.starts_from(pictures).values()))
 
     def describe(self) -> str:
         """Say in plain words what this timeline does, from the matrix alone."""
@@ -195,7 +207,12 @@ class Timeline:
         pictures: the frames (from 0) that are given a picture.
         """
         return description.warnings(
-            self.levels, self.sources, self.prior, self.needs_picture(pictures)
+            self.levels,
+            self.sources,
+            self.prior,
+            self.needs_picture(pictures),
+            self.unused_pictures(pictures),
+            () if self.windows is None else out_of_sight(self.windows, self.levels),
         )
 
     def to_json(self) -> str:

@@ -145,3 +145,18 @@ def _updated_frames(step: Any, frames: int, number: int) -> np.ndarray:
             )
         updated[updates] = True
     return updated
+
+
+def out_of_sight(windows: Sequence[Step], levels: np.ndarray) -> np.ndarray:
+    """Return the frames that go down without ever being shown a clean frame: levels (M+1, F)."""
+    down = levels[1:] < levels[:-1]  # (M, F)
+    shown = ~down.any(axis=0)  # (F,)
+    known: dict[tuple[int, bytes], np.ndarray] = {}  # many steps share windows and clean frames
+    for step, clean, moving in zip(windows, levels[:-1] == 0, down, strict=True):
+        key = id(step), clean.tobytes()
+        if key not in known:
+            known[key] = np.zeros(levels.shape[1], dtype=bool)
+            for window in step:
+                known[key][list(window.updates)] = clean[list(window.frames)].any()
+        shown |= known[key] & moving
+    return np.flatnonzero(~shown)

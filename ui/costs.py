@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 import threading
 from pathlib import Path
 
-WEIGHT = 0.4  # of the newest run: machines get busy and idle again
-MAX_KEYS = 256
+KEPT_RUNS = 9  # of each kind; their median holds when some ran while the machine was busy
+MAX_KINDS = 256
 
 
 class Costs:
@@ -21,25 +22,26 @@ class Costs:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[str, list[float]] = {}  # of the last runs, newest last
         try:
             kept = json.loads(file.read_text())
-            self._seconds = {
-                str(kind): float(seconds)
-                for kind, seconds in kept.items()
-                if math.isfinite(float(seconds)) and float(seconds) > 0
-            }
+            for kind, runs in kept.items():
+                seconds = [float(run) for run in runs]
+                if seconds and all(math.isfinite(run) and run > 0 for run in seconds):
+                    self._seconds[str(kind)] = seconds[-KEPT_RUNS:]
         except (OSError, ValueError, TypeError, AttributeError):
             pass  # none yet, or damaged: it is only a guess, and is learned anew
 
     def seconds_per_call(self, kind: str) -> float | None:
-        return self._seconds.get(kind)
+        """The median of the last runs, or None before the first."""
+        runs = self._seconds.get(kind)
+        return statistics.median(runs) if runs else None
 
     def learn(self, kind: str, seconds: float) -> None:
         with self._lock:
-            before = self._seconds.pop(kind, seconds)
-            self._seconds[kind] = before + WEIGHT * (seconds - before)
-            while len(self._seconds) > MAX_KEYS:
+            before = self._seconds.pop(kind, [])
+            self._seconds[kind] = [*before, seconds][-KEPT_RUNS:]
+            while len(self._seconds) > MAX_KINDS:
                 self._seconds.pop(next(iter(self._seconds)))
             draft = self._file.with_name(self._file.name + ".new")
             try:

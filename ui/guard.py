@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -18,6 +19,9 @@ class Guard:
 
     A page elsewhere may post to a studio on this machine without being able to read the answer; the
     browser then names its Origin, which has to be ours. Programs send none and are let through.
+    A page elsewhere may also point a name of its own at this machine, so that its Origin and Host
+    are one (DNS rebinding): where `hosts` is given, only requests to this machine's own names and
+    to those are answered. None is for a server that is reached by names we cannot know.
     """
 
     def __init__(
@@ -25,17 +29,25 @@ class Guard:
         app: ASGIApp,
         room_for_upload: Callable[[], bool] = lambda: True,
         max_body: int = MAX_BODY,
+        hosts: Collection[str] | None = None,
     ) -> None:
         self.app = app
         self.room_for_upload = room_for_upload
         self.max_body = max_body
+        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not same_origin(headers):
+        host = host_name(headers.get("host", ""))
+        if self.hosts is not None and not (is_loopback(host) or host in self.hosts):
+            words = "The studio is not served under this name: start it with --allow-host NAME."
+            await _refuse(421, words, scope, receive, send)
+        elif scope["method"] in SAFE_METHODS:
+            await self.app(scope, receive, send)
+        elif not same_origin(headers):
             await _refuse(403, "This request comes from another site.", scope, receive, send)
         elif headers.get("content-type", "").startswith("multipart/"):
             if self.room_for_upload():  # gradio bounds each file itself
@@ -71,6 +83,24 @@ class Guard:
             return message if message is not None else await receive()
 
         await self.app(scope, receive_again, send)
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in small letters."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address can only be this machine: no one else can be given it."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def same_origin(headers: Headers) -> bool:

@@ -56,6 +56,8 @@ def make_work(
         except ValueError as error:
             raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
     refuse_missing_pictures(timeline, keyframes)
+    for frame in timeline.unused_pictures(keyframes):  # the page says so beside the timeline
+        del keyframes[frame]
 
     # The call checks everything and starts nothing: steps are made when they are asked for.
     states = checked(lambda: pipeline.stream(timeline, keyframes, request.options()))

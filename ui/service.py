@@ -26,7 +26,7 @@ from ui.requests import (
     checked,
     local_file,
 )
-from ui.runs import kind_of_call, make_work, planned
+from ui.runs import kind_of_call, make_work
 
 UPLOAD_QUOTA = 2 * 2**30
 WELCOME = "faces"  # the example that a first visit finds on frame 1
@@ -61,7 +61,7 @@ class Studio:
 
     def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, str]]:
         """What the painted timeline does, what it costs, and what to look out for."""
-        timeline = editor.timeline()
+        timeline = editor.timeline().with_windows(self.window)
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines = [{"kind": "says", "text": timeline.describe()}]
         lines.append({"kind": "cost", "text": self._cost(timeline, request)})
@@ -69,14 +69,12 @@ class Studio:
         return lines
 
     def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
-        if not self.model.ready:
-            calls = timeline.with_windows(self.window).model_calls
-            return f"{calls} model calls"
-        pipeline = self.model.get()
-        timeline = planned(timeline, pipeline)
         calls = timeline.model_calls
         text = f"{calls} model call{'' if calls == 1 else 's'}"
-        seconds = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
+        if not self.model.ready:
+            return text
+        kind = kind_of_call(timeline, self.model.get(), request)
+        seconds = self.costs.seconds_per_call(kind)
         return text if seconds is None else f"{text} · {in_words(calls * seconds)}"
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -376,8 +376,11 @@ def build_studio(
     return demo
 
 
-def launch_options(demo: gr.Blocks) -> dict[str, Any]:
-    """The arguments of `launch()` that belong to the page, whoever launches it."""
+def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[str, Any]:
+    """The arguments of `launch()` that belong to the page, whoever launches it.
+
+    `hosts` are the names it is served under beside those of this machine; None is any.
+    """
     studio: Studio = demo.studio  # type: ignore[attr-defined]
     return {
         "theme": gr.themes.Base(
@@ -394,5 +397,7 @@ def launch_options(demo: gr.Blocks) -> dict[str, Any]:
         "max_file_size": MAX_UPLOAD,
         "allowed_paths": [str(studio.outputs.root)],
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(Guard, room_for_upload=studio.room_for_upload)]},
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, room_for_upload=studio.room_for_upload, hosts=hosts)]
+        },
     }

@@ -109,7 +109,10 @@ def test_a_timeline_is_a_preset_a_formula_or_a_file(model, here, options, timeli
         ("--preset image-to-video --keyframe 0=gone.png", "gone.png does not exist"),
         ("--preset image-to-video --keyframe 0=bad.json", "bad.json"),
         ("--keyframe 16=a.png", "frame 17"),
-        ("--keyframe 2=a.png", r"frame 3 \(index 2\) would not be used, .* --set keep=2"),
+        (
+            "--keyframe 2=a.png",
+            r"frame 3 \(index 2\) would not be used, .*: take it away, or freeze frame 3",
+        ),
         ("--keyframe 2=a.png --keyframe 2=b.png", "two pictures for one frame"),
         ("--model nowhere", "'nowhere' is not a folder or file here"),
         ("--device banana", "device 'banana' is unknown"),

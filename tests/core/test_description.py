@@ -162,6 +162,8 @@ def test_a_good_timeline_has_no_warnings():
     assert preset("image-to-video").warnings({0}) == []
     assert preset("ramp").warnings({0}) == []
     assert preset("extend", frames=40).warnings(range(8)) == []
+    assert preset("interpolation", frames=64).warnings({0, 63}) == []
+    assert preset("standard", frames=64).with_windows(16).warnings() == []
 
 
 @pytest.mark.parametrize(
@@ -185,6 +187,17 @@ def test_a_good_timeline_has_no_warnings():
             "Frame 5 goes back up to full noise: what was there before is lost.",
         ),
         (Timeline([[1000], [500], [0]], prior="mixed"), (), "not with mixed noise"),
+        (
+            preset("image-to-video"),
+            {0, 5},
+            "The picture on frame 6 is not used, as it starts from noise. Freeze its column",
+        ),
+        (preset("standard"), {0, 5}, "The pictures on frames 1 and 6 are not used, as they start"),
+        (
+            preset("interpolation", frames=64, window=64).with_windows(16),
+            {0, 63},
+            "Frames 13 to 52 are made out of sight of every kept frame",
+        ),
     ],
 )
 def test_warnings_say_what_to_mind(timeline, pictures, words):

@@ -7,6 +7,7 @@ import pytest
 
 from fvdm_core.presets import GROUPS, PRESETS, build
 from fvdm_core.timeline import Timeline
+from fvdm_core.windows import out_of_sight
 
 
 def matrix(frames, rows, tau):
@@ -318,3 +319,44 @@ def test_window_must_be_a_size():
         build("extend", 64, 30, 0)
     with pytest.raises(ValueError, match="context can have no value for 64 frames in windows of 1"):
         build("extend", 64, 30, 1)
+
+
+KEEPING = {
+    "interpolation": {},
+    "loop": {},
+    "transition": {"head": 3, "tail": 2},
+    "any-frame": {"keep": [9, 30]},
+    "image-to-video": {},
+}
+
+
+@pytest.mark.parametrize("frames", [17, 31, 32, 64, 226, 227, 700])
+@pytest.mark.parametrize("name", KEEPING)
+def test_longer_than_the_window_every_frame_is_made_in_sight_of_a_known_one(name, frames):
+    params = KEEPING[name] if frames > 30 or name != "any-frame" else {"keep": [9]}
+    timeline = Timeline.preset(name, frames=frames, steps=3, window=16, **params)
+    levels = timeline.levels
+    kept = np.flatnonzero(~levels.any(axis=0))
+    expected = Timeline.preset(name, frames=frames, steps=3, window=frames, **params)
+    assert np.array_equal(kept, np.flatnonzero(~expected.levels.any(axis=0)))
+    moves = levels[1:] != levels[:-1]
+    assert set(moves.sum(axis=0)) == {0, 3} and (levels[-1] == 0).all()
+    narrow = timeline.with_windows(16)
+    assert narrow.window_size <= 16 and narrow.sources == expected.sources
+    assert out_of_sight(narrow.windows, narrow.levels).size == 0
+    assert timeline.windows is None or timeline == narrow  # windows of a preset's own fit
+
+
+def test_coarse_to_fine_is_one_clip_of_frames_far_apart_and_then_what_lies_between():
+    timeline = Timeline.preset("interpolation", frames=64, steps=5, window=16)
+    assert timeline.num_steps == 10
+    (first,) = timeline.windows[0]
+    assert first.frames == (*range(0, 64, 5), 63) and first.updates == first.frames[1:-1]
+    assert timeline.model_calls == 5 + 5 * len(timeline.windows[5])
+    assert timeline.levels[5].nonzero()[0].tolist() == sorted(set(range(64)) - {*first.frames})
+
+
+def test_more_kept_frames_than_the_model_sees_leave_one_stage():
+    keep = list(range(0, 64, 2))
+    timeline = Timeline.preset("any-frame", frames=64, steps=5, window=16, keep=keep)
+    assert timeline.windows is None and timeline.num_steps == 5

@@ -193,7 +193,7 @@ class TestResampled:
     @pytest.mark.parametrize("frames", [4, 8, 16, 23, 32, 64])
     def test_kept_frames_stay_kept_and_are_not_multiplied(self, frames):
         timeline = Timeline.preset("interpolation", frames=16, steps=10).resampled(frames, 10)
-        assert timeline == Timeline.preset("interpolation", frames=frames, steps=10)
+        assert timeline == Timeline.preset("interpolation", frames=frames, steps=10, window=frames)
 
     def test_a_kept_frame_in_the_middle_moves_with_its_place(self):
         timeline = Timeline.preset("any-frame", frames=16, steps=10, keep=[5])

@@ -110,7 +110,7 @@ def test_steps_given_as_lists_become_tuples():
 
 
 def test_a_long_painting_gets_windows_for_the_model():
-    timeline = Timeline.preset("interpolation", frames=64, steps=10)
+    timeline = Timeline.preset("interpolation", frames=64, steps=10, window=64)
     windowed = timeline.with_windows(16)
     assert windowed.window_size == 16
     assert windowed.levels.tolist() == timeline.levels.tolist()

@@ -43,6 +43,35 @@ def test_writes_come_from_our_own_page_or_from_programs(headers: dict, status: i
     assert client().get("/", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:7860", 200),
+        ("localhost:7860", 200),
+        ("LOCALHOST", 200),
+        ("studio.localhost:80", 200),
+        ("127.8.9.10", 200),
+        ("[::1]:7860", 200),
+        ("studio.example:7860", 200),
+        ("evil.example:7860", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("192.168.1.7:7860", 421),
+        ("0.0.0.0:7860", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_a_name_that_somebody_points_at_this_machine_is_not_served(host: str, status: int) -> None:
+    ours = client(hosts=["Studio.example"])
+    headers = {"Host": host, "Origin": f"http://{host}"} if host else {"Host": host}
+    assert ours.get("/", headers=headers).status_code == status
+    assert ours.post("/", content=b"x", headers=headers).status_code == status
+    forwarded = headers | {"X-Forwarded-Host": "127.0.0.1"}  # which a rebound page can send
+    assert ours.get("/", headers=forwarded).status_code == status
+    assert client(hosts=None).get("/", headers={"Host": host}).status_code == 200
+
+
 def test_bodies_are_bounded_declared_or_not() -> None:
     assert client().post("/", content=b"x" * 100).text == "100"
     declared = client().post("/", content=b"x" * 101)

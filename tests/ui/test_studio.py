@@ -219,6 +219,13 @@ def test_other_sites_and_huge_bodies_stay_out(server: Server) -> None:
     assert call(server, "preview_timeline", [[[0] * 1000] * 5000]).status_code == 413
 
 
+def test_a_rebound_name_reaches_nothing(server: Server) -> None:
+    rebound = {"Host": "evil.example:7860", "Origin": "http://evil.example:7860"}
+    assert httpx.get(server.url, headers=rebound, timeout=60).status_code == 421
+    data = [painting(), None, 1.5]
+    assert call(server, "preview_timeline", data, headers=rebound).status_code == 421
+
+
 def test_a_huge_upload_is_refused(server: Server) -> None:
     big = httpx.post(
         f"{server.url}gradio_api/upload", files={"files": bytes(65 * 2**20)}, timeout=120
