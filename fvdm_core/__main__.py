@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
     make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
 
-    commands.add_parser("presets", help="list the presets and their parameters")
+    commands.add_parser("presets", help="list presets, their parameters, and example timelines")
 
     convert = commands.add_parser("convert", help="turn a published checkpoint into a model folder")
     convert.add_argument("source", help="a .pt or .safetensors file")
@@ -175,7 +175,9 @@ def _read_timeline(path: Path) -> Timeline:
 
 
 def presets() -> str:
-    """Every preset with its parameters, at 16 frames and 30 steps."""
+    """Every preset with its parameters, at 16 frames and 30 steps, and the example timelines."""
+    from fvdm_core.examples import FOLDER, example_timelines
+
     lines = []
     for preset in PRESETS.values():
         lines.append(f"{preset.name:18}{preset.summary}")
@@ -183,6 +185,9 @@ def presets() -> str:
             setting = f"--set {field['name']}={_as_typed(field['default'])}"
             allowed = f"{field['minimum']:g} to {field['maximum']:g}"
             lines.append(f"{'':20}{setting:24}{field['title']}, {allowed}")
+    if examples := example_timelines():
+        lines.append(f"\nExample timelines, in {FOLDER}, for --timeline FILE:")
+        lines += [f"{example.name + '.json':26}{example.about}" for example in examples]
     return "\n".join(lines)
 
 

@@ -4,7 +4,8 @@
      "levels": [[0, 1000, 1000, 1000], [[0, 4]]],            rows: levels, or [level, count] pairs
      "windows": [[{"frames": [0, 1], "updates": [1]}], 29],  steps; 29: the same for 29 more steps
      "sources": ["keyframe", "noise", ...],
-     "prior": "mixed", "prior_alpha": 1.0, "seen": {"0": 40}}
+     "prior": "mixed", "prior_alpha": 1.0, "seen": {"0": 40},
+     "title": "Slow in, slow out", "about": "What it shows."}   for people; a timeline has neither
 
 All but the first two may be left out.
 """
@@ -21,6 +22,7 @@ from fvdm_core.windows import Step, Window
 
 VERSION = 1
 FIELDS = ("version", "levels", "windows", "sources", "prior", "prior_alpha", "seen")
+LABELS = {"title": 60, "about": 400}  # characters
 MAX_DEPTH = 8  # a window's list of frames is 5 deep
 
 
@@ -60,11 +62,12 @@ def decode(text: str | bytes) -> dict[str, Any]:
     Raises ValueError naming what is wrong: too large, too deep, not JSON, a key given twice,
     NaN, an unknown field or version, too many cells, a run or window that is malformed.
     """
-    document = _parsed(_as_text(text))
-    if not isinstance(document, dict):
-        raise ValueError(f"a timeline must be a JSON object, got {shown(document)}")
+    document = _document(text)
+    _take_labels(document)
     if unknown := [name for name in document if name not in FIELDS]:
-        raise ValueError(f"unknown field {shown(unknown[0])}; allowed are {', '.join(FIELDS)}")
+        raise ValueError(
+            f"unknown field {shown(unknown[0])}; allowed are {', '.join((*FIELDS, *LABELS))}"
+        )
     for name in ("version", "levels"):
         if name not in document:
             raise ValueError(f"the field {name!r} is missing; a timeline needs version and levels")
@@ -80,6 +83,34 @@ def decode(text: str | bytes) -> dict[str, Any]:
     if "seen" in document:
         document["seen"] = _frame_keys(document["seen"])
     return document
+
+
+def labels(text: str | bytes) -> tuple[str, str]:
+    """Return the title and the explanation that a file gives its timeline, "" where it has none.
+
+    Raises ValueError as `decode` does, for these two fields.
+    """
+    return _take_labels(_document(text))
+
+
+def _document(text: str | bytes) -> dict[str, Any]:
+    document = _parsed(_as_text(text))
+    if not isinstance(document, dict):
+        raise ValueError(f"a timeline must be a JSON object, got {shown(document)}")
+    return document
+
+
+def _take_labels(document: dict[str, Any]) -> tuple[str, str]:
+    """Take title and about out of a document."""
+    taken = []
+    for name, most in LABELS.items():
+        label = document.pop(name, "")
+        if not isinstance(label, str) or len(label) > most:
+            raise ValueError(
+                f"{name} must be text of at most {most} characters, got {shown(label)}"
+            )
+        taken.append(label)
+    return taken[0], taken[1]
 
 
 def _coded(row: np.ndarray) -> list[Any]:

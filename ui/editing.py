@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 from gradio.data_classes import FileData
 
+from fvdm_core.examples import ExampleTimeline
+from fvdm_core.limits import shown
 from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import MAX_LEVEL, Timeline
 from ui.requests import (
+    BringRequest,
     EditorValue,
     FormulaRequest,
     KeyframeValue,
     PresetRequest,
     PresetValue,
+    RequestError,
     SizeRequest,
     WindowValue,
     checked,
@@ -45,8 +49,36 @@ def painted(
         sources=None if timeline.sources is None else list(timeline.sources),  # type: ignore[arg-type]
         preset=preset,
         formula=formula,
+        prior=timeline.prior,
+        prior_alpha=timeline.prior_alpha,
+        seen=dict(timeline.seen),
         keyframes=keyframes or [],
     )
+
+
+def with_brought(
+    editor: EditorValue,
+    brought: BringRequest,
+    examples: list[ExampleTimeline],
+    size: SizeRequest,
+) -> EditorValue:
+    """A timeline that the page brought in place of the painting, with the pictures kept.
+
+    The person's own presets take on the present frames and steps; examples and files keep theirs.
+
+    Raises:
+        RequestError: it holds no timeline, or names no example.
+    """
+    if brought.kind == "example":
+        found = [each.timeline for each in examples if each.name == brought.name]
+        if not found:
+            raise RequestError(f"There is no example timeline {shown(brought.name)}.")
+        timeline = found[0]
+    else:
+        timeline = brought.timeline()
+    if brought.kind == "own":
+        timeline = checked(lambda: timeline.resampled(size.frames, size.steps))
+    return painted(timeline, keyframes=_kept_pictures(editor, timeline, stay=True))
 
 
 def with_preset(editor: EditorValue | None, request: PresetRequest, window: int) -> EditorValue:
@@ -156,6 +188,19 @@ def preset_table() -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def timeline_table(examples: list[ExampleTimeline]) -> list[dict[str, Any]]:
+    """The example timelines with small pictures."""
+    return [
+        {
+            "name": example.name,
+            "title": example.title,
+            "about": example.about,
+            "levels": example.timeline.resampled(PICTURE_CELLS, PICTURE_CELLS).levels.tolist(),
+        }
+        for example in examples
+    ]
 
 
 def preset_list(window: int) -> list[dict[str, Any]]:

@@ -19,10 +19,18 @@ from pydantic import (
     model_validator,
 )
 
-from fvdm_core.limits import MAX_CELLS, MAX_FRAMES, MAX_LEVEL, MAX_ROWS, shown
+from fvdm_core.limits import (
+    MAX_CELLS,
+    MAX_FRAMES,
+    MAX_JSON_BYTES,
+    MAX_LEVEL,
+    MAX_ROWS,
+    shown,
+)
 from fvdm_core.options import MAX_CFG_SCALE, RunOptions, Solver
 from fvdm_core.pictures import Fit
-from fvdm_core.timeline import Timeline, Window
+from fvdm_core.timeline import PRIORS, Timeline, Window
+from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
 
 MAX_SEED = 2**32 - 1
 MAX_FORMULA = 256
@@ -137,6 +145,9 @@ class EditorValue(GradioModel):
     sources: list[Source] | None = None
     preset: PresetValue | None = None
     formula: str = Field(default="", max_length=MAX_FORMULA)
+    prior: str = Field(default=PRIORS[0], max_length=20)
+    prior_alpha: float = Field(default=1.0, ge=0, le=MAX_PRIOR_ALPHA)
+    seen: dict[int, int] = Field(default_factory=dict, max_length=MAX_FRAMES)
     keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
 
     @classmethod
@@ -182,7 +193,16 @@ class EditorValue(GradioModel):
                 for step in self.windows
             )
         sources = None if self.sources is None else tuple(self.sources)
-        return checked(lambda: Timeline(np.array(self.levels), windows=windows, sources=sources))
+        return checked(
+            lambda: Timeline(
+                np.array(self.levels),
+                windows=windows,
+                sources=sources,
+                prior=self.prior,
+                prior_alpha=self.prior_alpha,
+                seen=self.seen,
+            )
+        )
 
     def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
         """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
@@ -262,6 +282,22 @@ class FormulaRequest(SizeRequest):
 
     def timeline(self) -> Timeline:
         return checked(lambda: Timeline.formula(self.formula, frames=self.frames, steps=self.steps))
+
+
+class BringRequest(Strict):
+    """A timeline that the page brings along: an example by name, or the JSON of one."""
+
+    kind: Literal["own", "example", "file"]
+    name: str = Field(max_length=300)
+    text: str = Field(default="", max_length=MAX_JSON_BYTES)
+
+    def timeline(self) -> Timeline:
+        """The timeline in `text`; what is wrong with it is said with the file's name."""
+        try:
+            return Timeline.from_json(self.text)
+        except ValueError as error:
+            what = self.name if self.kind == "file" else f"Your preset “{self.name}”"
+            raise RequestError(f"{what} cannot be used: {error}.") from None
 
 
 def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> Path:

@@ -10,6 +10,7 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
+from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
@@ -44,6 +45,7 @@ class Studio:
         self.jobs = JobRegistry()
         self.model = LoadingModel(load_pipeline)
         self.examples = _examples(examples)
+        self.timelines = example_timelines()
         self.uploads = Path(get_upload_folder())
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 

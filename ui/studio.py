@@ -17,6 +17,7 @@ from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.pieces import ClipView, ExampleShelf, Lines, PresetPicker, Progress
 from ui.requests import (
     MAX_SEED,
+    BringRequest,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
@@ -72,6 +73,7 @@ def build_studio(
         examples: a folder of PNG pictures to offer as keyframes.
     """
     studio = Studio(load_pipeline, outputs, examples)
+    # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
     unlisted: dict[str, Any] = {"api_visibility": "private"}
@@ -84,7 +86,12 @@ def build_studio(
             gr.HTML('<h1 class="brand">FVDM <b>Studio</b></h1>', padding=False)
             model = Lines([{"kind": "note", "text": "The model is loading…"}], elem_id="model")
             theme = gr.Button("◐", elem_id="theme", size="sm", min_width=0, scale=0)
-        picker = PresetPicker(None, presets=editing.preset_table(), elem_id="presets")
+        picker = PresetPicker(
+            None,
+            presets=editing.preset_table(),
+            timelines=editing.timeline_table(studio.timelines),
+            elem_id="presets",
+        )
         summary = Lines(None, elem_id="summary")
 
         with gr.Row(elem_id="desk", equal_height=False):
@@ -160,6 +167,14 @@ def build_studio(
             request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
             return editing.with_formula(timeline, request)
 
+        def bring(
+            timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData
+        ) -> EditorValue:
+            """Put an example, a preset of the person's own or a file in place of the painting."""
+            brought = checked(lambda: BringRequest(**_only(event._data, "kind", "name", "text")))
+            size = checked(lambda: SizeRequest(frames=frames, steps=steps))
+            return editing.with_brought(timeline, brought, studio.timelines, size)
+
         def place_example(timeline: EditorValue, event: gr.EventData) -> tuple[Any, Any]:
             """Put a clicked example on the first slot that wants a picture."""
             wanted = event._data.get("name") if isinstance(event._data, dict) else None
@@ -222,7 +237,7 @@ def build_studio(
                 [picker, editor, *size],
                 [editor],
                 trigger_mode="always_last",
-                **quick,
+                **tasks,
                 **unlisted,
             ),
             picker.tune(
@@ -230,7 +245,7 @@ def build_studio(
                 [picker, editor, *size],
                 [editor],
                 trigger_mode="always_last",
-                **quick,
+                **tasks,
                 **unlisted,
             ),
             gr.on(
@@ -238,7 +253,7 @@ def build_studio(
                 resize,
                 [editor, *size],
                 [editor],
-                **quick,
+                **tasks,
                 **unlisted,
             ),
             gr.on(
@@ -246,11 +261,12 @@ def build_studio(
                 apply_formula,
                 [formula, editor, *size],
                 [editor],
-                **quick,
+                **tasks,
                 **unlisted,
             ),
         ]
-        changes.append(shelf.choose(place_example, [editor], [editor, label], **quick, **unlisted))
+        changes.append(shelf.choose(place_example, [editor], [editor, label], **tasks, **unlisted))
+        changes.append(picker.bring(bring, [editor, *size], [editor], **tasks, **unlisted))
         for change in changes:
             change.success(**reading).then(**keeping)
         editor.edited(**reading).then(**keeping)

@@ -74,14 +74,23 @@ class PresetPicker(_Piece):
     """The presets as pictures of their matrix, with the parameters of the chosen one below.
 
     Its value is {"name", "params"}; it fires "pick" when a preset is chosen and "tune" when a
-    parameter moves. `presets` is the table that `ui.studio.preset_table` makes.
+    parameter moves. `presets` and `timelines` are tables that `ui.editing` makes. The person's own
+    presets stay in the browser; those, an example or a file of a timeline come with "bring":
+    {"kind": "own" | "example" | "file", "name", "text"}, where an example has no text.
     """
 
     SCRIPT = "preset_picker"
-    SCRIPTS = ("../timeline_editor/core", "preset_picker")
+    SCRIPTS = ("../timeline_editor/core", "own_presets", "preset_picker", "picker_own")
 
-    def __init__(self, value: Any, *, presets: list[dict[str, Any]], **more: Any) -> None:
-        super().__init__(value, presets=presets, **more)
+    def __init__(
+        self,
+        value: Any,
+        *,
+        presets: list[dict[str, Any]],
+        timelines: list[dict[str, Any]],
+        **more: Any,
+    ) -> None:
+        super().__init__(value, presets=presets, timelines=timelines, **more)
 
     def api_info(self) -> dict[str, Any]:
         return {

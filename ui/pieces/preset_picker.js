@@ -1,6 +1,9 @@
 /* Presets as small pictures of their matrix; below them, the parameters of the chosen one.
    Runs after core.js of the editor, whose colours the pictures share. */
 const root = element.querySelector(".piece");
+const closing = new AbortController(); // ends what listens outside the component
+window.fvdmPicker?.abort(); // the one before, where the component is mounted again
+window.fvdmPicker = closing;
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
 let params = {};
 let drawnForm = null;
@@ -41,10 +44,11 @@ for (const preset of plain(props.presets)) {
   groups.get(preset.group).append(tile);
 }
 const parameters = h("div", { class: "parameters" });
-const row = h("div", { class: "groups", role: "radiogroup", "aria-label": "Preset" },
+const radios = h("div", { class: "radios", role: "radiogroup", "aria-label": "Preset" },
   ...[...groups].map(([name, tilesOfGroup]) =>
     h("div", { class: "group" }, h("span", { class: "group-name" }, name), tilesOfGroup)));
-row.addEventListener("keydown", (event) => {
+const row = h("div", { class: "groups" }, radios);
+radios.addEventListener("keydown", (event) => {
   const names = [...tiles.keys()];
   const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const at = names.findIndex((name) => tiles.get(name) === document.activeElement);
@@ -54,7 +58,7 @@ row.addEventListener("keydown", (event) => {
   tiles.get(next).focus();
   pick(next);
 });
-root.replaceChildren(row, parameters);
+root.replaceChildren(h("div", { class: "picker-top" }, row), parameters);
 
 // ── The parameters ─────────────────────────────────────────────────────────────────────────────
 

@@ -1,6 +1,7 @@
 /* The painted timeline as plain data: every edit is a pure function from state to state, no DOM.
 
-   A state is { frames, rows, levels, base, windows, sources, preset, formula, keyframes, thawed }.
+   A state is { frames, rows, levels, base, windows, sources, preset, formula, extra, keyframes,
+   thawed }; extra holds what the page hands on without looking: the noise prior, seen levels.
    levels is a Uint16Array of rows × frames cells, row by row: 0 is clean, 1000 is noise. Row 0 is
    the start, row rows − 1 the end. base holds the levels that the eraser brings back. thawed
    remembers what a column held before it was frozen. Frames and rows count from 0. */
@@ -17,6 +18,8 @@ const FvdmCore = (() => {
 
   // ── The value that travels between page and server ─────────────────────────────────────────
 
+  const EXTRA = ["prior", "prior_alpha", "seen"];
+
   function fromValue(value) {
     const rows = value.levels.length;
     const frames = value.levels[0].length;
@@ -28,6 +31,7 @@ const FvdmCore = (() => {
       sources: value.sources ?? null,
       preset: value.preset ?? null,
       formula: value.formula ?? "",
+      extra: Object.fromEntries(EXTRA.filter((name) => name in value).map((name) => [name, value[name]])),
       keyframes: [...(value.keyframes ?? [])].sort((a, b) => a.frame - b.frame),
       thawed: {},
     };
@@ -37,7 +41,15 @@ const FvdmCore = (() => {
     const { frames, rows, levels, windows, sources, preset, formula, keyframes } = state;
     const grid = Array.from({ length: rows }, (_, r) =>
       Array.from(levels.subarray(r * frames, (r + 1) * frames)));
-    return { version: 1, levels: grid, windows, sources, preset, formula, keyframes };
+    return { version: 1, levels: grid, windows, sources, preset, formula, ...extraOf(state), keyframes };
+  }
+
+  /** What is handed on. A frame that was painted moves, and then is seen as it is. */
+  function extraOf(state) {
+    const { extra } = state;
+    if (!extra.seen) return extra;
+    const still = ([f]) => column(state, Number(f)).every((level, _, all) => level === all[0]);
+    return { ...extra, seen: Object.fromEntries(Object.entries(extra.seen).filter(still)) };
   }
 
   /** The state after the server sent `value`: the eraser now returns to what the server sent,
@@ -67,9 +79,10 @@ const FvdmCore = (() => {
   /** Whether a value says what the state says; how it is written (null fields, order) is no matter. */
   function says(state, value) {
     const other = fromValue(value);
-    const told = ({ windows, sources, preset, formula, keyframes }) => JSON.stringify([
+    const told = ({ windows, sources, preset, formula, extra, keyframes }) => JSON.stringify([
       windows?.map((step) => step.map((w) => [w.frames, w.updates])) ?? null, sources,
       preset && [preset.name, preset.params], formula,
+      extra.prior ?? "independent", extra.prior_alpha ?? 1, Object.entries(extra.seen ?? {}),
       keyframes.map((k) => [k.frame, k.fit, k.file.path]),
     ]);
     return sameLevels(state, other) && told(state) === told(other);
@@ -103,6 +116,19 @@ const FvdmCore = (() => {
     const last = levelAt(state, frame, state.rows - 1);
     if (last > 0) return `ends at ${percent(last)} noise`;
     return first === MAX ? "made from noise" : `starts at ${percent(first)} noise`;
+  }
+
+  /** "Frame 3", "Frames 1 and 16", "Frames 1–8, 10 and 12–16", for frames that count from 0. */
+  function frameNames(frames) {
+    const runs = [];
+    for (const f of [...frames].sort((a, b) => a - b)) {
+      const last = runs.at(-1);
+      if (last && f === last[1] + 1) last[1] = f; else runs.push([f, f]);
+    }
+    const names = runs.flatMap(([a, b]) => (b - a > 1 ? [`${a + 1}–${b + 1}`]
+      : a === b ? [`${a + 1}`] : [`${a + 1}`, `${b + 1}`]));
+    const listed = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
+    return `Frame${frames.length > 1 ? "s" : ""} ${listed}`;
   }
 
   // ── Painting ───────────────────────────────────────────────────────────────────────────────
@@ -567,7 +593,7 @@ const FvdmCore = (() => {
 
   return {
     MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard, sameLevels,
-    levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, withLevels,
+    levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
     resample, History, columnWidth, PALETTE, css, paintPixels, GRAIN,

@@ -345,7 +345,14 @@ const FvdmInput = (() => {
     }, { signal: editor.closing.signal });
   }
 
+  /** Other parts of the page speak through the editor's line of text. */
+  function attachSaying(editor) {
+    addEventListener("fvdm:say", ({ detail: { text, error } }) => editor.say(text, error),
+      { signal: editor.closing.signal });
+  }
+
   function attach(editor) {
+    attachSaying(editor);
     attachPointer(editor);
     attachPlayhead(editor);
     attachKeys(editor);

@@ -8,6 +8,7 @@ const FvdmSlots = (() => {
   const FITS = { crop: "Crop", contain: "Contain", stretch: "Stretch" };
   const CSS_FIT = { crop: "cover", contain: "contain", stretch: "fill" };
 
+  const isTimeline = (file) => file.type === "application/json" || /\.json$/i.test(file.name);
   const isPicture = (file) => file.type.startsWith("image/") && file.type !== "image/svg+xml";
   const sourceOf = ({ url, path }) => url ?? `${window.gradio_config?.root ?? ""}/gradio_api/file=${path}`;
 
@@ -150,6 +151,8 @@ const FvdmSlots = (() => {
 
     /** Pictures go to their frames at once; of a video the person first chooses a part. */
     async takeFiles(frame, files) {
+      const timeline = files.find(isTimeline);
+      if (timeline) return dispatchEvent(new CustomEvent("fvdm:timeline-file", { detail: { file: timeline } }));
       const video = files.find(FvdmClip.isVideo);
       if (video) await this.clip.open(video, frame, this.slots[frame].node);
       else await this.fill(frame, files);
@@ -192,8 +195,8 @@ const FvdmSlots = (() => {
       else if (pictures.length > frames.length) {
         this.io.say(`${frames.length} of ${pictures.length} pictures fit; the timeline ends at frame ${state.frames}.`);
       } else {
-        const names = done.map((f) => f + 1).join(", ");
-        this.io.say(`${done.length > 1 ? `Frames ${names} have their pictures` : `Frame ${names} has its picture`}.`);
+        const names = C.frameNames(done);
+        this.io.say(`${names} ${done.length > 1 ? "have their pictures" : "has its picture"}.`);
       }
     }
 

@@ -1,0 +1,109 @@
+"""Timelines that the page brings: examples, a person's own presets, files; and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio.data_classes import FileData
+from pydantic import ValidationError
+
+from fvdm_core.examples import example_timelines
+from fvdm_core.limits import MAX_JSON_BYTES
+from fvdm_core.presets import PRESETS
+from fvdm_core.timeline import Timeline, Window
+from tests.js.test_node import find_node
+from ui import editing
+from ui.requests import BringRequest, EditorValue, KeyframeValue, RequestError, SizeRequest, checked
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = example_timelines()
+PAINTING = editing.painted(
+    Timeline.preset("image-to-video", frames=8, steps=10),
+    keyframes=[KeyframeValue(frame=0, file=FileData(path="a.png"))],
+)
+
+
+def bring(kind: str, name: str, text: str = "", frames: int = 8, steps: int = 10) -> EditorValue:
+    brought = checked(lambda: BringRequest(kind=kind, name=name, text=text))  # type: ignore[arg-type]
+    return editing.with_brought(
+        PAINTING, brought, EXAMPLES, SizeRequest(frames=frames, steps=steps)
+    )
+
+
+def test_an_example_comes_at_its_own_size_and_keeps_the_pictures() -> None:
+    ramp = next(example for example in EXAMPLES if example.name == "paper-ramp")
+    value = bring("example", "paper-ramp")
+    assert value.timeline() == ramp.timeline
+    assert [keyframe.frame for keyframe in value.keyframes] == [0]
+
+
+def test_an_own_preset_takes_on_the_present_size_and_a_file_keeps_its_own() -> None:
+    text = Timeline.preset("interpolation", frames=16, steps=30).to_json()
+    own, file = bring("own", "mine", text), bring("file", "a.json", text)
+    assert (own.frames, own.steps) == (8, 10)
+    assert not np.array(own.levels)[:, [0, 7]].any() and np.array(own.levels)[0, 1:7].all()
+    assert (file.frames, file.steps) == (16, 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text", "says"),
+    [
+        ("example", "nothing", "", "no example timeline 'nothing'"),
+        ("file", "a.json", "", "a.json cannot be used: not JSON"),
+        ("file", "a.json", "[]", "must be a JSON object"),
+        ("file", "<b>.json", "[]", "‹b›.json"),
+        ("file", "a.json", '{"version": 9, "levels": [[1], [0]]}', "version is 9"),
+        ("file", "a.json", '{"version": 1, "levels": [[1], [0, 0]]}', "row 1 has 2 frames"),
+        ("file", "a.json", '{"version": 1, "levels": [[NaN], [0]]}', "NaN"),
+        ("own", "mine", '{"version": 1, "levels": [[2000], [0]]}', "Your preset “mine”"),
+        ("own", "mine", " " * (MAX_JSON_BYTES + 1), "text"),
+        ("folder", "/etc", "", "kind"),
+    ],
+)
+def test_what_is_wrong_is_said(kind: str, name: str, text: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        bring(kind, name, text)
+
+
+def test_prior_and_seen_levels_travel_with_the_painting() -> None:
+    timeline = Timeline([[0, 1000], [0, 500], [0, 0]], prior="mixed", prior_alpha=0.5, seen={0: 30})
+    value = bring("file", "a.json", timeline.to_json())
+    assert value.timeline() == timeline
+    again = EditorValue.model_validate(json.loads(value.model_dump_json()))
+    assert again.timeline() == timeline
+    with pytest.raises(ValidationError):
+        BringRequest(kind="file", name="a", text="{}", path="/etc/passwd")  # type: ignore[call-arg]
+
+
+def encoded(value: EditorValue) -> Any:
+    """The editor's value as the page writes it to a file."""
+    script = ROOT / "ui/pieces/own_presets.js"
+    code = """
+      const { encode } = require(process.argv[1]);
+      const value = JSON.parse(require("fs").readFileSync(0, "utf8"));
+      process.stdout.write(JSON.stringify(encode(value, "T")));"""
+    node = find_node()
+    assert node, "node is missing: install nodejs or Playwright"
+    done = subprocess.run(
+        [node, "-e", code, str(script)],
+        input=value.model_dump_json(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "windows"])
+def test_what_the_page_exports_is_read_as_the_same_timeline(name: str) -> None:
+    if name == "windows":
+        steps = tuple((Window((0, 1), (1,)),) for _ in range(2))
+        timeline = Timeline([[0, 1000], [0, 500], [0, 0]], windows=steps, prior="shuffled")
+    else:
+        timeline = Timeline.preset(name, frames=24, steps=6)
+    assert Timeline.from_json(encoded(editing.painted(timeline))) == timeline
