@@ -124,7 +124,7 @@ def with_size(editor: EditorValue, size: SizeRequest, window: int) -> EditorValu
             )
         )
         return with_preset(editor, request, window)
-    if editor.formula and _is_formula(editor):
+    if editor.formula and is_formula(editor):
         formula = FormulaRequest(formula=editor.formula, frames=size.frames, steps=size.steps)
         return with_formula(editor, formula)
     timeline = checked(lambda: editor.timeline().resampled(size.frames, size.steps))
@@ -244,7 +244,7 @@ def _fitting(preset: PresetValue, frames: int) -> dict[str, Any]:
     return fitting
 
 
-def _is_formula(editor: EditorValue) -> bool:
+def is_formula(editor: EditorValue) -> bool:
     try:
         timeline = Timeline.formula(editor.formula, frames=editor.frames, steps=editor.steps)
     except ValueError:

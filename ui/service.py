@@ -14,10 +14,13 @@ from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
+from ui.jobs import Work
 from ui.loading import LoadingModel
+from ui.orders import Order
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
-from ui.registry import JobRegistry, QueueFull
+from ui.queueing import Queue
+from ui.registry import HasBegun, JobRegistry, QueueFull
 from ui.requests import (
     EditorValue,
     GenerateRequest,
@@ -28,10 +31,10 @@ from ui.requests import (
     local_file,
 )
 from ui.runs import kind_of_call, make_work
+from ui.settings import ANY, request_of
 
 UPLOAD_QUOTA = 2 * 2**30
 WELCOME = "faces"  # the example that a first visit finds on frame 1
-ANY = ""  # the label of no label
 
 
 class Studio:
@@ -43,6 +46,7 @@ class Studio:
         self.outputs = Outputs(outputs)
         self.costs = Costs(self.outputs.root / "costs.json")
         self.jobs = JobRegistry()
+        self.queue = Queue(self.jobs)
         self.model = LoadingModel(load_pipeline)
         self.examples = _examples(examples)
         self.timelines = example_timelines()
@@ -82,15 +86,48 @@ class Studio:
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, editor: EditorValue, request: GenerateRequest, session: str) -> str:
-        """Queue a run and return its id.
+        """Queue a run and return its id; the session's page shows what goes on again.
 
         Raises:
             RequestError: the request is refused, or the queue is full.
         """
         job = new_name()
-        pipeline = checked(self.model.get)
-        work = make_work(
-            pipeline,
+        work = self._work(editor, request, session, job)
+        order = Order.of(editor, request, self.window)
+        try:
+            self.jobs.submit(work, job, owner=session, about=order)
+        except QueueFull as error:
+            raise RequestError(str(error)) from None
+        self.queue.follow_newest(session)
+        return job
+
+    def change(self, job: str, editor: EditorValue, request: GenerateRequest, session: str) -> None:
+        """Put another painting and settings in the place of a run that waits.
+
+        Raises:
+            RequestError: the request is refused, or the run is not one of those that wait.
+        """
+        work = self._work(editor, request, session, job)
+        order = Order.of(editor, request, self.window)
+        try:
+            self.jobs.renew(job, work, owner=session, about=order)
+        except HasBegun as error:
+            raise RequestError(str(error)) from None
+
+    def order_of(self, job: object, session: str) -> Order:
+        """What a run of this session was asked for.
+
+        Raises:
+            RequestError: the session has no such run.
+        """
+        for run in self.jobs.runs_of(session):
+            if run.job == job:
+                return run.about
+        raise RequestError("This run is no longer listed: choose another one.")
+
+    def _work(self, editor: EditorValue, request: GenerateRequest, session: str, job: str) -> Work:
+        return make_work(
+            checked(self.model.get),
             editor,
             request,
             outputs=self.outputs,
@@ -98,10 +135,6 @@ class Studio:
             session=session,
             job=job,
         )
-        try:
-            return self.jobs.submit(work, job, owner=session)
-        except QueueFull as error:
-            raise RequestError(str(error)) from None
 
     def model_lines(self) -> list[dict[str, str]]:
         """What the header says about the model."""
@@ -159,18 +192,7 @@ def restore(kept: Any) -> dict[str, Any] | None:
     settings = kept["settings"]
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
-        label, seed, cfg, solver, eta, fps, exact = settings
-        checked(
-            lambda: GenerateRequest(
-                label=label or None,
-                seed=seed,
-                cfg_scale=cfg,
-                solver=solver,
-                eta=eta,
-                fps=fps,
-                splice_exact=exact,
-            )
-        )
+        request_of(settings)
     except (ValueError, TypeError):
         return None
     present = [keyframe for keyframe in editor.keyframes if is_present(keyframe)]

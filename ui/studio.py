@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from anyio.to_thread import run_sync
 from starlette.middleware import Middleware
 
 from ui import editing
 from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
-from ui.pieces import ClipView, ExampleShelf, Lines, PresetPicker, Progress
+from ui.pieces import ClipView, ExampleShelf, Lines, PresetPicker, Progress, RunList
+from ui.programs import wire_programs
+from ui.queue_panel import Parts, wire_queue
 from ui.requests import (
     MAX_SEED,
     BringRequest,
@@ -26,8 +27,8 @@ from ui.requests import (
     SizeRequest,
     checked,
 )
-from ui.service import ANY, Studio, restore, session_of
-from ui.watching import buttons, clip_files, progress_value, strip_value
+from ui.service import Studio, restore, session_of
+from ui.settings import ANY
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
@@ -75,7 +76,6 @@ def build_studio(
     studio = Studio(load_pipeline, outputs, examples)
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
     unlisted: dict[str, Any] = {"api_visibility": "private"}
 
     with gr.Blocks(title="FVDM Studio", analytics_enabled=False, fill_width=True) as demo:
@@ -139,9 +139,9 @@ def build_studio(
                     )
                 progress = Progress({}, elem_id="progress")
                 clip = ClipView(None, elem_id="clip-view")
+                runs = RunList(None, elem_id="runs")
 
         settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
-        showing = [strip, progress, clip, run, stop]
 
         # ── The panel changes the painting ───────────────────────────────────────────────────
 
@@ -291,65 +291,9 @@ def build_studio(
         dice.click(None, None, [seed], js=DICE, **unlisted)
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
 
-        # ── Runs ─────────────────────────────────────────────────────────────────────────────
-
-        async def watch(kept: dict[str, Any]) -> AsyncIterator[tuple[Any, ...]]:
-            """What the page shows of the session's run, up to its end."""
-            seen_step = -1
-            async for snapshot in studio.jobs.follow(kept["job"]):
-                value = strip_value(snapshot, seen_step)
-                if snapshot.preview is not None:
-                    seen_step = snapshot.preview.step
-                files = None if snapshot.result is None else clip_files(snapshot.result)
-                yield value, progress_value(snapshot), files, *buttons(snapshot.status.over)
-
-        async def generate(
-            timeline: EditorValue,
-            label: str | None,
-            seed: Any,
-            guidance: Any,
-            solver: str,
-            eta: Any,
-            fps: Any,
-            splice_exact: Any,
-            session: Any,
-        ) -> AsyncIterator[tuple[Any, ...]]:
-            """Make a clip from a timeline; the last update has its files."""
-            request = checked(
-                lambda: GenerateRequest(
-                    label=label or None,
-                    seed=seed,
-                    cfg_scale=guidance,
-                    solver=solver,  # type: ignore[arg-type]
-                    eta=eta,
-                    fps=fps,
-                    splice_exact=splice_exact,
-                )
-            )
-            await studio.model.wait()
-            kept = session_of(session)
-            kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
-            async for shown in watch(kept):
-                yield *shown, kept
-
-        def ask_to_stop(session: Any) -> dict[str, Any]:
-            """End the session's run after its current step and keep what it has."""
-            kept = session_of(session)
-            snapshot = studio.jobs.get(kept["job"])
-            studio.jobs.stop(kept["job"], owner=kept["session"])
-            if snapshot is None or snapshot.status.over:
-                return gr.skip()
-            return {**progress_value(snapshot), "text": "Stopping after this step…"}
-
-        generation = run.click(
-            generate,
-            [editor, *settings, session],
-            [*showing, session],
-            api_name="generate",
-            **tasks,
-        )
-        generation.then(**reading)
-        stop.click(ask_to_stop, [session], [progress], api_name="stop", **quick)
+        parts = Parts(session, editor, settings, strip, progress, clip, run, stop, runs)
+        wire_queue(studio, parts, demo.load, reading, keeping)
+        wire_programs(studio, parts)
 
         # ── A visit begins ───────────────────────────────────────────────────────────────────
 
@@ -370,22 +314,10 @@ def build_studio(
             choices = [("any", ANY), *((name, name) for name in labels)]
             return gr.update(choices=choices, value=chosen), studio.model_lines()
 
-        async def find_again(kept_session: Any) -> AsyncIterator[tuple[Any, ...]]:
-            """Go on showing the run of this browser, still going or done."""
-            kept = session_of(kept_session)
-            if studio.jobs.get(kept["job"]) is not None:
-                async for shown in watch(kept):
-                    yield shown
-            elif (saved := studio.outputs.find(kept["session"], kept["job"])) is not None:
-                yield None, {}, clip_files(saved), *buttons(over=True)
-            else:  # a generator that yields nothing would empty its outputs
-                yield None, {}, None, *buttons(over=True)
-
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
         )
         visit.then(name_model, [editor, label], [label, model], **quick, **unlisted).then(**reading)
-        demo.load(find_again, [session], showing, **tasks, **unlisted)
 
     demo.queue(max_size=16)
     demo.studio = studio
@@ -405,7 +337,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
         ),
-        "css_paths": [HERE / "studio.css"],
+        "css_paths": [HERE / "studio.css", HERE / "queue.css"],
         "js": START,
         "footer_links": [],
         "run_history": False,

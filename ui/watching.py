@@ -31,14 +31,14 @@ def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
     }
 
 
-def progress_value(snapshot: Snapshot) -> dict[str, Any]:
+def progress_value(snapshot: Snapshot, waiting: int = 0) -> dict[str, Any]:
+    """How far a run is; `waiting` others of the session come after it."""
     status, step, steps = snapshot.status, snapshot.step, snapshot.steps
     left = "" if snapshot.eta is None else f" · {snapshot.eta:.1f} s left"
+    more = f" · {waiting} queued" if waiting else ""
     words = {
-        Status.QUEUED: "Next in the queue"
-        if snapshot.ahead < 2
-        else f"{snapshot.ahead} runs ahead",
-        Status.RUNNING: f"step {step}/{steps}{left}" if snapshot.levels else "Starting…",
+        Status.QUEUED: f"Queued, {snapshot.ahead} before it" if snapshot.ahead else "Starting…",
+        Status.RUNNING: (f"step {step}/{steps}{left}" if snapshot.levels else "Starting…") + more,
         Status.DONE: f"Done · {steps} steps",
         Status.STOPPED: snapshot.message,
         Status.FAILED: snapshot.message,
@@ -46,12 +46,13 @@ def progress_value(snapshot: Snapshot) -> dict[str, Any]:
     return {"fraction": step / max(1, steps), "text": words[status], "status": status.value}
 
 
-def buttons(over: bool) -> tuple[gr.Button, gr.Button]:
-    """Generate and Stop, of which one can be pressed.
+def buttons(going: bool) -> tuple[gr.Button, gr.Button]:
+    """Generate, which queues while a run of the session goes on, and Stop, which ends that one.
 
     Whole values: gradio sends what a generator yields as differences, and mixes up partial ones.
     """
-    return gr.Button("Generate", interactive=over), gr.Button("Stop", interactive=not over)
+    words = "Queue another" if going else "Generate"
+    return gr.Button(words), gr.Button("Stop", interactive=going)
 
 
 def clip_files(saved: Saved, caption: str = "") -> ClipFiles:

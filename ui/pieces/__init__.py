@@ -9,7 +9,16 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-__all__ = ["ClipFiles", "ClipView", "ExampleShelf", "Example", "Lines", "PresetPicker", "Progress"]
+__all__ = [
+    "ClipFiles",
+    "ClipView",
+    "ExampleShelf",
+    "Example",
+    "Lines",
+    "PresetPicker",
+    "Progress",
+    "RunList",
+]
 
 HERE = Path(__file__).parent
 
@@ -135,3 +144,14 @@ class ClipView(_Piece):
 
     def api_info(self) -> dict[str, Any]:
         return ClipFiles.model_json_schema()
+
+
+class RunList(_Piece):
+    """The session's runs: its value is that of `ui.queueing.queue_value`.
+
+    It fires "act" with {action, job, place}, "take_up" and "renew" with {job}, and "follow" when
+    its value should be brought up to date from now on.
+    """
+
+    SCRIPT = "run_list"
+    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/dom", "matrix", "run_list")

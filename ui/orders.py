@@ -1,0 +1,86 @@
+"""What a run was asked for, kept small: to show it in a list, load it, repeat it, compare it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fvdm_core.presets import PRESETS
+from ui import editing
+from ui.requests import EditorValue, GenerateRequest
+
+PICTURE_ROWS, PICTURE_FRAMES = 20, 28  # cells of the small picture of a timeline
+MAX_TITLE = 40
+SOLVER_NAMES = {"dpmpp_2m": "DPM-Solver++ (2M)", "ddim": "DDIM", "ddpm": "DDPM"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A painted timeline with its settings.
+
+    `title` names the timeline, `settings` and `details` are text for people, `picture` is the
+    matrix of levels at the size of a thumbnail. Two orders of the same `key` give the same bytes.
+    """
+
+    title: str
+    settings: str
+    details: str
+    picture: tuple[tuple[int, ...], ...]
+    key: str
+    _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
+
+    @classmethod
+    def of(cls, editor: EditorValue, request: GenerateRequest, window: int) -> Order:
+        """The order for a model that sees `window` frames."""
+        asked = {"editor": editor.model_dump(mode="json"), "request": request.model_dump()}
+        return cls(
+            title=title_of(editor, window),
+            settings=f"{request.label or 'any'} · seed {request.seed} · "
+            f"{editor.frames} frames, {editor.steps} steps",
+            details=f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
+            f"{request.fps} frames per second",
+            picture=picture_of(editor),
+            key=_key(editor, request),
+            _packed=zlib.compress(json.dumps(asked).encode()),
+        )
+
+    def unpack(self) -> tuple[EditorValue, GenerateRequest]:
+        """The painting and the settings as they were."""
+        asked = json.loads(zlib.decompress(self._packed))
+        return (
+            EditorValue.model_validate(asked["editor"]),
+            GenerateRequest.model_validate(asked["request"]),
+        )
+
+
+def title_of(editor: EditorValue, window: int) -> str:
+    """What to call a painting: its preset or formula, as long as it still is one."""
+    if editor.preset is not None and editor.preset.name in PRESETS:
+        title = PRESETS[editor.preset.name].title
+        return title if editing.is_preset(editor, window) else f"{title}, painted"
+    if editor.formula and editing.is_formula(editor):
+        return editor.formula[:MAX_TITLE]
+    return "Painted"
+
+
+def picture_of(editor: EditorValue) -> tuple[tuple[int, ...], ...]:
+    """The levels, as many of them as a thumbnail shows."""
+
+    def chosen(count: int, most: int) -> Any:
+        return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+    rows = chosen(len(editor.levels), PICTURE_ROWS)
+    frames = chosen(editor.frames, PICTURE_FRAMES)
+    return tuple(tuple(editor.levels[row][frame] for frame in frames) for row in rows)
+
+
+def _key(editor: EditorValue, request: GenerateRequest) -> str:
+    painting = editor.model_dump(mode="json", exclude={"preset", "formula", "keyframes"})
+    pictures = [[k.frame, k.file.path, k.fit] for k in editor.keyframes]  # paths name contents
+    asked = json.dumps([painting, sorted(pictures), request.model_dump()], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()

@@ -1,0 +1,62 @@
+"""The calls for programs that make a clip and stop one; the page queues and follows instead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from anyio.to_thread import run_sync
+
+from ui.queue_panel import Parts
+from ui.requests import EditorValue
+from ui.service import Studio, session_of
+from ui.settings import request_of
+from ui.watching import clip_files, progress_value, strip_value
+
+
+def wire_programs(studio: Studio, parts: Parts) -> None:
+    """Offer `/generate` and `/stop`, whose parameters are those of the page's components."""
+
+    async def generate(
+        timeline: EditorValue,
+        label: str | None,
+        seed: Any,
+        guidance: Any,
+        solver: str,
+        eta: Any,
+        fps: Any,
+        splice_exact: Any,
+        session: Any,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Make a clip from a timeline; the last update has its files."""
+        request = request_of([label, seed, guidance, solver, eta, fps, splice_exact])
+        await studio.model.wait()
+        kept = session_of(session)
+        kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
+        seen_step = -1
+        async for snapshot in studio.jobs.follow(kept["job"]):
+            value = strip_value(snapshot, seen_step)
+            if snapshot.preview is not None:
+                seen_step = snapshot.preview.step
+            files = None if snapshot.result is None else clip_files(snapshot.result)
+            yield value, progress_value(snapshot), files, kept
+
+    def stop(session: Any) -> dict[str, Any]:
+        """End the session's run after its current step and keep what it has."""
+        kept = session_of(session)
+        snapshot = studio.jobs.get(kept["job"])
+        stopped = studio.jobs.stop(kept["job"], owner=kept["session"])
+        if snapshot is None or not stopped or snapshot.status.over:
+            return gr.skip()
+        return {**progress_value(snapshot), "text": "Stopping after this step…"}
+
+    unseen = gr.Button(visible=False)
+    unseen.click(
+        generate,
+        [parts.editor, *parts.settings, parts.session],
+        [parts.strip, parts.progress, parts.clip, parts.session],
+        api_name="generate",
+        concurrency_limit=None,
+    )
+    unseen.click(stop, [parts.session], [parts.progress], api_name="stop", queue=False)

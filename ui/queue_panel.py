@@ -1,0 +1,176 @@
+"""Runs on the page: Generate queues one, the page follows them, and the list changes those that
+wait."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+from anyio.to_thread import run_sync
+from gradio.components import Component
+from pydantic import Field
+
+from ui.pieces import RunList
+from ui.queueing import View, queue_value
+from ui.requests import EditorValue, RequestError, Strict, checked
+from ui.service import Studio, is_present, session_of
+from ui.settings import request_of, settings_of
+from ui.watching import buttons, clip_files, progress_value, strip_value
+
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+class QueueAction(Strict):
+    """What a person does to a run of the list; `place` counts the waiting ones from 0."""
+
+    action: Literal["show", "move", "remove", "clone"]
+    job: str = Field(max_length=64)
+    place: int = Field(default=0, ge=0, le=1000)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components that show runs or are asked for what a run needs."""
+
+    session: gr.BrowserState
+    editor: Component
+    settings: list[Component]
+    strip: Component
+    progress: Component
+    clip: Component
+    run: gr.Button
+    stop: gr.Button
+    runs: RunList
+
+    @property
+    def showing(self) -> list[Any]:
+        return [self.strip, self.progress, self.clip, self.run, self.stop, self.runs]
+
+
+def wire_queue(
+    studio: Studio,
+    parts: Parts,
+    load: Callable[..., Any],
+    reading: dict[str, Any],
+    keeping: dict[str, Any],
+) -> None:
+    """Bind the buttons and the list.
+
+    Args:
+        load: what the page fires when it opens.
+        reading: the event that brings the panel in line with the painting.
+        keeping: the event that keeps the painting in the browser.
+    """
+
+    async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
+        """Queue what is painted."""
+        *settings, kept_session = rest
+        request = request_of(settings)
+        await studio.model.wait()
+        kept = session_of(kept_session)
+        kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
+        return *listed(kept["session"]), kept
+
+    def listed(session: str) -> tuple[Any, ...]:
+        view = studio.queue.view(session)
+        return *buttons(bool(view.going)), queue_value(view)
+
+    async def watch(kept_session: Any) -> AsyncIterator[tuple[Any, ...]]:
+        """Show the session's runs, one after the other, until none is left."""
+        kept = session_of(kept_session)
+        seen: tuple[str, int] | None = None  # run and step of the sheet that the page has
+        async for view in studio.queue.follow(kept["session"]):
+            shown = view.shown
+            step = seen[1] if seen is not None and shown and seen[0] == shown.job else -1
+            yield (
+                *shown_run(view, step, kept),
+                *buttons(bool(view.going)),
+                queue_value(view, followed=True),
+            )
+            if shown is not None and shown.preview is not None:
+                seen = shown.job, shown.preview.step
+
+    def shown_run(view: View, seen_step: int, kept: dict[str, Any]) -> tuple[Any, ...]:
+        run = view.shown
+        if run is None:  # nothing since the server started; an earlier run may lie on disk
+            saved = studio.outputs.find(kept["session"], kept["job"])
+            return None, {}, None if saved is None else clip_files(saved)
+        files = None if run.result is None else clip_files(run.result)
+        waiting = len([other for other in view.waiting if other.job != run.job])
+        return strip_value(run, seen_step), progress_value(run, waiting), files
+
+    def stop_first(kept_session: Any) -> dict[str, Any]:
+        """End the session's run after its current step and keep what it has."""
+        session = session_of(kept_session)["session"]
+        view = studio.queue.view(session)
+        if not view.going:
+            return gr.skip()
+        studio.jobs.stop(view.going[0].job, owner=session)
+        return {**progress_value(view.going[0]), "text": "Stopping after this step…"}
+
+    async def act(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        """Do what the list asks for; a run that is gone meanwhile is simply no longer listed."""
+        asked = checked(lambda: QueueAction.model_validate(event._data))
+        session = session_of(kept_session)["session"]
+        if asked.action == "show":
+            studio.queue.choose(session, asked.job)
+        elif asked.action == "move":
+            studio.jobs.move(asked.job, asked.place, owner=session)
+        elif asked.action == "remove":
+            studio.jobs.remove(asked.job, owner=session)
+        else:
+            painting, request = studio.order_of(asked.job, session).unpack()
+            await run_sync(studio.submit, painting, request, session)
+        return listed(session)
+
+    def take_up(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        """Put a run's painting, pictures and settings on the canvas."""
+        order = studio.order_of(job_in(event), session_of(kept_session)["session"])
+        painting, request = order.unpack()
+        present = [keyframe for keyframe in painting.keyframes if is_present(keyframe)]
+        return painting.model_copy(update={"keyframes": present}), *settings_of(request)
+
+    async def renew(event: gr.EventData, timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
+        """Put what is painted in the place of a run that waits."""
+        *settings, kept_session = rest
+        session = session_of(kept_session)["session"]
+        job = job_in(event)
+        await run_sync(studio.change, job, timeline, request_of(settings), session)
+        run, stop, value = listed(session)
+        return run, stop, value | {"renewed": job}
+
+    session, runs = parts.session, parts.runs
+    asking = [parts.editor, *parts.settings, session]
+    changing = [parts.run, parts.stop, runs]
+    parts.run.click(queue_run, asking, [*changing, session], **QUICK)
+    parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
+    load(
+        lambda kept: queue_value(studio.queue.view(session_of(kept)["session"])),
+        [session],
+        [runs],
+        **QUICK,
+    )
+    following = runs.follow(
+        watch,
+        [session],
+        parts.showing,
+        trigger_mode="always_last",  # a run queued as the last one ends is followed too
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    following.then(**reading)
+    runs.act(act, [session], changing, trigger_mode="multiple", **QUICK)
+    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **QUICK)
+    taken.success(**reading).then(**keeping)
+    runs.renew(renew, asking, changing, **QUICK)
+
+
+def job_in(event: gr.EventData) -> str:
+    """The run that an event of the list names."""
+    job = event._data.get("job") if isinstance(event._data, dict) else None
+    if not isinstance(job, str):
+        raise RequestError("The list named no run: choose one.")
+    return job
