@@ -151,7 +151,7 @@ class Visit:
 
     def generate(self) -> None:
         self.page.locator("#generate").click()
-        self.page.wait_for_selector("#generate:disabled")
+        self.page.wait_for_selector("#stop:enabled")
         self.page.wait_for_selector(".fvdm-strip[data-status=done]")
         self.page.wait_for_function("document.querySelector('#clip')?.readyState >= 2")
         self.page.evaluate(STILL)  # the same frame in every picture

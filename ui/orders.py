@@ -41,8 +41,9 @@ class Order:
         return cls(
             title=title_of(editor, window),
             settings=f"{request.label or 'any'} · seed {request.seed} · "
-            f"{editor.frames} frames, {editor.steps} steps",
-            details=f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
+            f"{editor.frames} × {editor.steps}",
+            details=f"{editor.frames} frames, {editor.steps} steps, "
+            f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
             f"{request.fps} frames per second",
             picture=picture_of(editor),
             key=_key(editor, request),

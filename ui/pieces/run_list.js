@@ -120,7 +120,7 @@ function fill(row, run) {
   buttons.up.hidden = buttons.down.hidden = !queued || waiting().length < 2;
   buttons.up.disabled = place === 0;
   buttons.down.disabled = place === waiting().length - 1;
-  buttons.edit.hidden = buttons.clone.hidden = changing;
+  parts.actions.hidden = changing;
   const name = (button, words) => {
     button.title = words;
     button.setAttribute("aria-label", `${words}: ${run.title}`);

@@ -1,0 +1,131 @@
+"""Runs that queue, in a real browser: order, changes, following, a reload, and two sessions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+APP = Path(__file__).parent / "fake_studio.py"
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], folder: Path) -> str:
+    return serve(APP, str(folder))
+
+
+@pytest.fixture
+def hold(folder: Path) -> Iterator[Path]:
+    """While this file is there, runs stand still."""
+    hold = folder / "hold"
+    hold.touch()
+    yield hold
+    hold.unlink(missing_ok=True)
+
+
+def studio(new_page: Open, address: str, **options: object) -> Page:
+    page = new_page(address, **options)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the first visit is complete
+    return page
+
+
+def queue(page: Page, *seeds: int) -> None:
+    """Press Generate once for each seed."""
+    count = runs(page).count()
+    for seed in seeds:
+        page.locator("#seed input").fill(str(seed))
+        page.locator("#seed input").press("Enter")
+        page.locator("#generate").click()
+        count += 1
+        expect(runs(page)).to_have_count(count)
+
+
+def runs(page: Page) -> Locator:
+    return page.get_by_test_id("run")
+
+
+def expect_seeds(page: Page, *seeds: int) -> None:
+    wanted = [re.compile(rf"seed {seed} ") for seed in seeds]
+    expect(runs(page).locator(".settings")).to_have_text(wanted)
+
+
+def test_runs_queue_and_are_moved_changed_cloned_and_removed(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    queue(page, 1, 2, 3, 4)
+    expect(page.locator("#generate")).to_have_text("Queue another")
+    expect(page.locator("#progress")).to_contain_text("3 queued")
+    expect(runs(page).nth(3)).to_contain_text("3 before it")
+
+    runs(page).nth(3).get_by_test_id("run-up").click()
+    expect_seeds(page, 1, 2, 4, 3)
+    runs(page).nth(1).get_by_test_id("run-show").focus()
+    page.keyboard.press("Alt+ArrowDown")
+    expect_seeds(page, 1, 4, 2, 3)
+    expect(runs(page).nth(2).get_by_test_id("run-show")).to_be_focused()  # it goes with its run
+    runs(page).nth(3).drag_to(runs(page).nth(1))
+    expect_seeds(page, 1, 3, 4, 2)
+    runs(page).nth(1).get_by_test_id("run-clone").click()
+    expect_seeds(page, 1, 3, 4, 2, 3)
+    runs(page).nth(3).get_by_test_id("run-show").focus()
+    page.keyboard.press("Delete")
+    expect_seeds(page, 1, 3, 4, 3)
+
+    # a queued run goes to the canvas, is painted upon, and keeps its place and its id
+    job = runs(page).nth(2).get_attribute("data-job")
+    page.locator("#preset-standard").click()
+    page.wait_for_function("window.fvdmEditor.value.preset.name === 'standard'")
+    runs(page).nth(2).get_by_test_id("run-edit").click()
+    page.wait_for_function("window.fvdmEditor.value.preset.name === 'image-to-video'")
+    expect(page.locator("#seed input")).to_have_value("4")
+    assert len(page.evaluate("window.fvdmEditor.value.keyframes")) == 1
+    page.locator("#seed input").fill("44")
+    page.locator("#seed input").press("Enter")
+    runs(page).nth(2).get_by_test_id("run-update").click()
+    expect_seeds(page, 1, 3, 44, 3)
+    expect(page.get_by_test_id("run-update").nth(2)).to_be_hidden()
+    assert runs(page).nth(2).get_attribute("data-job") == job
+
+    page.reload()
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect_seeds(page, 1, 3, 44, 3)
+    hold.unlink()
+    expect(page.locator(".run[data-status=done]")).to_have_count(4)
+    expect(page.locator("#generate")).to_have_text("Generate")
+    expect(page.locator("#clip")).to_be_visible()
+    expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
+
+
+def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    mine, other = studio(new_page, address), studio(new_page, address)
+    queue(other, 11, 12)
+    queue(mine, 21, 22)
+    expect_seeds(mine, 21, 22)  # and nothing of the other's
+    expect(runs(mine).nth(0)).to_contain_text("1 before it")  # turns alternate
+    expect(runs(other).nth(1)).to_contain_text("2 before it")
+    runs(mine).nth(1).get_by_test_id("run-show").click()
+    expect(mine.locator("#progress")).to_contain_text("Queued, 3 before it")
+    runs(mine).nth(0).get_by_test_id("run-remove").click()
+    expect_seeds(mine, 22)
+    other.locator("#stop").click()
+    hold.unlink()
+    expect(runs(other).nth(0)).to_have_attribute("data-status", "stopped")
+    expect(runs(other).nth(1)).to_have_attribute("data-status", "done")
+    expect(runs(mine).nth(0)).to_have_attribute("data-status", "done")
+    runs(other).nth(0).get_by_test_id("run-show").click()
+    expect(other.locator("#progress")).to_contain_text("Stopped after step")
+    expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")

@@ -1,0 +1,204 @@
+"""The queue as a page sees it: what is shown, what may be changed, and by whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake import FakePipeline, example_pictures
+
+from fvdm_core.timeline import Timeline
+from ui import editing
+from ui.jobs import Status
+from ui.orders import Order, picture_of, title_of
+from ui.outputs import new_name
+from ui.queueing import FINISHED, View, queue_value
+from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.service import Studio
+from ui.settings import FIELDS, request_of, settings_of
+
+ANN, BOB = new_name(), new_name()
+
+
+class Place:
+    """A studio whose runs stand still until the gate opens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pipeline = FakePipeline()
+        self.gate = self.pipeline.gate = threading.Event()
+        self.studio = Studio(lambda: self.pipeline, folder / "outputs", folder / "examples")
+        self.studio.model.get()
+
+    def submit(self, session: str = ANN, preset: str = "standard", seed: int = 7) -> str:
+        return self.studio.submit(painting(preset), GenerateRequest(seed=seed), session)
+
+    def view(self, session: str = ANN) -> View:
+        return self.studio.queue.view(session)
+
+    def seeds(self, session: str = ANN) -> list[int]:
+        orders = [self.studio.order_of(run.job, session) for run in self.view(session).runs]
+        return [order.unpack()[1].seed for order in orders]
+
+    def end(self, session: str = ANN) -> list[View]:
+        """Open the gate and follow to the end, as a page does."""
+        self.gate.set()
+
+        async def follow() -> list[View]:
+            return [view async for view in self.studio.queue.follow(session, interval=0.005)]
+
+        return asyncio.run(follow())
+
+
+def painting(preset: str = "standard", frames: int = 4, steps: int = 3) -> EditorValue:
+    request = PresetRequest(name=preset, frames=frames, steps=steps)
+    return editing.with_preset(None, request, 16)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    example_pictures(tmp_path / "examples")
+    place = Place(tmp_path)
+    yield place
+    place.gate.set()
+    place.studio.jobs.close()
+
+
+def test_the_page_follows_one_run_after_the_other(place: Place) -> None:
+    jobs = [place.submit(seed=seed) for seed in (1, 2, 3)]
+    assert [run.job for run in place.view().runs] == jobs
+    assert place.view().shown == place.view().runs[0]
+    views = place.end()
+    shown = [view.shown.job for view in views if view.shown]
+    assert list(dict.fromkeys(shown)) == jobs  # each in its turn, and none again
+    assert [run.status for run in views[-1].runs] == [Status.DONE] * 3
+    assert not views[-1].going and views[-1].shown == views[-1].runs[-1]
+
+
+def test_a_chosen_run_is_shown_until_another_is_queued(place: Place) -> None:
+    first = place.submit()
+    place.end()
+    place.gate.clear()
+    second, third = place.submit(), place.submit()
+    for job in (first, third):
+        assert place.studio.queue.choose(ANN, job)
+        shown = place.view().shown
+        assert shown is not None and shown.job == job
+    place.submit()
+    shown = place.view().shown
+    assert shown is not None and shown.job == second
+    place.studio.queue.choose(ANN, third)
+    assert place.end()[-1].shown == place.view().runs[-1]  # the choice ended with its run
+
+
+def test_sessions_neither_see_nor_touch_each_other_s_runs(place: Place) -> None:
+    mine, other = place.submit(ANN), place.submit(BOB)
+    studio = place.studio
+    assert [run.job for run in place.view(ANN).runs] == [mine]
+    assert not studio.queue.choose(ANN, other)
+    assert place.view("").runs == () and place.view(new_name()).runs == ()
+    with pytest.raises(RequestError, match="no longer listed"):
+        studio.order_of(other, ANN)
+    with pytest.raises(RequestError, match="no longer waits"):
+        studio.change(other, painting(), GenerateRequest(seed=99), ANN)
+    assert place.seeds(BOB) == [7]
+    assert mine not in json.dumps(queue_value(place.view(BOB)))
+
+
+def test_a_changed_run_keeps_its_place_and_gives_what_was_asked_for_last(place: Place) -> None:
+    place.submit(seed=1)
+    job = place.submit(seed=2)
+    place.submit(seed=3)
+    other = painting(steps=5)
+    place.studio.change(job, other, GenerateRequest(seed=22, label="sky"), ANN)
+    assert place.seeds() == [1, 22, 3]
+    entry = queue_value(place.view())["runs"][1]
+    assert (entry["title"], entry["settings"]) == ("Generate", "sky · seed 22 · 4 × 5")
+    saved = {run.job: run.result for run in place.end()[-1].runs}
+    recipe = json.loads(saved[job].recipe.read_text())
+    assert (recipe["seed"], recipe["label"]) == (22, "sky")
+    assert Timeline.from_json(json.dumps(recipe["timeline"])) == other.timeline()
+
+
+def test_a_change_that_is_refused_leaves_the_run_as_it_was(place: Place) -> None:
+    place.submit(seed=1)
+    job = place.submit(seed=2)
+    with pytest.raises(RequestError, match="start below full noise"):
+        place.studio.change(job, painting("interpolation"), GenerateRequest(seed=5), ANN)
+    with pytest.raises(RequestError, match="label is 'dragons'"):
+        place.studio.change(job, painting(), GenerateRequest(label="dragons"), ANN)
+    assert place.seeds() == [1, 2]
+
+
+def test_one_session_cannot_fill_the_queue(place: Place) -> None:
+    place.submit()
+    while place.view().waiting:
+        pass
+    for _ in range(place.studio.jobs.max_per_owner):
+        place.submit(ANN)
+    with pytest.raises(RequestError, match="Your queue is full: 8 of your runs are waiting"):
+        place.submit(ANN)
+    place.submit(BOB)
+
+
+def test_finished_runs_leave_the_list_in_time(place: Place) -> None:
+    for seed in range(FINISHED + 2):
+        place.submit(seed=seed)
+    assert len(place.end()[-1].runs) == FINISHED
+    assert place.seeds() == list(range(2, FINISHED + 2))
+
+
+# ── Orders ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_order_gives_back_what_was_asked_for() -> None:
+    request = GenerateRequest(label="sky", seed=3, solver="ddim", eta=0.5, fps=12)
+    order = Order.of(painting("diagonal", 20, 8), request, 16)
+    assert order.unpack() == (painting("diagonal", 20, 8), request)
+
+
+def test_a_large_order_is_kept_small() -> None:
+    rng = np.random.default_rng(0)
+    levels = np.sort(rng.integers(0, 1001, (1000, 900)), axis=0)[::-1]
+    order = Order.of(EditorValue(levels=levels.tolist()), GenerateRequest(), 16)
+    assert len(order._packed) < 2**21
+    assert len(order.picture) <= 20 and len(order.picture[0]) <= 28
+
+
+def test_orders_are_the_same_when_their_bytes_would_be() -> None:
+    editor, request = painting(), GenerateRequest()
+    key = Order.of(editor, request, 16).key
+    renamed = editor.model_copy(update={"preset": None, "formula": "t"})
+    assert Order.of(renamed, request, 16).key == key  # the cells decide, not where they came from
+    assert Order.of(editor, GenerateRequest(seed=1), 16).key != key
+    levels = [list(row) for row in editor.levels]
+    levels[1][1] -= 1
+    other = editor.model_copy(update={"levels": levels})
+    assert Order.of(other, request, 16).key != key
+
+
+def test_titles_say_preset_formula_or_painted() -> None:
+    assert title_of(painting("ramp"), 16) == "Ramp"
+    painted = painting("ramp")
+    painted.levels[1][1] = 5
+    assert title_of(painted, 16) == "Ramp, painted"
+    assert title_of(EditorValue(levels=[[1000], [0]]), 16) == "Painted"
+    formula = EditorValue(levels=[[1000, 1000], [0, 0]], formula="t")
+    assert title_of(formula, 16) == "t"
+
+
+def test_the_small_picture_has_both_ends() -> None:
+    levels = [[1000 - row] * 50 for row in range(1001)]
+    picture = picture_of(EditorValue(levels=levels))
+    assert picture[0][0] == 1000 and picture[-1][-1] == 0
+
+
+def test_settings_travel_to_the_page_and_back() -> None:
+    request = GenerateRequest(label=None, seed=5, cfg_scale=2.0, solver="ddpm", fps=24)
+    assert len(settings_of(request)) == len(FIELDS)
+    assert request_of(settings_of(request)) == request
