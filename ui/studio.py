@@ -76,6 +76,7 @@ def build_studio(
     studio = Studio(load_pipeline, outputs, examples)
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
     unlisted: dict[str, Any] = {"api_visibility": "private"}
 
     with gr.Blocks(title="FVDM Studio", analytics_enabled=False, fill_width=True) as demo:
