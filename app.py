@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,40 @@ def device(text: str) -> str:
     return text
 
 
+def yes(text: str) -> bool:
+    if text.lower() not in ("1", "true", "yes", "0", "false", "no", ""):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() in ("1", "true", "yes")
+
+
+# What a flag is where it is not given: an environment variable, as a Space's settings make them.
+ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
+    "host": ("GRADIO_SERVER_NAME", str),
+    "port": ("GRADIO_SERVER_PORT", port),
+    "share": ("GRADIO_SHARE", yes),
+    "model": ("FVDM_MODEL", str),
+    "device": ("FVDM_DEVICE", device),
+    "outputs": ("FVDM_OUTPUTS", Path),
+    "allow_host": ("FVDM_ALLOW_HOST", str.split),
+}
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags; what is not given comes from the environment, then from the default."""
     flags = argparse.ArgumentParser(prog="app.py", description="FVDM Studio, in the browser.")
-    flags.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, 127.0.0.1)")
-    flags.add_argument("--port", type=port, help="port (GRADIO_SERVER_PORT, the first free one)")
-    flags.add_argument("--model", help="model folder or owner/name on the Hub (the shipped model)")
-    flags.add_argument("--device", type=device, help="cpu, cuda, cuda:1 or mps (the best there is)")
-    flags.add_argument(
-        "--outputs", type=Path, default=Path("outputs"), help="folder for finished runs (outputs)"
-    )
-    flags.add_argument("--share", action="store_true", help="make a public link, for anyone")
+
+    def add(name: str, says: str, **how: Any) -> None:
+        variable, _ = ENVIRONMENT[name]
+        flag = f"--{name.replace('_', '-')}"
+        flags.add_argument(flag, default=None, help=f"{says} ({variable})", **how)
+
+    add("host", "address to listen on, 127.0.0.1 if none is given")
+    add("port", "port, the first free one if none is given", type=port)
+    add("model", "model folder or owner/name on the Hub, the shipped model if none is given")
+    add("device", "cpu, cuda, cuda:1 or mps, the best there is if none is given", type=device)
+    add("outputs", "folder for finished runs, outputs if none is given", type=Path)
+    add("share", "make a public link, for anyone", action="store_true")
+    add("allow_host", "a name that a proxy in front of the studio has", action="append")
     flags.add_argument("--open", action="store_true", help="open the page in a browser")
     return flags
 
@@ -46,12 +70,14 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
     """The flags with the environment filled in; ends the program with a message for bad ones."""
     flags = parser()
     chosen = flags.parse_args(arguments)
-    chosen.host = chosen.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    if chosen.port is None and (text := os.environ.get("GRADIO_SERVER_PORT")):
-        try:
-            chosen.port = port(text)
-        except argparse.ArgumentTypeError as error:
-            flags.error(f"GRADIO_SERVER_PORT: {error}")
+    for name, (variable, read) in ENVIRONMENT.items():
+        if getattr(chosen, name) is None and (text := os.environ.get(variable, "").strip()):
+            try:
+                setattr(chosen, name, read(text))
+            except argparse.ArgumentTypeError as error:
+                flags.error(f"{variable}: {error}")
+    chosen.host = "127.0.0.1" if chosen.host is None else chosen.host
+    chosen.outputs = (chosen.outputs or Path("outputs")).expanduser()
     if not chosen.host.strip():
         flags.error("--host is empty: use 127.0.0.1 for this computer, 0.0.0.0 for the network")
     return chosen
@@ -59,19 +85,21 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     chosen = settings(arguments)
-    outputs = chosen.outputs.expanduser()
+    outputs = chosen.outputs
     # Before gradio is imported: it reads both. Uploads live with the outputs, so that a painting
     # that a browser kept finds its pictures again after a restart.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("GRADIO_TEMP_DIR", str((outputs / "uploads").absolute()))
 
+    from ui.gpu import LENT
+    from ui.guard import is_loopback
     from ui.outputs import OutputError
     from ui.studio import build_studio, launch_options
 
     def load_pipeline() -> Any:
         from fvdm_core.pipeline import Pipeline
 
-        return Pipeline.from_pretrained(chosen.model, device=chosen.device)
+        return Pipeline.from_pretrained(chosen.model, device="cpu" if LENT else chosen.device)
 
     try:
         demo = build_studio(load_pipeline, outputs=outputs, examples=HERE / "assets" / "keyframes")
@@ -79,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
 
+    # A link of gradio's, and who listens on a network, is reached by names that we cannot know.
+    local = is_loopback(chosen.host) and not chosen.share
+    hosts = chosen.allow_host or ([] if local else None)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -86,10 +117,10 @@ def main(arguments: list[str] | None = None) -> int:
         demo.launch(
             server_name=chosen.host,
             server_port=chosen.port,
-            share=chosen.share,
+            share=bool(chosen.share),
             inbrowser=chosen.open,
             prevent_thread_lock=True,
-            **launch_options(demo),
+            **launch_options(demo, hosts),
         )
     except OSError as error:
         where = f"{chosen.host}:{chosen.port}" if chosen.port else chosen.host

@@ -73,6 +73,12 @@ class State:
         """The state itself, decoded as it is, uint8 (F, H, W, 3)."""
         return self._decode(self.x)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process is given what there is to see, not the tensors of this one's device."""
+        seen = {"preview": self.preview, "noisy": self.noisy}
+        left_here = ("x", "pred_x_start", "_decode")
+        return {k: value for k, value in vars(self).items() if k not in left_here} | seen
+
 
 class Pipeline:
     """A video model with its autoencoder, schedule, labels and frame rate."""
@@ -96,10 +102,9 @@ class Pipeline:
                 f"{name} was trained on {schedule.num_train_timesteps} timesteps; timelines have "
                 f"levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
             )
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(self.device, dtype)
-        self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
-        self.autoencoder = autoencoder.to(self.device, torch.float32).eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
+        self.to(device, dtype)
         self.schedule = schedule
         self.image_size = image_size
         self.labels = list(labels)
@@ -140,6 +145,19 @@ class Pipeline:
             device=device,
             dtype=dtype,
         )
+
+    def to(
+        self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> Pipeline:
+        """Move to a device, the best there is where none is named; returns itself.
+
+        Raises `ValueError` for a device that is not there.
+        """
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(self.device, dtype)
+        self.model.to(self.device, self.dtype)
+        self.autoencoder.to(self.device, torch.float32)
+        return self
 
     def __call__(self, timeline: Timeline, **options: Any) -> Clip:
         """Run a timeline to its end; the options are those of `stream`."""

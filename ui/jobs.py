@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -104,6 +105,7 @@ class Job:
         self.expected_at = self.watched_at  # when somebody last wanted to know of it at all
         self.ended_at: float | None = None
         self._work: Work | None = work
+        self._context = copy_context()  # of the request: ZeroGPU counts a run to its visitor
         self._lock = threading.Lock()
         self._snapshot = Snapshot(self.id, work.frames, len(work.calls), about=about)
 
@@ -127,6 +129,7 @@ class Job:
     def renew(self, work: Work, about: Any) -> None:
         """Put other work in place of what has not begun."""
         self._work = work
+        self._context = copy_context()
         steps = len(work.calls)
         self.update(frames=work.frames, steps=steps, about=about)
 
@@ -140,10 +143,11 @@ class Job:
     def run(self, unwatched_limit: float) -> None:
         """Do the work in the calling thread; every outcome ends up in the snapshot."""
         work, self._work = self._work, None  # frees pictures and closures with the run
+        context, self._context = self._context, Context()
         if work is None or self.snapshot.status.over:
             return
         try:
-            self._run(work, unwatched_limit)
+            context.run(self._run, work, unwatched_limit)
         except Exception as error:
             self.update(status=Status.FAILED, eta=None, message=reason(error, work.size))
         finally:

@@ -11,6 +11,7 @@ import numpy as np
 from fvdm_core.media import load_image
 from fvdm_core.timeline import Timeline
 from ui.costs import Costs
+from ui.gpu import Walker
 from ui.jobs import Work
 from ui.outputs import Outputs, Saved
 from ui.requests import EditorValue, GenerateRequest, RequestError, checked
@@ -36,6 +37,7 @@ def make_work(
     editor: EditorValue,
     request: GenerateRequest,
     *,
+    walker: Walker,
     outputs: Outputs,
     costs: Costs,
     session: str,
@@ -59,22 +61,24 @@ def make_work(
     for frame in timeline.unused_pictures(keyframes):  # the page says so beside the timeline
         del keyframes[frame]
 
+    options = request.options()
     # The call checks everything and starts nothing: steps are made when they are asked for.
-    states = checked(lambda: pipeline.stream(timeline, keyframes, request.options()))
+    checked(lambda: pipeline.stream(timeline, keyframes, options))
+    kind = kind_of_call(timeline, pipeline, request)
+    seconds_per_call = costs.seconds_per_call(kind)
 
     def finish(state: Any, stopped: bool) -> Saved:
         frames = state.preview if stopped else state.clip.frames
         return outputs.save(session, job, frames, request.fps, state.recipe)
 
     height, width = pipeline.image_size
-    kind = kind_of_call(timeline, pipeline, request)
     return Work(
-        states=lambda: states,
+        states=lambda: walker.walk(timeline, keyframes, options, seconds_per_call),
         finish=finish,
         calls=calls_per_step(timeline),
         frames=timeline.frames,
         size=f"{timeline.frames} frames of {width}×{height}",
-        seconds_per_call=costs.seconds_per_call(kind),
+        seconds_per_call=seconds_per_call,
         learned=lambda seconds: costs.learn(kind, seconds),
     )
 

@@ -14,6 +14,7 @@ from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
+from ui.gpu import Walker
 from ui.jobs import Work
 from ui.loading import LoadingModel
 from ui.orders import Order
@@ -48,6 +49,7 @@ class Studio:
         self.jobs = JobRegistry()
         self.queue = Queue(self.jobs)
         self.model = LoadingModel(load_pipeline)
+        self.walker = Walker(self.model.get)
         self.examples = _examples(examples)
         self.timelines = example_timelines()
         self.uploads = Path(get_upload_folder())
@@ -130,6 +132,7 @@ class Studio:
             checked(self.model.get),
             editor,
             request,
+            walker=self.walker,
             outputs=self.outputs,
             costs=self.costs,
             session=session,

@@ -45,17 +45,40 @@ def test_bad_flags_end_with_a_message(
 
 
 def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GRADIO_SERVER_NAME", raising=False)
-    monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
+    for variable, _ in app.ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
     assert (app.settings([]).host, app.settings([]).port) == ("127.0.0.1", None)
     monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
     monkeypatch.setenv("GRADIO_SERVER_PORT", "7000")
     assert (app.settings([]).host, app.settings([]).port) == ("0.0.0.0", 7000)
     chosen = app.settings(["--host", "::1", "--port", "7001"])
     assert (chosen.host, chosen.port) == ("::1", 7001)
-    monkeypatch.setenv("GRADIO_SERVER_PORT", "many")
+    monkeypatch.setenv("FVDM_OUTPUTS", "/data/outputs")
+    monkeypatch.setenv("FVDM_ALLOW_HOST", "a.example b.example")
+    chosen = app.settings(["--device", "cpu"])
+    assert chosen.outputs == Path("/data/outputs") and chosen.device == "cpu"
+    assert chosen.allow_host == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("GRADIO_SERVER_PORT", "many", "GRADIO_SERVER_PORT: 'many' is not a port"),
+        ("FVDM_DEVICE", "gpu", "FVDM_DEVICE: 'gpu' is not a device"),
+        ("GRADIO_SHARE", "perhaps", "GRADIO_SHARE: 'perhaps' is neither true nor false"),
+    ],
+)
+def test_a_bad_variable_is_named(
+    variable: str,
+    value: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit):
         app.settings([])
+    assert says in capsys.readouterr().err
 
 
 def test_the_page_is_up_without_a_model_and_ends_on_sigterm(tmp_path: Path) -> None:
