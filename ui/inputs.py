@@ -7,15 +7,23 @@ from typing import Any
 
 import gradio as gr
 
-from ui.requests import RequestError
+from ui.requests import GenerateRequest, RequestError
 from ui.timeline_editor import TimelineEditor
 
 
 class Unchecked:
     """A gradio input that hands on what arrives: our request models check it all in one place.
 
-    Gradio's own checks let NaN pass and their messages do not name the field.
+    Gradio's own checks let NaN pass and their messages do not name the field. `option` names the
+    field of `GenerateRequest` that programs are told the schema of, as a slider's ends are not
+    what is allowed.
     """
+
+    option = ""
+
+    def __init__(self, *args: Any, option: str = "", **more: Any) -> None:
+        self.option = option
+        super().__init__(*args, **more)
 
     def preprocess(self, payload: Any) -> Any:
         return payload
@@ -23,13 +31,15 @@ class Unchecked:
     def get_block_name(self) -> str:
         return type(self).__name__.lower()  # else gradio looks for a frontend of our own
 
+    def api_info(self) -> dict[str, Any]:
+        if not self.option:
+            return super().api_info()  # type: ignore[misc]
+        return GenerateRequest.model_json_schema()["properties"][self.option]
+
 
 class Dropdown(Unchecked, gr.Dropdown):
     def postprocess(self, value: Any) -> Any:
         return value  # a label that the browser kept arrives before the model's labels do
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "string"}  # the labels are known when the model is
 
 
 class Number(Unchecked, gr.Number):

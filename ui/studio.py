@@ -93,7 +93,7 @@ def build_studio(
             timelines=editing.timeline_table(studio.timelines),
             elem_id="presets",
         )
-        summary = Lines(None, elem_id="summary")
+        summary = Lines(None, label="summary", elem_id="summary")
 
         with gr.Row(elem_id="desk", equal_height=False):
             with gr.Column(elem_id="work", scale=1, min_width=0):
@@ -101,7 +101,7 @@ def build_studio(
                     shelf = ExampleShelf(studio.examples, elem_id="shelf")
                     gr.HTML(f'<p class="photographs">{PHOTOGRAPHS}</p>', padding=False)
                 editor = Canvas(studio.welcome(), label="timeline", elem_id="editor")
-                strip = Filmstrip(None, elem_id="strip")
+                strip = Filmstrip(None, label="strip", elem_id="strip")
                 with gr.Row(elem_id="formula-row"):
                     formula = gr.Textbox(
                         label="formula",
@@ -116,9 +116,13 @@ def build_studio(
                     use = gr.Button("Use", size="sm", min_width=0, scale=0, elem_id="use-formula")
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
-                label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
+                label = Dropdown(
+                    [("any", ANY)], value=None, label="World", option="label", elem_id="label"
+                )
                 with gr.Row(elem_classes="pair"):
-                    seed = Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
+                    seed = Number(
+                        7, label="Seed", precision=0, min_width=80, option="seed", elem_id="seed"
+                    )
                     dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
                 with gr.Row(elem_classes="pair"):
                     frames = Number(
@@ -127,19 +131,38 @@ def build_studio(
                     steps = Number(
                         editing.STEPS, label="Steps", precision=0, min_width=60, elem_id="steps"
                     )
-                cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
+                cfg = Slider(
+                    0, 8, 1.5, step=0.1, label="Guidance", option="cfg_scale", elem_id="guidance"
+                )
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-                    solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
-                    eta = Slider(0, 1, 0, step=0.05, label="Fresh noise η (DDIM)", elem_id="eta")
-                    fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
-                    exact = Checkbox(False, label="Splice kept pictures exactly", elem_id="exact")
+                    solver = Dropdown(
+                        SOLVERS, value="dpmpp_2m", label="Solver", option="solver", elem_id="solver"
+                    )
+                    eta = Slider(
+                        0,
+                        1,
+                        0,
+                        step=0.05,
+                        label="Fresh noise η (DDIM)",
+                        option="eta",
+                        elem_id="eta",
+                    )
+                    fps = Slider(
+                        1, 30, 8, step=1, label="Frames per second", option="fps", elem_id="fps"
+                    )
+                    exact = Checkbox(
+                        False,
+                        label="Splice kept pictures exactly",
+                        option="splice_exact",
+                        elem_id="exact",
+                    )
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(
                         "Stop", min_width=0, scale=0, interactive=False, elem_id="stop"
                     )
-                progress = Progress({}, elem_id="progress")
-                clip = ClipView(None, elem_id="clip-view")
+                progress = Progress({}, label="progress", elem_id="progress")
+                clip = ClipView(None, label="clip", elem_id="clip-view")
                 runs = RunList(None, elem_id="runs")
 
         settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
@@ -288,6 +311,7 @@ def build_studio(
             **quick,
             **unlisted,
         )
+        presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
         gr.api(presets, api_name="presets")
         dice.click(None, None, [seed], js=DICE, **unlisted)
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)

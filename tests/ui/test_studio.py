@@ -23,7 +23,13 @@ from fvdm_core.media import read_metadata, read_video, write_png
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
-from ui.requests import EditorValue, FormulaRequest, PresetRequest, SizeRequest
+from ui.requests import (
+    EditorValue,
+    FormulaRequest,
+    GenerateRequest,
+    PresetRequest,
+    SizeRequest,
+)
 from ui.service import session_of
 from ui.studio import build_studio, launch_options
 
@@ -248,6 +254,21 @@ def test_preview_timeline_says_what_it_does_costs_and_needs(client: Client) -> N
     kinds = [line["kind"] for line in lines]
     assert kinds[:2] == ["says", "cost"] and "warning" in kinds
     assert "2 model calls" in lines[1]["text"]
+
+
+def test_the_schemas_say_what_is_allowed(client: Client) -> None:
+    calls = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    given = {p["parameter_name"]: p["type"] for p in calls["/generate"]["parameters"]}
+    allowed = GenerateRequest.model_json_schema()["properties"]
+    for name, option in allowed.items():
+        assert given["guidance" if name == "cfg_scale" else name] == option, name
+    assert given["guidance"]["maximum"] == 20 and "ddpm" in given["solver"]["enum"]
+    assert {"type": "null"} in given["label"]["anyOf"]
+    assert given["timeline"]["required"] == ["levels"]
+    (listed,) = calls["/presets"]["returns"]
+    assert listed["type"]["type"] == "array" and listed["type"]["items"]["type"] == "object"
+    labels = [part["label"] for part in calls["/generate"]["returns"]]
+    assert {"strip", "progress", "clip"} <= set(labels)
 
 
 def test_presets_are_listed_with_their_parameters(client: Client) -> None:
