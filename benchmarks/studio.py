@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import resource
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -18,6 +20,8 @@ import numpy as np
 import torch
 
 from fvdm_core import Pipeline, Timeline
+from ui.jobs import Job, Status, Work
+from ui.runs import calls_per_step
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -77,6 +81,54 @@ def run_times(pipe: Pipeline, timeline: Timeline, every_preview: bool) -> tuple[
     return first, time.perf_counter() - start
 
 
+def as_on_the_page(pipe: Pipeline, timeline: Timeline, watched: bool) -> tuple[float, int]:
+    """Seconds of a run as the studio makes it, and how often its strip was drawn."""
+    picture = np.full((*pipe.image_size, 3), 128, np.uint8)
+    work = Work(
+        states=lambda: pipe.stream(timeline, keyframes={0: picture}, label=0, seed=0),
+        finish=lambda state, stopped: None,
+        calls=calls_per_step(timeline),
+        frames=timeline.frames,
+    )
+    job = Job(work, "benchmark")
+    drawn: set[int] = set()
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(0.05):
+            if watched:
+                job.look()
+            if job.snapshot.preview is not None:
+                drawn.add(job.snapshot.preview.step)
+
+    job.watched_at = time.monotonic() if watched else -math.inf
+    follower = threading.Thread(target=follow)
+    follower.start()
+    start = time.perf_counter()
+    job.run(unwatched_limit=math.inf)
+    seconds = time.perf_counter() - start
+    over.set()
+    follower.join()
+    if job.snapshot.status is not Status.DONE:
+        raise RuntimeError(f"the run {job.snapshot.status}: {job.snapshot.message}")
+    return seconds, len(drawn)
+
+
+def live_strip(pipe: Pipeline, timeline: Timeline, repeats: int = 5) -> str:
+    """What watching a run costs it: pairs of runs, one watched, one not, in turn."""
+    as_on_the_page(pipe, timeline, watched=True)
+    pairs = [
+        (as_on_the_page(pipe, timeline, True), as_on_the_page(pipe, timeline, False))
+        for _ in range(repeats)
+    ]
+    watched, alone = (float(np.median([pair[k][0] for pair in pairs])) for k in (0, 1))
+    drawn = float(np.median([pair[0][1] for pair in pairs]))
+    return (
+        f"{watched:.2f} s watched, {alone:.2f} s unwatched: the strip costs "
+        f"{watched / alone - 1:+.0%} and is drawn {drawn:.0f} times"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studio", description=__doc__)
     parser.add_argument("--model", help="a model folder (default: the shipped one)")
@@ -99,6 +151,9 @@ def main() -> None:
     print(f"first live frames after Generate: {first:.2f} s")
     print(f"image-to-video, {pipe.num_frames} frames, 30 steps, guided: {plain:.2f} s")
     print(f"the same with a preview at every step: {watched:.2f} s ({watched / plain - 1:+.0%})")
+    for steps in (30, 100):
+        timeline = Timeline.preset("image-to-video", frames=pipe.num_frames, steps=steps)
+        print(f"the studio's run of {steps} steps: {live_strip(pipe, timeline)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process: {peak:.0f} MiB")
 
