@@ -84,6 +84,10 @@ class Autoencoder(nn.Module):
         video = self.decode_raw(flat).clamp(-1, 1)
         return video.reshape(*latents.shape[:-3], *video.shape[-3:])
 
+    def preview(self, latents: Tensor) -> Tensor:
+        """As `decode`, which is quick enough to be looked at on the way."""
+        return self.decode(latents)
+
     def encode_raw(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w) on the scale that training found."""
         return self.encoder(pictures.contiguous(memory_format=torch.channels_last))

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ HUB_ID = re.compile(
     re.ASCII,
 )
 MODEL_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,99}", re.ASCII)
+DIFFUSERS_FILES = (CONFIG, "diffusion_pytorch_model.safetensors")
 MAX_DOWNLOAD_BYTES = 8 << 30
 _NETWORK_SECONDS = 15.0
 
@@ -54,8 +55,27 @@ def resolve_source(text: str, allow_local: bool = True, models: Path | None = No
     return _download(match["repo"], match["revision"])
 
 
-def _download(repo: str, revision: str | None) -> Path:
-    """The local copy of a repository, or where it cannot be reached that of an earlier download."""
+def resolve_autoencoder(text: str) -> Path:
+    """The folder that `text` names: a local one, or "owner/repo[@revision]" on the Hub.
+
+    Of the latter only diffusers' config and safetensors weights are taken. Raises as
+    `resolve_source`.
+    """
+    if Path(text).expanduser().is_dir():
+        return Path(text).expanduser()
+    match = HUB_ID.fullmatch(text)
+    if not match or ".." in text:
+        raise ValueError(
+            f"{text[:100]!r} is not a folder here, and not a repository like owner/name"
+        )
+    return _download(match["repo"], match["revision"], DIFFUSERS_FILES)
+
+
+def _download(repo: str, revision: str | None, files: Collection[str] = ()) -> Path:
+    """The local copy of a repository, or where it cannot be reached that of an earlier download.
+
+    `files` are those to take; without them, those of a model.
+    """
     import huggingface_hub
 
     # any error: those of the HTTP client belong to libraries that change from version to version
@@ -64,26 +84,28 @@ def _download(repo: str, revision: str | None) -> Path:
             repo, revision=revision, files_metadata=True, timeout=_NETWORK_SECONDS
         )
     except Exception as error:
-        return _cached(repo, revision, error, huggingface_hub.snapshot_download)
-    wanted = _wanted({file.rfilename: file.size for file in info.siblings or []}, repo)
+        return _cached(repo, revision, error, huggingface_hub.snapshot_download, files)
+    wanted = _wanted({file.rfilename: file.size for file in info.siblings or []}, repo, files)
     log.info("%s: %d files, %d MB", repo, len(wanted), sum(wanted.values()) // 10**6)
     try:
         folder = huggingface_hub.snapshot_download(
             repo, revision=info.sha, allow_patterns=list(wanted)
         )
     except Exception as error:
-        return _cached(repo, revision, error, huggingface_hub.snapshot_download)
-    return _entry(Path(folder), list(wanted))
+        return _cached(repo, revision, error, huggingface_hub.snapshot_download, files)
+    return Path(folder) if files else _entry(Path(folder), list(wanted))
 
 
-def _wanted(sizes: dict[str, int | None], repo: str) -> dict[str, int]:
-    """The files of a model folder, or else the only safetensors file; checks their sizes."""
-    names = [
+def _wanted(sizes: dict[str, int | None], repo: str, files: Collection[str] = ()) -> dict[str, int]:
+    """`files`, or those of a model folder, or else the only safetensors file; sizes checked."""
+    if absent := [name for name in files if name not in sizes]:
+        raise ValueError(f"{repo} has no {absent[0]}, so it is not what is needed here")
+    names = list(files) or [
         name
         for name in sizes
         if name in (CONFIG, TRANSFORMER, AUTOENCODER, INDEX) or SHARD.fullmatch(name)
     ]
-    if not (TRANSFORMER in names or INDEX in names):
+    if not files and not (TRANSFORMER in names or INDEX in names):
         names = [name for name in sizes if re.fullmatch(r"[\w.-]+\.safetensors", name, re.ASCII)]
         if len(names) != 1:
             raise ValueError(
@@ -108,7 +130,11 @@ def _wanted(sizes: dict[str, int | None], repo: str) -> dict[str, int]:
 
 
 def _cached(
-    repo: str, revision: str | None, error: Exception, download: Callable[..., Any]
+    repo: str,
+    revision: str | None,
+    error: Exception,
+    download: Callable[..., Any],
+    files: Collection[str] = (),
 ) -> Path:
     reason = _reason(repo, revision, error)
     try:
@@ -116,7 +142,10 @@ def _cached(
     except Exception:  # whatever the cache says, the reason above is the one that helps
         raise ValueError(reason) from None
     log.warning("%s; the copy of an earlier download is used", reason)
-    return _entry(folder, [file.name for file in folder.iterdir()])
+    names = [file.name for file in folder.iterdir()]
+    if files and not set(files) <= set(names):
+        raise ValueError(reason)
+    return folder if files else _entry(folder, names)
 
 
 def _entry(folder: Path, names: list[str]) -> Path:

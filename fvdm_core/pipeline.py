@@ -21,6 +21,8 @@ from torch import Tensor
 from . import checkpoint, media
 from .autoencoder import Autoencoder
 from .device import fast_bf16, pick_device, pick_dtype
+from .hub import resolve_autoencoder
+from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
 from .limits import MAX_FRAMES, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
@@ -60,23 +62,29 @@ class State:
     x: Tensor = field(repr=False)  # (1, F, C, h, w)
     pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
     recipe: dict[str, Any] = field(repr=False)
+    _preview: Callable[[Tensor], np.ndarray] = field(repr=False)
     _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
     clip: Clip | None = field(default=None, repr=False)  # with the last state
 
     @cached_property
     def preview(self) -> np.ndarray:
-        """The predicted clean frames, uint8 (F, H, W, 3)."""
-        return self._decode(self.pred_x_start)
+        """The predicted clean frames, uint8 (F, H, W, 3), as a cheap decoder sees them."""
+        return self._preview(self.pred_x_start)
 
     @cached_property
     def noisy(self) -> np.ndarray:
-        """The state itself, decoded as it is, uint8 (F, H, W, 3)."""
-        return self._decode(self.x)
+        """The state itself, decoded as it is by the same, uint8 (F, H, W, 3)."""
+        return self._preview(self.x)
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut."""
+        return self._decode(self.pred_x_start)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process is given what there is to see, not the tensors of this one's device."""
-        seen = {"preview": self.preview, "noisy": self.noisy}
-        left_here = ("x", "pred_x_start", "_decode")
+        seen = {"preview": self.preview, "noisy": self.noisy, "frames": self.preview}
+        left_here = ("x", "pred_x_start", "_preview", "_decode")
         return {k: value for k, value in vars(self).items() if k not in left_here} | seen
 
 
@@ -86,7 +94,7 @@ class Pipeline:
     def __init__(
         self,
         model: VideoDiT,
-        autoencoder: Autoencoder,
+        autoencoder: Autoencoder | KLAutoencoder,
         schedule: NoiseSchedule,
         *,
         image_size: tuple[int, int],
@@ -119,29 +127,32 @@ class Pipeline:
         source: str | Path | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        autoencoder: str | Path | None = None,
     ) -> Pipeline:
-        """Load the shipped model, a model folder, or an "owner/repo" of the Hugging Face Hub.
+        """Load the shipped model, a model folder or file, or an "owner/repo[@revision]" of the Hub.
+
+        autoencoder: for a model that comes without one, a folder or "owner/repo" of diffusers'
+        AutoencoderKL; else the folder vae inside the model's, or Stable Diffusion's from the Hub.
 
         Raises `ValueError` saying what is wrong with the source and what would be right.
         """
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
-        config, autoencoder = loaded.config, loaded.autoencoder
-        if autoencoder is None:
-            raise ValueError(
-                f"{config['name']} comes without an autoencoder, so it cannot make pictures; "
-                "open a model folder that holds autoencoder.safetensors"
-            )
-        size = autoencoder.config.image_size
+        config, model_hash = loaded.config, loaded.model_hash
+        coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
+        if coder is None:
+            coder, checksum = _kl_autoencoder(path, loaded.transformer, config["name"], autoencoder)
+            model_hash = hashlib.sha256(f"{model_hash}{checksum}".encode()).hexdigest()[:16]
+        size = loaded.transformer.config.latent_size * coder.config.downsample
         return cls(
             loaded.transformer,
-            autoencoder,
+            coder,
             loaded.schedule,
             image_size=(size, size),
             labels=tuple(config["labels"]),
             fps=config["fps"],
             name=config["name"],
-            model_hash=loaded.model_hash,
+            model_hash=model_hash,
             device=device,
             dtype=dtype,
         )
@@ -215,7 +226,9 @@ class Pipeline:
 
         x = self._initial(timeline, pictures, known, options.seed)
         levels = np.array(timeline.levels[0])
-        yield State(0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview)
+        yield State(
+            0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, self._decode
+        )
         states = sample(
             self._denoiser(label, options.cfg_scale),
             x,
@@ -235,6 +248,7 @@ class Pipeline:
                 state.pred_x_start,
                 recipe(state.step),
                 self._decode_preview,
+                self._decode,
                 self._clip(state.x, exact, whole) if last else None,
             )
 
@@ -293,11 +307,15 @@ class Pipeline:
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            return to_pixels(self.autoencoder.decode(latents[0]))
+            return to_pixels(self.autoencoder.preview(latents[0]))
+
+    @torch.no_grad()
+    def _decode(self, latents: Tensor) -> np.ndarray:
+        chunks = latents[0].split(self.num_frames)  # constant memory, whatever the length
+        return np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
 
     def _clip(self, x: Tensor, exact: dict[int, np.ndarray], recipe: dict[str, Any]) -> Clip:
-        chunks = x[0].split(self.num_frames)  # constant memory, whatever the length
-        frames = np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
+        frames = self._decode(x)
         for frame, picture in exact.items():
             frames[frame] = picture
         return Clip(frames, recipe["fps"], recipe)
@@ -353,6 +371,27 @@ class Pipeline:
                 "python": platform.python_version(),
             },
         }
+
+
+def _kl_autoencoder(
+    path: Path, model: VideoDiT, name: str, chosen: str | Path | None
+) -> tuple[KLAutoencoder, str]:
+    """Stable Diffusion's autoencoder, or another of its kind, for a model that works on latents."""
+    beside = path / "vae"
+    if chosen is None and model.config.latent_channels != 4 and not beside.is_dir():
+        raise ValueError(
+            f"{name} comes without an autoencoder, so it cannot make pictures; open a model folder "
+            "that holds autoencoder.safetensors, or name one of diffusers as autoencoder"
+        )
+    if chosen is None and beside.is_dir():
+        chosen = beside
+    coder, checksum = load_kl_autoencoder(resolve_autoencoder(str(chosen or SD_VAE)))
+    if coder.config.latent_channels != model.config.latent_channels:
+        raise ValueError(
+            f"{name} works on {model.config.latent_channels} latent channels, but the autoencoder "
+            f"makes {coder.config.latent_channels}; choose another autoencoder"
+        )
+    return coder, checksum
 
 
 def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int]:

@@ -19,7 +19,7 @@ ALLOWED = {  # what a package may import: of ours, and of others
     },
     "fvdm_core": {
         *("fvdm_core", "torch", "numpy", "einops", "safetensors", "PIL", "tqdm"),
-        *("imageio_ffmpeg", "huggingface_hub"),
+        *("imageio_ffmpeg", "huggingface_hub", "diffusers"),
     },
     "train": {"train", "fvdm_core", "torch", "numpy", "einops", "cv2", "tqdm", "PIL"},
 }
@@ -35,7 +35,7 @@ CORE = {  # what a module of the core may import of the core
     "loss": {"schedule", "solvers"},
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
-        *("device", "limits", "noise", "options"),
+        *("device", "hub", "kl_autoencoder", "limits", "noise", "options"),
     },
 }
 WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")

@@ -68,7 +68,7 @@ def make_work(
     seconds_per_call = costs.seconds_per_call(kind)
 
     def finish(state: Any, stopped: bool) -> Saved:
-        frames = state.preview if stopped else state.clip.frames
+        frames = state.frames if stopped else state.clip.frames
         return outputs.save(session, job, frames, request.fps, state.recipe)
 
     height, width = pipeline.image_size

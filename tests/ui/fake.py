@@ -32,6 +32,10 @@ class FakeState:
     recipe: dict[str, Any]
     clip: FakeClip | None = None
 
+    @property
+    def frames(self) -> np.ndarray:
+        return self.preview
+
 
 class FakePipeline:
     """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""
