@@ -13,7 +13,8 @@ import torch
 from fvdm_core.checkpoint import load_model_folder
 from fvdm_core.files import place
 
-from .clips import prepare_worlds
+from . import parallel
+from .clips import Clips, prepare_worlds
 from .config import TrainConfig, load_config
 from .export import export
 from .loop import Diverged
@@ -84,34 +85,40 @@ def _folder_name(folder: str) -> str:
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     """Run every stage that is not finished yet, then write the model folder."""
-    run = Run(out)
+    run = Run(out, writes=parallel.is_first())
     run.catch_signals()
     everything = config.to_dict()
     start = load_model_folder(config.init) if config.init else None
     identity = {key: everything[key] for key in IDENTITY}
-    run.claim(identity | {"init": start.model_hash if start else ""})
-    _check_writable(export_to)
+    if parallel.is_first():
+        run.claim(identity | {"init": start.model_hash if start else ""})
+        _check_writable(export_to)
     run.log(
         event="start",
         config=everything,
         device=str(device()),
         threads=torch.get_num_threads(),
+        processes=parallel.processes(),
         torch=torch.__version__,
     )
-    if config.data.folder:
-        from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
-
-        clips = prepare_folder(config.data, out, stop=lambda: run.stop_requested)
-    else:
-        clips = prepare_worlds(config.data, out, stop=lambda: run.stop_requested)
+    clips = parallel.first_then_others(lambda: _prepare(config, run))
     autoencoder = train_autoencoder(config, clips, run, start.autoencoder if start else None)
-    latents = encode_clips(config, autoencoder, clips, run)
+    latents = parallel.first_then_others(lambda: encode_clips(config, autoencoder, clips, run))
     transformer = train_transformer(
         config, latents, clips, autoencoder, run, start.transformer if start else None
     )
-    export(config, autoencoder, transformer, export_to)
-    run.log(event="exported")
-    print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
+    if parallel.is_first():
+        export(config, autoencoder, transformer, export_to)
+        run.log(event="exported")
+        print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
+
+
+def _prepare(config: TrainConfig, run: Run) -> Clips:
+    if config.data.folder:
+        from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
+
+        return prepare_folder(config.data, run.folder, stop=lambda: run.stop_requested)
+    return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
 
 
 def _check_writable(folder: Path) -> None:
@@ -135,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
             torch.set_num_threads(options.threads)
         out = run_folder(options)
         config = configure(options)
+        parallel.start()
         train(config, out, options.export or out / "model")
     except Stopped as stopped:
         print(f"{stopped}. {again}")
@@ -154,6 +162,8 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    finally:
+        parallel.stop()
     return 0
 
 

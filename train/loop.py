@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fvdm_core.files import place
 
+from . import parallel
 from .config import OptimConfig
 from .ema import Ema
 from .optimizer import Optimizers
@@ -39,11 +40,11 @@ def fit(
 ) -> nn.Module:
     """Train `module` for `optim.steps` steps and return its moving average.
 
-    `loss_at(step, generator)` gives the losses (B,) of a step. All randomness comes from the
-    generator, which is seeded by (seed, step): so a resumed run repeats an uninterrupted one bit
-    for bit without saving any random state. Raises `Stopped` after a signal, once the state is
-    saved, `Diverged` before a step that is not finite would be applied, and `ValueError` where the
-    folder's newest state is of another network.
+    `loss_at(step, generator)` gives the losses (B,) of this process's share of a step. All
+    randomness comes from the generator, which is seeded by (seed, step): so a resumed run repeats
+    an uninterrupted one bit for bit without saving any random state. Raises `Stopped` after a
+    signal, once the state is saved, `Diverged` before a step that is not finite would be applied,
+    and `ValueError` where the folder's newest state is of another network.
     """
     ema = Ema(module, optim.ema_decay)
     optimizer = Optimizers(module, optim)
@@ -63,19 +64,21 @@ def fit(
     for step in range(start, optim.steps):
         optimizer.set_lr(optim.lr_at(step))
         generator = torch.Generator().manual_seed((seed << 32) + step)
-        loss = loss_at(step, generator).mean()
-        loss.backward()
+        own_loss = loss_at(step, generator).mean()
+        own_loss.backward()
         norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+        loss, asked_to_stop = parallel.mean(own_loss.item(), float(run.stop_requested))
+        stopping = asked_to_stop > 0
+        if not (math.isfinite(loss) and math.isfinite(norm.item())):
             raise Diverged(
-                f"{stage}: step {step + 1} gave loss {loss.item()} and gradient {norm.item()}. "
+                f"{stage}: step {step + 1} gave loss {loss} and gradient {norm.item()}. "
                 "Nothing of it was applied, and the last saved state is kept. Lower the learning "
                 f"rate or look at the batch: {describe_batch(step)}"
             )
         optimizer.step()
         ema.update(module, step)
 
-        losses.append(loss.item())
+        losses.append(loss)
         progress.update()
         done = step + 1
         if done % LOG_EVERY == 0 or done == optim.steps:
@@ -87,12 +90,13 @@ def fit(
             )
             progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
             losses = []
-        if done % optim.save_every == 0 or done == optim.steps or run.stop_requested:
+        if done % optim.save_every == 0 or done == optim.steps or stopping:
             save(done)
-        if run.stop_requested:
+        if stopping:
             progress.close()
             raise Stopped(f"{stage} stopped at step {done} of {optim.steps}; its state is saved")
-        if on_sample is not None and (done % optim.sample_every == 0 or done == optim.steps):
+        sampling = done % optim.sample_every == 0 or done == optim.steps
+        if on_sample is not None and sampling and parallel.is_first():
             on_sample(ema.module, run.folder / f"{stage}-{done:08d}.png")
             clock = time.monotonic()
     progress.close()

@@ -25,12 +25,18 @@ class Stopped(Exception):
 class Run:
     """Owns `folder`: `metrics.jsonl`, `<stage>-<step>.pt` states, sample sheets and the lock.
 
+    Of several processes that train as one, only the first writes; the others read.
     Raises `ValueError` when another trainer holds the folder or it cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writes: bool = True) -> None:
         self.folder = folder
+        self.writes = writes
         self.stop_requested = False
+        if writes:
+            self._take(folder)
+
+    def _take(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("w")
@@ -78,11 +84,15 @@ class Run:
             temporary.write_text(json.dumps(identity, indent=1), "utf-8")
 
     def log(self, **values: Any) -> None:
+        if not self.writes:
+            return
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"time": round(time.time(), 2), **values}) + "\n")
 
     def save_state(self, stage: str, step: int, state: dict[str, Any]) -> None:
         """Write a state whole or not at all, and drop the ones before the last."""
+        if not self.writes:
+            return
         with atomic_write(self.folder / f"{stage}-{step:08d}.pt") as temporary:
             torch.save({"stage": stage, "step": step, **state}, temporary)
         for old in self._states(stage)[KEEP:]:

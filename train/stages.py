@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from fvdm_core.files import atomic_write
 from fvdm_core.loss import diffusion_loss, keep_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
 
+from . import parallel
 from .clips import Clips, batches, check_space, textures
 from .config import TrainConfig
 from .loop import fit
@@ -84,7 +86,8 @@ def train_autoencoder(
     start_from(model, start)
     model = model.to(device())
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward = compiled(_Reconstruction(model), config)
+    forward = parallel.averaging(compiled(_Reconstruction(model), config))
+    own = parallel.share(optim.batch_size)
     texture_count = round(config.data.textures * optim.batch_size)
     drawn = textures(TEXTURES if texture_count else SHOWN, config.data.image_size, config.seed)
     abstract = np.stack(list(drawn))
@@ -96,9 +99,9 @@ def train_autoencoder(
         indices = batches(len(clips), clip_count, config.seed, step)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
         pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
-        x = to_video(np.stack(pictures))
-        noise_shape = (len(x), config.autoencoder.latent_channels, *_latent_grid(config))
-        noise = torch.randn(noise_shape, generator=generator).to(x)
+        x = to_video(np.stack(pictures[own]))
+        noise_shape = (len(pictures), config.autoencoder.latent_channels, *_latent_grid(config))
+        noise = torch.randn(noise_shape, generator=generator)[own].to(x)
         with autocast():
             reconstruction, latents = forward(x, 0.1 * noise)
         reconstruction, latents = reconstruction.float(), latents.float()
@@ -131,7 +134,7 @@ def train_autoencoder(
         on_sample=on_sample,
     )
     assert isinstance(averaged, Autoencoder)
-    _fix_scale(averaged, clips)
+    parallel.first_then_others(lambda: _fix_scale(averaged, clips, run))
     return averaged
 
 
@@ -152,13 +155,25 @@ def _latent_grid(config: TrainConfig) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def _fix_scale(model: Autoencoder, clips: Clips) -> None:
-    """Set mean and deviation per latent channel from pictures spread over the data."""
-    pictures = clips.video[:: max(1, len(clips) // 2048), 0]
-    with autocast():
-        latents = torch.cat([model.encode_raw(x).float() for x in to_video(pictures).split(64)])
-    model.latent_mean.copy_(latents.mean(dim=(0, 2, 3))[:, None, None])
-    model.latent_std.copy_(latents.std(dim=(0, 2, 3))[:, None, None])
+def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
+    """Set mean and deviation per latent channel from pictures spread over the data.
+
+    Noted beside the run: sums differ in their last bits with the number of threads, and with them
+    every latent that was encoded.
+    """
+    path, key = run.folder / "latent-scale.json", _fingerprint(model)
+    noted = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if noted.get("weights") != key:
+        pictures = clips.video[:: max(1, len(clips) // 2048), 0]
+        with autocast():
+            latents = torch.cat([model.encode_raw(x).float() for x in to_video(pictures).split(64)])
+        mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+        noted = {"weights": key, "mean": mean.tolist(), "std": std.tolist()}
+        if run.writes:
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(noted), "utf-8")
+    model.latent_mean.copy_(torch.tensor(noted["mean"])[:, None, None])
+    model.latent_std.copy_(torch.tensor(noted["std"])[:, None, None])
 
 
 @torch.no_grad()
@@ -227,26 +242,28 @@ def train_transformer(
     model = VideoDiT(config.transformer)
     start_from(model, start)
     model = model.to(device())
-    forward = compiled(model, config)
+    forward = parallel.averaging(compiled(model, config))
+    own = parallel.share(optim.batch_size)
     labelled = config.transformer.num_classes > 0
 
     def loss_at(step: int, generator: torch.Generator) -> Tensor:
         indices = batches(len(clips), optim.batch_size, config.seed, step)
-        x_start = torch.from_numpy(latents[indices].astype(np.float32)).to(device())
         levels = sample_timesteps(
-            x_start.shape[0],
-            x_start.shape[1],
+            len(indices),
+            latents.shape[1],
             optim.p_independent,
             schedule.num_train_timesteps,
             generator=generator,
         )
-        levels = keep_frames(levels, optim.p_condition, generator=generator).to(device())
-        noise = torch.randn(x_start.shape, generator=generator).to(device())
+        levels = keep_frames(levels, optim.p_condition, generator=generator)[own].to(device())
+        noise = torch.randn((len(indices), *latents.shape[1:]), generator=generator)[own]
         dropped = torch.rand(len(indices), generator=generator) < optim.label_dropout
-        y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)
+        y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)[own]
+        x_start = torch.from_numpy(latents[indices[own]].astype(np.float32)).to(device())
         with autocast():
             return diffusion_loss(
-                forward, x_start, levels, noise, schedule, y.to(device()) if labelled else None
+                *(forward, x_start, levels, noise.to(device()), schedule),
+                y.to(device()) if labelled else None,
             )
 
     def on_sample(module: nn.Module, path: Path) -> None:

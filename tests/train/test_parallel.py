@@ -1,0 +1,70 @@
+"""Two processes of `torchrun` train as one would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from two_processes import train
+
+from fvdm_core.model_folder import load_model_folder
+from train import parallel
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 240.0  # seconds
+
+
+def torchrun(*arguments: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path):
+    alone = train(tmp_path / "alone")
+    torchrun(str(Path(__file__).with_name("two_processes.py")), str(tmp_path / "two"))
+    together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
+    for name, value in alone.items():
+        assert torch.allclose(value, together[name], rtol=0, atol=1e-6), name
+    assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 1  # not each
+
+
+def test_the_program_trains_on_two_processes(tmp_path, tiny_toml, finished_run):
+    out = tmp_path / "run"
+    torchrun("-m", "train", str(tiny_toml), "--out", str(out), "--steps", "20", "--threads", "1")
+    assert load_model_folder(out / "model").config["name"] == "Tiny"
+
+    def losses(folder: Path) -> dict[str, float]:
+        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        return {row["stage"]: row["loss"] for row in rows if row.get("step") == 20}
+
+    together, alone = losses(out), losses(finished_run)
+    assert together.keys() == {"autoencoder", "transformer"}
+    for stage, loss in together.items():  # bf16 rounds otherwise where a batch is split
+        assert loss == pytest.approx(alone[stage], rel=0.02), stage
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    with pytest.raises(ValueError, match="a batch of 5 cannot be shared evenly by 2 processes"):
+        parallel.share(5)
+
+
+def test_alone_nothing_is_shared():
+    assert (parallel.processes(), parallel.is_first()) == (1, True)
+    assert list(range(6))[parallel.share(6)] == list(range(6))
+    assert parallel.mean(1.5, 2.0) == [1.5, 2.0]

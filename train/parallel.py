@@ -1,0 +1,83 @@
+"""Several processes as one trainer, started by `torchrun`; alone, all of this does nothing.
+
+Every process draws the whole batch from the same seeds and computes its own share of it, so the
+same global batch gives the same update on any number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+
+Result = TypeVar("Result")
+PATIENCE = timedelta(days=2)  # the others wait while the first renders and encodes
+
+
+def start() -> None:
+    """Join the other processes of `torchrun`, where there are any."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
+
+
+def stop() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def processes() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that logs and writes."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def share(batch_size: int) -> slice:
+    """Which items of a global batch are this process's.
+
+    Raises `ValueError` where the batch cannot be divided evenly.
+    """
+    if batch_size % processes():
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared evenly by {processes()} processes"
+        )
+    return slice(distributed.get_rank() if processes() > 1 else 0, None, processes())
+
+
+def averaging(module: nn.Module) -> nn.Module:
+    """The same module with gradients averaged over the processes (DistributedDataParallel)."""
+    if processes() == 1:
+        return module
+    return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+
+
+def mean(*values: float) -> list[float]:
+    """Each value's mean over the processes."""
+    if processes() == 1:
+        return list(values)
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    together = torch.tensor(values, dtype=torch.float64, device=place)
+    distributed.all_reduce(together)
+    return [value / processes() for value in together.tolist()]
+
+
+def first_then_others(work: Callable[[], Result]) -> Result:
+    """Do resumable work in the first process; the others then find it done."""
+    if processes() == 1:
+        return work()
+    if is_first():
+        result = work()
+        distributed.barrier()
+    else:
+        distributed.barrier()
+        result = work()
+    return result
