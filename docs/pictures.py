@@ -256,6 +256,18 @@ def curves(visit: Visit) -> None:
     visit.page.wait_for_timeout(4000)  # until what it said has faded
 
 
+def compared(visit: Visit) -> None:
+    """What the hill changes: the painted canvas beside the preset that it was painted on."""
+    between(visit)
+    visit.paint(HILL)
+    page = visit.page
+    page.get_by_test_id("compare-b").select_option("preset:interpolation")
+    page.get_by_test_id("compare-go").click()
+    page.wait_for_selector("#compare .stage:not([hidden])")
+    page.get_by_test_id("compare-scrubber").fill("7")
+    visit.settle()
+
+
 def painted(visit: Visit) -> None:
     between(visit)
     visit.paint(HILL)
@@ -287,6 +299,7 @@ PICTURES = {
         curves,
         ("[data-testid=step-axis]", "[data-testid=editor-scroller]"),
     ),
+    "compare": Picture("images/compare.png", compared, ("#compare",)),
     "dark": Picture("images/dark.png", painted, (), 1.25, {"color_scheme": "dark"}),
     "phone": Picture("images/phone.png", animated, (), 1.5, PHONE),
 }

@@ -23,13 +23,16 @@ SOLVER_NAMES = {"dpmpp_2m": "DPM-Solver++ (2M)", "ddim": "DDIM", "ddpm": "DDPM"}
 class Order:
     """A painted timeline with its settings.
 
-    `title` names the timeline, `settings` and `details` are text for people, `picture` is the
-    matrix of levels at the size of a thumbnail. Two orders of the same `key` give the same bytes.
+    `title` names the timeline, `settings` and `details` are text for people, `shared` is what two
+    timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
+    thumbnail. Two orders of the same `key` give the same bytes.
     """
 
     title: str
     settings: str
     details: str
+    shared: str
+    fps: int
     picture: tuple[tuple[int, ...], ...]
     key: str
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
@@ -45,6 +48,9 @@ class Order:
             details=f"{editor.frames} frames, {editor.steps} steps, "
             f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
             f"{request.fps} frames per second",
+            shared=f"{request.label or 'any world'}, seed {request.seed}, "
+            f"guidance {request.cfg_scale:g}, {SOLVER_NAMES[request.solver]}",
+            fps=request.fps,
             picture=picture_of(editor),
             key=_key(editor, request),
             _packed=zlib.compress(json.dumps(asked).encode()),

@@ -10,10 +10,11 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ui import editing
+from ui.compare_panel import wire_compare
 from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
-from ui.pieces import ClipView, ExampleShelf, Lines, PresetPicker, Progress, RunList
+from ui.pieces import ClipView, CompareView, ExampleShelf, Lines, PresetPicker, Progress, RunList
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
 from ui.requests import (
@@ -164,6 +165,8 @@ def build_studio(
                 progress = Progress({}, label="progress", elem_id="progress")
                 clip = ClipView(None, label="clip", elem_id="clip-view")
                 runs = RunList(None, elem_id="runs")
+
+        compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
         settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
 
@@ -319,6 +322,7 @@ def build_studio(
         parts = Parts(session, editor, settings, strip, progress, clip, run, stop, runs)
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)
+        wire_compare(studio, parts, compare)
 
         # ── A visit begins ───────────────────────────────────────────────────────────────────
 

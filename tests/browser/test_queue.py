@@ -129,3 +129,46 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     runs(other).nth(0).get_by_test_id("run-show").click()
     expect(other.locator("#progress")).to_contain_text("Stopped after step")
     expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")
+
+
+def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> None:
+    page = studio(new_page, address)
+    go, text = page.get_by_test_id("compare-go"), page.get_by_test_id("compare-text")
+    scrubber, says = page.get_by_test_id("compare-scrubber"), page.get_by_test_id("compare-says")
+    page.get_by_test_id("compare-b").select_option("preset:late-start")
+    go.click()
+    expect(text).to_contain_text("Both with faces, seed 7")
+    expect_seeds(page, 7, 7)
+    page.get_by_test_id("compare-play").click()
+    expect(page.get_by_test_id("compare-play")).to_have_text("Play")
+    scrubber.focus()
+    page.keyboard.press("Home")
+    expect(says).to_contain_text("Frame 1 of 16")
+
+    def pictures() -> list[bytes]:
+        names = ("picture-a", "picture-b", "difference")
+        return [page.get_by_test_id(f"compare-{name}").screenshot() for name in names]
+
+    first = pictures()
+    page.keyboard.press("ArrowRight")
+    expect(says).to_contain_text("Frame 2 of 16")
+    assert scrubber.get_attribute("aria-valuetext") == says.inner_text()
+    page.wait_for_function("document.querySelector('.compare .stage').dataset.frame === '1'")
+    assert first[0] != pictures()[0]  # frame 1 is the picture, frame 2 is not
+    page.get_by_test_id("compare-play").click()
+    page.wait_for_function("document.querySelector('.compare .stage').dataset.frame > 3")
+
+    # the run that the list names is compared with the canvas, which still has the same timeline
+    runs(page).nth(0).get_by_test_id("run-compare").click()
+    expect(go).to_be_focused()
+    go.click()
+    expect(text).to_contain_text("Both sides are the same timeline")
+    page.locator("#preset-standard").click()
+    page.wait_for_function("window.fvdmEditor.value.preset.name === 'standard'")
+    go.click()
+    expect(page.get_by_test_id("compare-text")).to_contain_text("Both with faces")
+    expect(page.get_by_test_id("run")).to_have_count(3)  # one of the two was there already
+    page.set_viewport_size({"width": 390, "height": 844})
+    boxes = [page.get_by_test_id(f"compare-{name}").bounding_box() for name in ("a", "b")]
+    assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -12,6 +12,7 @@ from gradio.data_classes import FileData, GradioModel
 __all__ = [
     "ClipFiles",
     "ClipView",
+    "CompareView",
     "ExampleShelf",
     "Example",
     "Lines",
@@ -155,3 +156,23 @@ class RunList(_Piece):
 
     SCRIPT = "run_list"
     SCRIPTS = ("../timeline_editor/core", "../timeline_editor/dom", "matrix", "run_list")
+
+
+class CompareView(_Piece):
+    """Two timelines side by side, in step, with their difference: see `ui.comparing`.
+
+    It fires "compare" with {a, b}, each {kind, name}. The runs to choose from come from `RunList`
+    by an event on the window; `presets` is the table that `ui.editing.preset_table` makes.
+    """
+
+    SCRIPT = "compare"
+    SCRIPTS = (
+        "../timeline_editor/core",
+        "../timeline_editor/dom",
+        "matrix",
+        "player",
+        "compare",
+    )
+
+    def __init__(self, value: Any, *, presets: list[dict[str, Any]], **more: Any) -> None:
+        super().__init__(value, presets=presets, **more)

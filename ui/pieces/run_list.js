@@ -62,6 +62,8 @@ function makeRow(job) {
     button("up", icon("up"), "Earlier", () => move(job, placeOf(job) - 1)),
     button("down", icon("down"), "Later", () => move(job, placeOf(job) + 1)),
     button("edit", icon("brush"), "", () => edit(job)),
+    button("compare", icon("compare"), "",
+      () => dispatchEvent(new CustomEvent("fvdm:compare", { detail: { job } }))),
     button("clone", icon("copy"), "Queue it once more", () => act("clone", job)),
     button("remove", icon("close"), "", () => act("remove", job)));
   parts.changing = h("span", { class: "changing" }, h("span", {}, "On the canvas"),
@@ -120,6 +122,7 @@ function fill(row, run) {
   buttons.up.hidden = buttons.down.hidden = !queued || waiting().length < 2;
   buttons.up.disabled = place === 0;
   buttons.down.disabled = place === waiting().length - 1;
+  buttons.compare.hidden = queued;
   parts.actions.hidden = changing;
   const name = (button, words) => {
     button.title = words;
@@ -127,6 +130,7 @@ function fill(row, run) {
   };
   name(buttons.up, "Earlier");
   name(buttons.down, "Later");
+  name(buttons.compare, "Compare the canvas with it");
   name(buttons.clone, "Queue it once more");
   name(buttons.edit, queued ? "Change it on the canvas" : "Put it on the canvas");
   name(buttons.remove, running ? "Stop it" : queued ? "Remove it" : "Take it off the list");
@@ -165,5 +169,6 @@ function receive() {
   if (!value.followed) trigger("follow");
 }
 
+addEventListener("fvdm:follow", () => trigger("follow")); // another part queued a run
 watch("value", receive);
 receive();

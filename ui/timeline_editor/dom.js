@@ -31,6 +31,7 @@ const FvdmDom = (() => {
     close: "M6 6l8 8M14 6l-8 8",
     up: "M10 16V4M5 9l5-5 5 5",
     down: "M10 4v12M5 11l5 5 5-5",
+    compare: "M3 5h6v10H3zM11 5h6v10h-6z",
     copy: "M7 7h9v9H7zM4 13V4h9",
     paste: "M5 5h10v12H5zM8 5V3h4v2M8 10h4M8 13h4",
     mirror: "M10 3v14M7.500 6L3 14h4.500zM12.500 6l4.500 8h-4.500z",

@@ -1,0 +1,202 @@
+"""Comparing: the difference itself, which runs are made or used again, and what is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake import FakePipeline
+from pydantic import ValidationError
+
+from ui import editing
+from ui.comparing import (
+    LEGEND,
+    Choices,
+    compared_value,
+    difference,
+    legend,
+    orders,
+    read_frames,
+    submit_both,
+)
+from ui.jobs import Snapshot, Status
+from ui.outputs import new_name
+from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.service import Studio
+
+ANN, BOB = new_name(), new_name()
+PANEL = GenerateRequest(seed=7, label="sky")
+
+
+def clip(frames: int = 3, value: int = 100, size: int = 8) -> np.ndarray:
+    return np.full((frames, size, size, 3), value, np.uint8)
+
+
+# ── The difference ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_mean_is_the_mean_absolute_difference_of_each_frame() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 256, (2, 5, 8, 9, 3), dtype=np.uint8)
+    wanted = np.abs(a.astype(float) - b.astype(float)).mean((1, 2, 3))
+    assert difference(a, b).mean == pytest.approx(wanted)
+    assert difference(b, a).mean == pytest.approx(wanted)
+
+
+def test_the_same_clip_differs_nowhere() -> None:
+    apart = difference(clip(), clip())
+    assert apart.mean == [0, 0, 0] and len(np.unique(apart.heat.reshape(-1, 3), axis=0)) == 1
+
+
+def test_the_picture_is_brightest_where_the_clips_differ_most() -> None:
+    other = clip()
+    other[1, 2, 3] = 110
+    other[1, 5, 6] = 130
+    other[2] = 108
+    apart = difference(clip(), other)
+    light = apart.heat.astype(int).sum(-1)
+    assert light[0].max() < light[2].min() < light[1, 2, 3] < light[1, 5, 6] == light[1].max()
+    assert apart.scale == 16  # one pixel in two hundred may lie above it
+
+
+@pytest.mark.parametrize(("apart", "scale"), [(1, 8), (30, 32), (100, 128), (155, 255)])
+def test_the_colours_cover_the_differences_that_there_are(apart: int, scale: int) -> None:
+    assert difference(clip(), clip(value=100 + apart)).scale == scale
+
+
+def test_clips_of_two_lengths_are_compared_as_far_as_both_go() -> None:
+    assert len(difference(clip(3), clip(5)).mean) == 3
+
+
+def test_frames_of_two_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="8×8 and 16×16 pixels"):
+        difference(clip(), clip(size=16))
+
+
+def test_the_legend_runs_from_the_darkest_to_the_brightest() -> None:
+    light = [sum(map(int, color[4:-1].split())) for color in legend()]
+    assert len(light) == LEGEND and light == sorted(light) and len(set(light)) == LEGEND
+
+
+# ── The two runs ─────────────────────────────────────────────────────────────────────────────
+
+
+class Place:
+    """A studio with a session, and the runs of a comparison."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pipeline = FakePipeline()
+        self.pipeline.gate = threading.Event()
+        self.studio = Studio(lambda: self.pipeline, folder / "outputs", None)
+        self.studio.model.get()
+
+    def compare(self, a: str, b: str, session: str = ANN, canvas: Any = None) -> list[str]:
+        sides = {side: dict(zip(("kind", "name"), text.split(":"), strict=True))
+                 for side, text in (("a", a), ("b", b))}  # fmt: skip
+        choices = Choices.model_validate(sides)
+        both = orders(self.studio, choices, canvas or painting(), PANEL, session)
+        return submit_both(self.studio, both, session)
+
+    def end(self, jobs: list[str]) -> list[Snapshot]:
+        assert self.pipeline.gate is not None
+        self.pipeline.gate.set()
+        while True:
+            runs = [run for job in jobs if (run := self.studio.jobs.get(job))]
+            if all(run.status.over for run in runs):
+                return runs
+
+    def listed(self, session: str = ANN) -> list[str]:
+        return [run.job for run in self.studio.jobs.runs_of(session)]
+
+
+def painting(preset: str = "standard", frames: int = 4, steps: int = 3) -> EditorValue:
+    request = PresetRequest(name=preset, frames=frames, steps=steps)
+    return editing.with_preset(None, request, 16)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    assert place.pipeline.gate is not None
+    place.pipeline.gate.set()
+    place.studio.jobs.close()
+
+
+def test_both_sides_run_with_the_panel_s_seed_and_are_shown(place: Place) -> None:
+    jobs = place.compare("canvas:", "preset:pyramid")
+    runs = place.end(jobs)
+    assert [run.status for run in runs] == [Status.DONE] * 2
+    recipes = [run.about.unpack()[1] for run in runs]
+    assert recipes == [PANEL, PANEL]
+    value = compared_value(runs)
+    assert value["text"] == "Both with sky, seed 7, guidance 1.5, DPM-Solver++ (2M)."
+    assert [side["title"] for side in value["sides"]] == ["Generate", "Pyramid"]
+    clips = [read_frames(run.result.frames) for run in runs]
+    wanted = difference(*clips).mean
+    assert value["difference"]["mean"] == pytest.approx(wanted, abs=0.006)
+    assert value["frames"] == 4 and value["fps"] == 8
+
+
+def test_a_run_of_the_same_order_is_used_again(place: Place) -> None:
+    first = place.compare("canvas:", "preset:pyramid")
+    assert place.compare("preset:pyramid", "canvas:") == first[::-1]  # also while they wait
+    place.end(first)
+    assert place.compare("canvas:", "preset:pyramid") == first
+    assert place.listed() == first
+    assert place.listed(BOB) == []
+    assert set(place.compare("canvas:", "preset:pyramid", BOB)).isdisjoint(first)
+
+
+def test_a_run_that_was_stopped_is_made_anew(place: Place) -> None:
+    jobs = place.compare("canvas:", "preset:pyramid")
+    place.studio.jobs.remove(jobs[1], owner=ANN)
+    again = place.compare("canvas:", "preset:pyramid")
+    assert again[0] == jobs[0] and again[1] != jobs[1]
+
+
+def test_a_run_brings_its_settings_to_the_other_side(place: Place) -> None:
+    asked = GenerateRequest(seed=99, solver="ddim", fps=12)
+    job = place.studio.submit(painting(), asked, ANN)
+    jobs = place.compare("preset:pyramid", f"run:{job}")
+    assert jobs[1] == job
+    runs = place.end(jobs)
+    assert [run.about.unpack()[1] for run in runs] == [asked, asked]
+    assert compared_value(runs)["fps"] == 12
+
+
+def test_two_lengths_are_compared_and_said(place: Place) -> None:
+    job = place.studio.submit(painting(frames=6), PANEL, ANN)
+    value = compared_value(place.end(place.compare(f"run:{job}", "canvas:")))
+    assert value["text"].startswith("The first 4 frames of both.") and value["frames"] == 4
+
+
+def test_what_cannot_be_compared_is_refused_and_nothing_is_queued(place: Place) -> None:
+    with pytest.raises(RequestError, match="Both sides are the same"):
+        place.compare("canvas:", "preset:standard")
+    with pytest.raises(RequestError, match="unknown preset"):
+        place.compare("canvas:", "preset:nonsense")
+    with pytest.raises(RequestError, match="start below full noise and have no picture"):
+        place.compare("canvas:", "preset:interpolation")
+    other = place.studio.submit(painting(), PANEL, BOB)
+    with pytest.raises(RequestError, match="no longer listed"):
+        place.compare("canvas:", f"run:{other}")
+    assert place.listed() == []
+
+
+def test_choices_are_checked() -> None:
+    side = {"kind": "canvas", "name": ""}
+    for wrong in ({}, {"a": side}, {"a": side, "b": {"kind": "path", "name": "/etc/passwd"}}):
+        with pytest.raises(ValidationError):
+            Choices.model_validate(wrong)
+
+
+def test_frames_that_are_gone_are_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no longer on disk"):
+        read_frames([tmp_path / "0001.png"])
+    with pytest.raises(ValueError, match="no longer on disk"):
+        read_frames([])

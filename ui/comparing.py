@@ -1,0 +1,215 @@
+"""Two timelines with the same seed and settings: their runs, and how their clips differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from ui import editing
+from ui.jobs import Snapshot, Status
+from ui.orders import Order
+from ui.requests import (
+    EditorValue,
+    GenerateRequest,
+    PresetRequest,
+    RequestError,
+    Strict,
+    checked,
+)
+from ui.service import Studio
+from ui.sheets import Sheet, make_sheet
+
+TILE = 256  # pixels of a frame on the page at most
+SCALES = (8, 16, 32, 64, 128, 255)  # what the brightest colour of a difference may stand for
+SHOWN = 99.5  # per cent of the pixels lie within the colours
+COLORS = cv2.COLORMAP_INFERNO  # evenly brighter, for colour-blind people too
+LEGEND = 12  # colours of the legend
+
+
+class Choice(Strict):
+    """One side of a comparison: the canvas, a run of the session, or a preset."""
+
+    kind: Literal["canvas", "run", "preset"]
+    name: str = Field(default="", max_length=64, description="the run's id or the preset's name")
+
+
+class Choices(Strict):
+    a: Choice
+    b: Choice
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two clips differ.
+
+    `mean`: the mean absolute difference of each frame, 0 … 255. `heat`: uint8 (F, H, W, 3), the
+    difference of each pixel, averaged over its channels, as a colour of `COLORS`; `scale` or more
+    is the brightest.
+    """
+
+    mean: list[float]
+    heat: np.ndarray
+    scale: int
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> Difference:
+    """The difference of two clips, uint8 (F, H, W, 3), over the frames that both have.
+
+    Raises:
+        ValueError: their frames have different sizes.
+    """
+    if a.shape[1:] != b.shape[1:]:
+        sizes = " and ".join(f"{clip.shape[2]}×{clip.shape[1]}" for clip in (a, b))
+        raise ValueError(f"The clips have frames of {sizes} pixels: compare clips of one model.")
+    frames = min(len(a), len(b))
+    apart = np.abs(a[:frames].astype(np.int16) - b[:frames]).mean(-1)  # (F, H, W)
+    within = float(np.percentile(apart, SHOWN))
+    scale = next((scale for scale in SCALES if within <= scale), SCALES[-1])
+    shade = np.rint(np.minimum(apart / scale, 1) * 255).astype(np.uint8)
+    heat = np.stack([cv2.applyColorMap(frame, COLORS)[..., ::-1] for frame in shade])
+    return Difference([float(mean) for mean in apart.mean((1, 2))], heat, scale)
+
+
+def legend() -> list[str]:
+    """The colours of a difference from none to the most, for CSS."""
+    shades = np.linspace(0, 255, LEGEND).round().astype(np.uint8)[None]
+    return [f"rgb({r} {g} {b})" for b, g, r in cv2.applyColorMap(shades, COLORS)[0]]
+
+
+# ── The two runs ─────────────────────────────────────────────────────────────────────────────
+
+
+def orders(
+    studio: Studio,
+    choices: Choices,
+    canvas: EditorValue,
+    request: GenerateRequest,
+    session: str,
+) -> list[tuple[EditorValue, GenerateRequest]]:
+    """Both sides, with the settings of the first run among them, else those of the panel.
+
+    Raises:
+        RequestError: a run is gone, or both sides are the same.
+    """
+    sides = []
+    settings = None
+    for choice in (choices.a, choices.b):
+        painting = canvas
+        if choice.kind == "run":
+            painting, used = studio.order_of(choice.name, session).unpack()
+            settings = settings or used
+        elif choice.kind == "preset":
+            painting = _preset(choice.name, canvas, studio.window)
+        sides.append(painting)
+    both = [(painting, settings or request) for painting in sides]
+    if len({Order.of(*side, studio.window).key for side in both}) == 1:
+        raise RequestError("Both sides are the same timeline: choose another one for A or B.")
+    return both
+
+
+def _preset(name: str, canvas: EditorValue, window: int) -> EditorValue:
+    """A preset at the canvas' size, with its pictures."""
+    frames, steps = canvas.frames, editing.steps_of(canvas, window)
+    request = checked(lambda: PresetRequest(name=name, frames=frames, steps=steps))
+    return editing.with_preset(canvas, request, window)
+
+
+def submit_both(
+    studio: Studio, both: Sequence[tuple[EditorValue, GenerateRequest]], session: str
+) -> list[str]:
+    """The runs of both sides: one that the session has already, or a new one.
+
+    Raises:
+        RequestError: a side is refused, or the queue is full; then nothing was queued.
+    """
+    jobs: list[str] = []
+    added: list[str] = []
+    for painting, request in both:
+        job = _same_run(studio.jobs.runs_of(session), Order.of(painting, request, studio.window))
+        if job is None:
+            try:
+                job = studio.submit(painting, request, session)
+            except RequestError:
+                for other in added:
+                    studio.jobs.remove(other, owner=session)
+                raise
+            added.append(job)
+        jobs.append(job)
+    return jobs
+
+
+def _same_run(runs: Sequence[Snapshot], order: Order) -> str | None:
+    """A run of the same order that is whole, or will be."""
+    for run in runs:
+        whole = run.status is Status.DONE and run.result is not None and run.result.frames
+        if run.about.key == order.key and (whole or not run.status.over):
+            return run.job
+    return None
+
+
+# ── What the page shows ──────────────────────────────────────────────────────────────────────
+
+
+def waiting_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
+    """How far the two runs are."""
+    words = {Status.QUEUED: "queued", Status.DONE: "done"}
+    parts = [
+        f"{side}: {words.get(run.status) or f'step {run.step} of {run.steps}'}"
+        for side, run in zip("AB", runs, strict=True)
+    ]
+    return {"status": "working", "text": " · ".join(parts)}
+
+
+def failed_value(text: str) -> dict[str, Any]:
+    return {"status": "failed", "text": text}
+
+
+def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
+    """Two finished runs side by side, with their difference.
+
+    Raises:
+        ValueError: their files are gone, or their frames have different sizes.
+    """
+    clips = [read_frames(run.result.frames) for run in runs]
+    apart = difference(*clips)
+    frames = len(apart.mean)
+    cut = "" if len(clips[0]) == len(clips[1]) else f"The first {frames} frames of both. "
+    return {
+        "status": "done",
+        "text": f"{cut}Both with {runs[0].about.shared}.",
+        "frames": frames,
+        "fps": runs[0].about.fps,
+        "sides": [
+            {"title": run.about.title, "levels": run.about.picture, **_sheet(clip[:frames])}
+            for run, clip in zip(runs, clips, strict=True)
+        ],
+        "difference": {
+            "mean": [round(mean, 2) for mean in apart.mean],
+            "scale": apart.scale,
+            "legend": legend(),
+            **_sheet(apart.heat),
+        },
+    }
+
+
+def read_frames(files: Sequence[Path]) -> np.ndarray:
+    """The frames of a finished run, uint8 (F, H, W, 3).
+
+    Raises:
+        ValueError: a file is gone.
+    """
+    pictures = [cv2.imread(str(file), cv2.IMREAD_COLOR) for file in files]
+    if not pictures or any(picture is None for picture in pictures):
+        raise ValueError("The frames of a run are no longer on disk: compare once more.")
+    return np.stack(pictures)[..., ::-1]  # type: ignore[arg-type]
+
+
+def _sheet(video: np.ndarray) -> dict[str, Any]:
+    sheet: Sheet = make_sheet(video, TILE)
+    return {"sheet": sheet.data_url, "columns": sheet.columns, "tile": list(sheet.tile)}

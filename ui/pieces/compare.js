@@ -1,0 +1,206 @@
+/* Two timelines side by side: which two, how far their runs are, and then their clips in step with
+   the difference beside them. */
+const { h } = FvdmDom;
+const root = element.querySelector(".piece");
+const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : null);
+const SIDES = ["a", "b"];
+let runs = [];
+let shownRuns = "";
+let asked = false; // the list of runs was told that there may be new ones
+let touched = false; // whether the person has chosen or compared: then nothing is chosen for them
+let clock = null;
+let players = [];
+let means = [];
+let drawn = -1;
+let showing = 0; // counts results, so that a late picture of an old one is left out
+
+// ── Choosing ───────────────────────────────────────────────────────────────────────────────────
+
+const selects = Object.fromEntries(SIDES.map((side) => [side, h("select", {
+  "aria-label": `Timeline ${side.toUpperCase()}`, "data-testid": `compare-${side}`,
+  onChange: () => { touched = true; },
+})]));
+const button = h("button", { type: "button", class: "go", "data-testid": "compare-go", onClick: start },
+  "Compare");
+const text = h("p", { class: "text", role: "status", "data-testid": "compare-text" });
+const stage = h("div", { class: "stage", hidden: true });
+root.setAttribute("role", "region");
+root.setAttribute("aria-label", "Compare two timelines");
+root.append(
+  h("div", { class: "choose" }, h("h2", {}, "Compare"), h("span", { class: "side" }, "A"), selects.a,
+    h("span", { class: "side" }, "B"), selects.b, button, text),
+  stage,
+);
+
+function options() {
+  const option = (kind, name, words) => h("option", { value: `${kind}:${name}` }, words);
+  const group = (label, children) => (children.length ? h("optgroup", { label }, ...children) : null);
+  return [
+    option("canvas", "", "The canvas"),
+    group("Runs", runs.map((run) => option("run", run.job, `${run.title} · ${run.settings}`))),
+    group("Presets, at the canvas' size", plain(props.presets).map(({ name, title }) =>
+      option("preset", name, title))),
+  ].filter(Boolean);
+}
+
+function offer() {
+  for (const side of SIDES) {
+    const before = selects[side].value;
+    selects[side].replaceChildren(...options());
+    const kept = [...selects[side].options].some((option) => option.value === before);
+    selects[side].value = kept ? before : side === "a" ? "canvas:" : firstOther();
+  }
+}
+
+function firstOther() {
+  return runs.length ? `run:${runs.at(-1).job}` : "preset:standard";
+}
+
+function chosen(side) {
+  const [kind, ...name] = selects[side].value.split(":");
+  return { kind, name: name.join(":") };
+}
+
+function start() {
+  if (props.value?.status === "working") return;
+  asked = false;
+  touched = true;
+  text.textContent = "Looking for both…";
+  text.classList.remove("wrong");
+  trigger("compare", { a: chosen("a"), b: chosen("b") });
+}
+
+addEventListener("fvdm:runs", ({ detail }) => {
+  const now = JSON.stringify(detail.runs.map((run) => [run.job, run.title, run.settings]));
+  if (now === shownRuns) return;
+  shownRuns = now;
+  runs = detail.runs;
+  offer();
+  if (!touched) selects.b.value = firstOther();
+});
+
+addEventListener("fvdm:compare", ({ detail }) => {
+  selects.a.value = "canvas:";
+  selects.b.value = `run:${detail.job}`;
+  touched = true;
+  root.scrollIntoView({ block: "center" });
+  button.focus();
+});
+
+// ── Showing ────────────────────────────────────────────────────────────────────────────────────
+
+function figure(name, part, ...caption) {
+  const [width, height] = part.tile;
+  const canvas = h("canvas", { width, height, role: "img", "data-testid": `compare-${name}` });
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  players.push({ canvas, part, image: null, name: caption.map((node) => node.textContent).join(" ") });
+  return h("figure", {}, canvas, h("figcaption", {}, ...caption));
+}
+
+function side(letter, part) {
+  return figure(`picture-${letter}`, part, h("b", {}, letter.toUpperCase()),
+    h("span", { class: "thumb" }, matrixPicture(part.levels)), h("span", {}, part.title));
+}
+
+function legend({ legend: colors, scale }) {
+  const bar = h("i", { class: "ramp", "aria-hidden": "true" });
+  bar.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
+  return h("span", { class: "legend", title: "The difference of each pixel, of 255" },
+    h("span", {}, "0"), bar, h("span", {}, `${scale}${scale < 255 ? " or more" : ""}`));
+}
+
+const scrubber = h("input", { type: "range", min: "0", step: "1", "aria-label": "Frame",
+  "data-testid": "compare-scrubber",
+  onInput: () => { clock.seek(Number(scrubber.value)); paint(); } });
+const play = h("button", { type: "button", class: "play", "data-testid": "compare-play", onClick: toggle });
+const says = h("output", { "data-testid": "compare-says" });
+const bars = h("div", { class: "bars", "aria-hidden": "true", onClick: (event) => {
+  const at = [...bars.children].indexOf(event.target.closest(".of"));
+  if (at < 0) return;
+  clock.seek(at);
+  paint();
+} });
+
+async function show(value) {
+  const result = ++showing;
+  players = [];
+  means = value.difference.mean;
+  const [a, b] = value.sides;
+  const figures = h("div", { class: "figures" }, side("a", a), side("b", b),
+    figure("difference", value.difference, h("b", {}, "|A − B|"), legend(value.difference)));
+  const most = Math.max(...means, 1e-9);
+  bars.replaceChildren(...means.map((mean, frame) => {
+    const bar = h("i", {});
+    bar.style.height = `${Math.max(2, (100 * mean) / most)}%`;
+    return h("span", { class: "of", title: FvdmPlayer.says(frame, means) }, bar);
+  }));
+  scrubber.max = String(value.frames - 1);
+  stage.replaceChildren(figures,
+    h("div", { class: "controls" }, play, h("div", { class: "track" }, bars, scrubber), says));
+  clock = new FvdmPlayer.Clock(value.frames, value.fps);
+  drawn = -1;
+  const images = await Promise.all(players.map(async ({ part }) => {
+    const image = new Image();
+    image.src = part.sheet;
+    await image.decode();
+    return image;
+  }));
+  if (result !== showing) return;
+  images.forEach((image, index) => { players[index].image = image; });
+  stage.hidden = false;
+  root.dataset.ready = String(result);
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) clock.play(performance.now());
+  paint();
+  requestAnimationFrame(() => tick(result));
+}
+
+function tick(result) {
+  if (result !== showing || !root.isConnected) return;
+  if (clock.playing) paint();
+  requestAnimationFrame(() => tick(result));
+}
+
+function toggle() {
+  if (clock.playing) clock.pause(performance.now());
+  else clock.play(performance.now());
+  paint();
+}
+
+/** All three at the same frame. */
+function paint() {
+  play.textContent = clock.playing ? "Pause" : "Play";
+  const frame = clock.at(performance.now());
+  if (frame === drawn) return;
+  drawn = frame;
+  for (const { canvas, part, image, name } of players) {
+    if (!image) continue;
+    const { x, y, width, height } = FvdmPlayer.tileAt(part, frame);
+    canvas.getContext("2d", { willReadFrequently: true })
+      .drawImage(image, x, y, width, height, 0, 0, width, height);
+    canvas.setAttribute("aria-label", `${name}, frame ${frame + 1}`);
+  }
+  const words = FvdmPlayer.says(frame, means);
+  says.textContent = words;
+  scrubber.value = String(frame);
+  scrubber.setAttribute("aria-valuetext", words);
+  [...bars.children].forEach((bar, index) => bar.classList.toggle("now", index === frame));
+  stage.dataset.frame = String(frame);
+}
+
+function receive() {
+  const value = plain(props.value);
+  if (!value?.status) return;
+  root.dataset.status = value.status;
+  text.textContent = value.text;
+  text.classList.toggle("wrong", value.status === "failed");
+  button.disabled = value.status === "working";
+  if (value.status === "working" && !asked) {
+    asked = true;
+    dispatchEvent(new CustomEvent("fvdm:follow"));
+  }
+  if (value.status === "done") show(value);
+}
+
+offer();
+watch("value", receive);
+receive();
