@@ -22,7 +22,7 @@ from ui.requests import (
     Strict,
     checked,
 )
-from ui.service import Studio
+from ui.service import Prepared, Studio
 from ui.sheets import Sheet, make_sheet
 
 TILE = 256  # pixels of a frame on the page at most
@@ -126,22 +126,24 @@ def submit_both(
     """The runs of both sides: one that the session has already, or a new one.
 
     Raises:
-        RequestError: a side is refused, or the queue is full; then nothing was queued.
+        RequestError: a side is refused, or the queue is full; then neither of them runs.
     """
-    jobs: list[str] = []
+    listed = studio.jobs.runs_of(session)
+    sides = [
+        _same_run(listed, Order.of(painting, request, studio.window))
+        or studio.prepare(painting, request, session)
+        for painting, request in both
+    ]
     added: list[str] = []
-    for painting, request in both:
-        job = _same_run(studio.jobs.runs_of(session), Order.of(painting, request, studio.window))
-        if job is None:
+    for side in sides:
+        if isinstance(side, Prepared):
             try:
-                job = studio.submit(painting, request, session)
+                added.append(studio.enqueue(side, session))
             except RequestError:
-                for other in added:
-                    studio.jobs.remove(other, owner=session)
+                for job in added:
+                    studio.jobs.remove(job, owner=session)
                 raise
-            added.append(job)
-        jobs.append(job)
-    return jobs
+    return [side.job if isinstance(side, Prepared) else side for side in sides]
 
 
 def _same_run(runs: Sequence[Snapshot], order: Order) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ from ui.settings import ANY, request_of
 
 UPLOAD_QUOTA = 2 * 2**30
 WELCOME = "faces"  # the example that a first visit finds on frame 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is checked and ready to queue."""
+
+    job: str
+    work: Work
+    order: Order
 
 
 class Studio:
@@ -93,15 +103,30 @@ class Studio:
         Raises:
             RequestError: the request is refused, or the queue is full.
         """
+        return self.enqueue(self.prepare(editor, request, session), session)
+
+    def prepare(self, editor: EditorValue, request: GenerateRequest, session: str) -> Prepared:
+        """Read and check all that a run needs, without queueing it.
+
+        Raises:
+            RequestError: the request is refused.
+        """
         job = new_name()
         work = self._work(editor, request, session, job)
-        order = Order.of(editor, request, self.window)
+        return Prepared(job, work, Order.of(editor, request, self.window))
+
+    def enqueue(self, run: Prepared, session: str) -> str:
+        """Queue what was prepared and return its id.
+
+        Raises:
+            RequestError: the queue is full.
+        """
         try:
-            self.jobs.submit(work, job, owner=session, about=order)
+            self.jobs.submit(run.work, run.job, owner=session, about=run.order)
         except QueueFull as error:
             raise RequestError(str(error)) from None
         self.queue.follow_newest(session)
-        return job
+        return run.job
 
     def change(self, job: str, editor: EditorValue, request: GenerateRequest, session: str) -> None:
         """Put another painting and settings in the place of a run that waits.
