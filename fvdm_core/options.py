@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from fvdm_core.limits import shown
-from fvdm_core.pictures import Fit, check_fps
+from fvdm_core.pictures import MAX_FPS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
 SOLVERS: tuple[Solver, ...] = get_args(Solver)  # sampler.SOLVERS, without importing torch
@@ -44,6 +44,7 @@ class RunOptions:
         _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
         _check_number("eta", self.eta, 0, 1)
         if self.fps is not None:
+            _check_number("fps", self.fps, 0, MAX_FPS)
             check_fps(self.fps)
         if self.solver not in SOLVERS:
             raise ValueError(

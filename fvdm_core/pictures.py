@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import Literal
@@ -84,6 +85,34 @@ def write_png(
         info.add_itxt(_NOTE, check_metadata(metadata))
     with atomic_write(path) as temporary:
         Image.fromarray(frame).save(temporary, format="PNG", pnginfo=info)
+
+
+def png_bytes(frame: NDArray[np.uint8]) -> bytes:
+    """A frame, uint8 (H, W, 3), as the bytes of a PNG file; the same input, the same bytes."""
+    check_frames(np.asarray(frame)[None])
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, format="PNG")
+    return file.getvalue()
+
+
+def png_frame(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Frame:
+    """The bytes of a PNG file as uint8 (H, W, 3), at its own size.
+
+    `what` names it in messages. Raises `ValueError`: not a PNG, damaged, more than `MAX_SIDE`
+    pixels a side or `max_pixels` in all, which is read from the header before decoding.
+    """
+    if not data.startswith(b"\x89PNG"):
+        raise ValueError(f"{what} is not a PNG")
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            width, height = picture.size
+            if max(width, height) <= MAX_SIDE and width * height <= max_pixels:
+                return np.array(_upright_rgb(picture, what))
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{what} is damaged: {_reason(error)}") from None
+    raise ValueError(f"{what} is {width}×{height} pixels, which is more than there is room for")
 
 
 def read_note(path: str | os.PathLike[str], kind: str) -> str | None:

@@ -159,6 +159,29 @@ class Timeline:
         painted = replace(self, levels=levels, windows=None, sources=sources, seen=seen)
         return painted if self.windows is None else painted.with_windows(self.window_size)
 
+    def keeping(self, frames: Collection[int]) -> "Timeline":
+        """Return the timeline with these frames (from 0) at 0 throughout, as known pictures.
+
+        Steps in which then nothing moves are left out, so what is kept costs no model call.
+        Raises ValueError where nothing is left to move.
+        """
+        kept = sorted({checked_integer("frame", frame, 0, self.frames - 1) for frame in frames})
+        levels = np.array(self.levels)
+        levels[:, kept] = 0
+        moving = np.flatnonzero((levels[1:] != levels[:-1]).any(axis=1))  # steps
+        if not moving.size:
+            raise ValueError("every frame is kept, so there is nothing to generate: keep fewer")
+        sources = self.sources
+        if sources is not None:
+            sources = tuple("keyframe" if f in kept else source for f, source in enumerate(sources))
+        return replace(
+            self,
+            levels=levels[[*moving, moving[-1] + 1]],
+            windows=None if self.windows is None else tuple(self.windows[m] for m in moving),
+            sources=sources,
+            seen={frame: level for frame, level in self.seen.items() if frame not in kept},
+        )
+
     def _columns_for(self, frames: int) -> list[int]:
         """Return which of this timeline's columns each of `frames` new ones takes."""
         place = np.rint(np.linspace(0, self.frames - 1, frames)).astype(int)

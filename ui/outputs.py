@@ -1,4 +1,10 @@
-"""What a run leaves on disk: outputs/<session>/<job>/ with the video, its frames and the recipe."""
+"""What a run leaves on disk: outputs/<session>/<name>.<job>/ with video, frames and recipe.
+
+    clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each
+    recipe.json                             with the pictures of the keyframes, where they are small
+    keyframes/0001.png …                    those pictures, as they were fitted
+    thumb.jpg  about.json                   what the history shows, so that it reads nothing large
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,11 @@ import re
 import secrets
 import shutil
 import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +26,15 @@ import numpy as np
 
 from fvdm_core import media
 from fvdm_core.pictures import MAX_METADATA_BYTES
+from fvdm_core.recipe import with_pictures
+from ui.naming import Naming
+from ui.sheets import make_ribbon
 
 NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job registry make
 QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
+MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
+GIF_FPS = 50  # more than this no GIF can say
 
 
 class OutputError(ValueError):
@@ -31,13 +46,54 @@ class Saved:
     """The files of one finished run."""
 
     folder: Path
-    video: Path
-    gif: Path
-    recipe: Path
+
+    @property
+    def video(self) -> Path:
+        return self.folder / "clip.mp4"
+
+    @property
+    def gif(self) -> Path:
+        return self.folder / "clip.gif"
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.json"
+
+    @property
+    def thumb(self) -> Path:
+        return self.folder / "thumb.jpg"
 
     @property
     def frames(self) -> list[Path]:
         return sorted((self.folder / "frames").glob("*.png"))
+
+    @property
+    def keyframes(self) -> dict[int, Path]:
+        """The fitted picture of each frame that had one; frames count from 0."""
+        files = sorted((self.folder / "keyframes").glob("*.png"))
+        return {int(file.stem) - 1: file for file in files}
+
+    @property
+    def job(self) -> str:
+        return _job_of(self.folder)
+
+    @property
+    def name(self) -> str:
+        """What the run is called in downloads."""
+        return self.folder.name.rpartition(".")[0] or "clip"
+
+    @property
+    def address(self) -> str:
+        """Where the page finds this run, below its own address; see `ui.downloads`."""
+        return f"runs/{self.folder.parent.name}/{self.job}"
+
+    def about(self) -> dict[str, Any]:
+        """What the history says of this run; {} where it was not written."""
+        try:
+            about = json.loads((self.folder / "about.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
 
 
 def new_name() -> str:
@@ -53,9 +109,10 @@ def is_name(text: object) -> bool:
 class Outputs:
     """Keeps results below `root`, whole or not at all, and removes the oldest above `quota`."""
 
-    def __init__(self, root: Path, quota: int = QUOTA) -> None:
+    def __init__(self, root: Path, quota: int = QUOTA, naming: Naming | None = None) -> None:
         self.root = root.resolve()
         self.quota = quota
+        self.naming = naming or Naming()
         self._lock = threading.Lock()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -65,9 +122,19 @@ class Outputs:
             raise OutputError(f"outputs {root}: {error.strerror}. Choose another folder.") from None
 
     def save(
-        self, session: str, job: str, frames: np.ndarray, fps: int, recipe: dict[str, Any]
+        self,
+        session: str,
+        job: str,
+        frames: np.ndarray,
+        fps: int,
+        recipe: Mapping[str, Any],
+        pictures: Mapping[int, np.ndarray] | None = None,
+        says: str = "",
     ) -> Saved:
         """Write a run: frames uint8 (F, H, W, 3). It appears under its name only when complete.
+
+        pictures: {frame from 0: uint8 (H, W, 3)}, the keyframes as the model was given them.
+        says: the run in a sentence, for the history.
 
         Raises:
             OutputError: the disk is full or not writable.
@@ -75,17 +142,36 @@ class Outputs:
         if not (is_name(session) and is_name(job)):
             raise OutputError("A run is kept only under names that the studio made itself.")
         self._check_space(frames.nbytes)
+        pictures = pictures or {}
+        made = time.time()
+        name = self.naming.name(recipe, len(frames), datetime.fromtimestamp(made))
         draft = self.root / f".unfinished-{job}"
-        final = self.root / session / job
-        text = json.dumps(recipe, indent=1, ensure_ascii=False, allow_nan=False)
-        inside = text if len(text.encode()) <= MAX_METADATA_BYTES else None
+        final = self.root / session / f"{name}.{job}"
+        about = {
+            "made": made,
+            "frames": len(frames),
+            "fps": fps,
+            "label": recipe.get("label"),
+            "seed": recipe.get("seed"),
+            "stopped": "stopped_after_step" in recipe,
+            "says": says,
+        }
+        bare = _json(recipe)
+        text = _json(with_pictures(recipe, pictures))
+        inside = _first_within(MAX_METADATA_BYTES, text, bare)
+        in_frame = _first_within(MAX_IN_FRAMES // len(frames), text, bare)
         try:
-            (draft / "frames").mkdir(parents=True)
+            for folder in ("frames", "keyframes"):
+                (draft / folder).mkdir(parents=True)
             for index, frame in enumerate(frames):
-                media.write_png(draft / "frames" / f"{index + 1:04d}.png", frame)
-            for name in ("clip.mp4", "clip.gif"):
-                media.write_video(draft / name, frames, fps, metadata=inside)
+                media.write_png(_numbered(draft / "frames", index), frame, in_frame)
+            for index, picture in pictures.items():
+                media.write_png(_numbered(draft / "keyframes", index), picture)
+            media.write_video(draft / "clip.mp4", frames, fps, metadata=inside)
+            media.write_video(draft / "clip.gif", frames, min(fps, GIF_FPS), metadata=inside)
             _write(draft / "recipe.json", text.encode())
+            _write(draft / "about.json", _json(about).encode())
+            _write(draft / "thumb.jpg", make_ribbon(frames))
             final.parent.mkdir(exist_ok=True)
             os.replace(draft, final)
             _sync(final.parent)
@@ -98,14 +184,51 @@ class Outputs:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self._remove_oldest(keep=final)
-        return _saved(final)
+        return Saved(final)
 
     def find(self, session: object, job: object) -> Saved | None:
         """The files of an earlier run, also one of before a restart; None where there are none."""
         if not (is_name(session) and is_name(job)):
             return None
-        saved = _saved(self.root / str(session) / str(job))
-        return saved if saved.recipe.is_file() and saved.video.is_file() else None
+        for folder in (self.root / str(session)).glob(f"*{job}"):
+            saved = Saved(folder)
+            if saved.job == job and saved.recipe.is_file() and saved.video.is_file():
+                return saved
+        return None
+
+    def runs(self, session: object) -> list[Saved]:
+        """All runs of a session, the newest first; reads no more than the folder."""
+        if not is_name(session):
+            return []
+        found = [
+            (folder.stat().st_mtime, folder)
+            for folder in (self.root / str(session)).glob("*")
+            if is_name(_job_of(folder)) and folder.is_dir()
+        ]
+        return [Saved(folder) for _, folder in sorted(found, reverse=True)]
+
+    def delete(self, session: object, job: object) -> bool:
+        """Remove a run; False where there is none of that session and name."""
+        saved = self.find(session, job)
+        if saved is None:
+            return False
+        gone = self.root / f".unfinished-{new_name()}"  # at once, though removing takes a while
+        try:
+            os.replace(saved.folder, gone)
+        except OSError as error:
+            raise OutputError(f"The run could not be deleted: {error.strerror}.") from None
+        shutil.rmtree(gone, ignore_errors=True)
+        return True
+
+    @contextmanager
+    def passing_folder(self) -> Iterator[Path]:
+        """A folder on the same disk that is gone after the block, and after a crash at restart."""
+        folder = self.root / f".unfinished-{new_name()}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _free(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -122,7 +245,7 @@ class Outputs:
         with self._lock:
             runs = []
             for folder in self.root.glob("*/*"):
-                if folder.is_dir() and is_name(folder.parent.name) and is_name(folder.name):
+                if is_name(folder.parent.name) and is_name(_job_of(folder)) and folder.is_dir():
                     runs.append((folder.stat().st_mtime, _size(folder), folder))
             total = sum(size for _, size, _ in runs)
             for _, size, folder in sorted(runs, key=lambda run: run[0]):
@@ -157,8 +280,21 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _saved(folder: Path) -> Saved:
-    return Saved(folder, folder / "clip.mp4", folder / "clip.gif", folder / "recipe.json")
+def _job_of(folder: Path) -> str:
+    return folder.name.rpartition(".")[2]
+
+
+def _numbered(folder: Path, index: int) -> Path:
+    """Files count from 1, as the page does."""
+    return folder / f"{index + 1:04d}.png"
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _first_within(size: int, *texts: str) -> str | None:
+    return next((text for text in texts if len(text.encode()) <= size), None)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -67,9 +67,16 @@ def make_work(
     kind = kind_of_call(timeline, pipeline, request)
     seconds_per_call = costs.seconds_per_call(kind)
 
+    page = {
+        "preset": None if editor.preset is None else editor.preset.model_dump(),
+        "formula": editor.formula,
+    }
+
     def finish(state: Any, stopped: bool) -> Saved:
         frames = state.frames if stopped else state.clip.frames
-        return outputs.save(session, job, frames, request.fps, state.recipe)
+        recipe = state.recipe | {"page": page}
+        says = timeline.describe()
+        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says)
 
     height, width = pipeline.image_size
     return Work(

@@ -12,6 +12,7 @@ import numpy as np
 MAX_TILE = 128  # pixels; larger tiles cost the browser more time than they show
 MAX_SHEET = 2048  # pixels a side, whatever the number of frames
 QUALITY = 85
+RIBBON_FRAMES, RIBBON_TILE = 8, 72  # of a thumbnail
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,28 @@ def make_sheet(video: np.ndarray, max_tile: int = MAX_TILE) -> Sheet:
     ok, jpeg = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert ok, "OpenCV encodes any uint8 picture of this size"
     return Sheet(jpeg.tobytes(), columns, tile, frames)
+
+
+def make_ribbon(video: np.ndarray) -> bytes:
+    """A thumbnail of a clip, uint8 (F, H, W, 3): a JPEG of up to 8 square tiles beside each other.
+
+    The tiles are frames evenly spread over the clip, cut to their middle.
+    """
+    count = min(RIBBON_FRAMES, len(video))
+    chosen = np.linspace(0, len(video) - 1, count).round().astype(int)
+    side = min(video.shape[1:3])
+    top, left = ((length - side) // 2 for length in video.shape[1:3])
+    ribbon = np.concatenate(
+        [
+            cv2.resize(
+                video[index, top : top + side, left : left + side],
+                (RIBBON_TILE, RIBBON_TILE),
+                interpolation=cv2.INTER_AREA,
+            )
+            for index in chosen
+        ],
+        axis=1,
+    )
+    ok, jpeg = cv2.imencode(".jpg", ribbon[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert ok, "OpenCV encodes any uint8 picture of this size"
+    return jpeg.tobytes()

@@ -238,3 +238,29 @@ def timed(call, *arguments):
     start = time.perf_counter()
     call(*arguments)
     return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("name", ["extend", "diagonal", "hierarchical"])
+def test_a_long_timeline_can_begin_with_frames_that_are_there(name):
+    whole = Timeline.preset(name, frames=40, steps=6, window=16)
+    timeline = whole.keeping(range(16))
+    assert not timeline.levels[:, :16].any()
+    assert timeline.levels[0, 16:].tolist() == [MAX_LEVEL] * 24
+    assert not timeline.levels[-1].any()
+    assert (timeline.levels[1:] != timeline.levels[:-1]).any(axis=1).all()  # no idle step
+    assert timeline.model_calls < whole.model_calls
+    assert timeline.window_size <= 16
+    first = timeline.active_windows(0)[0]
+    assert set(first.frames) & set(range(16)), "the first window sees what is there"
+
+
+def test_keeping_removes_idle_steps_wherever_they_are():
+    levels = [[1000, 1000], [0, 1000], [0, 1000], [0, 0], [0, 0]]
+    timeline = Timeline(levels, sources=("hold", "noise"), seen={})
+    assert timeline.keeping([0]).levels.tolist() == [[0, 1000], [0, 0]]
+    assert timeline.keeping([0]).sources == ("keyframe", "noise")
+    assert timeline.keeping([1]).levels.tolist() == [[1000, 0], [0, 0]]
+    with pytest.raises(ValueError, match="every frame is kept"):
+        timeline.keeping([0, 1])
+    with pytest.raises(ValueError, match="from 0 to 1, got 2"):
+        timeline.keeping([2])

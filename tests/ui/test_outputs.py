@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fvdm_core import media
+from ui.naming import Naming
 from ui.outputs import OutputError, Outputs, _size, is_name, new_name, trim
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
@@ -19,8 +20,10 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
 def test_a_run_is_kept_with_video_frames_and_recipe(tmp_path: Path) -> None:
     session, job = new_name(), new_name()
-    saved = Outputs(tmp_path).save(session, job, FRAMES, 8, {"seed": 7})
-    assert saved.folder == tmp_path / session / job
+    outputs = Outputs(tmp_path, naming=Naming("{label}-{seed}"))
+    saved = outputs.save(session, job, FRAMES, 8, {"seed": 7})
+    assert saved.folder == tmp_path / session / f"any-7.{job}"
+    assert (saved.name, saved.job) == ("any-7", job)
     video = media.read_video(saved.video)
     assert (video.frames.shape, video.fps) == ((3, 8, 8, 3), 8)
     assert json.loads(media.read_metadata(saved.video) or "") == {"seed": 7}
@@ -28,9 +31,73 @@ def test_a_run_is_kept_with_video_frames_and_recipe(tmp_path: Path) -> None:
     assert [path.name for path in saved.frames] == ["0001.png", "0002.png", "0003.png"]
     for path, frame in zip(saved.frames, FRAMES, strict=True):
         np.testing.assert_array_equal(media.load_image(path, (8, 8)), frame)
+        assert json.loads(media.read_metadata(path) or "") == {"seed": 7}
     assert Outputs(tmp_path).find(session, job) == saved
     assert Outputs(tmp_path).find(session, new_name()) is None
     assert Outputs(tmp_path).find("..", job) is None
+
+
+def test_keyframes_lie_beside_the_run_and_inside_its_files(tmp_path: Path) -> None:
+    saved = Outputs(tmp_path).save(new_name(), new_name(), FRAMES, 8, {}, {1: FRAMES[2]})
+    assert list(saved.keyframes) == [1]
+    np.testing.assert_array_equal(media.load_image(saved.keyframes[1], (8, 8)), FRAMES[2])
+    for path in (saved.video, saved.gif, saved.frames[0], saved.frames[2]):
+        assert list(json.loads(media.read_metadata(path) or "")["pictures"]) == ["1"]
+    assert list(json.loads(saved.recipe.read_text())["pictures"]) == ["1"]
+
+
+def test_recipes_in_frames_take_no_more_room_than_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.outputs.MAX_IN_FRAMES", 3 * 100)
+    saved = Outputs(tmp_path).save(new_name(), new_name(), FRAMES, 8, {"seed": 7}, {0: FRAMES[0]})
+    assert json.loads(media.read_metadata(saved.frames[0]) or "") == {"seed": 7}
+    assert "pictures" in json.loads(media.read_metadata(saved.video) or "")
+
+
+def test_runs_are_found_again_newest_first_and_only_their_own(tmp_path: Path) -> None:
+    mine, other = new_name(), new_name()
+    outputs = Outputs(tmp_path)
+    saved = [outputs.save(mine, new_name(), FRAMES, 8, {"seed": k}, says="Says.") for k in range(3)]
+    for age, run in enumerate(saved):
+        os.utime(run.folder, (1000 + age, 1000 + age))
+    outputs.save(other, new_name(), FRAMES, 8, {"seed": 9})
+    found = Outputs(tmp_path).runs(mine)
+    assert found == saved[::-1]
+    about = found[0].about()
+    assert (about["seed"], about["frames"], about["says"]) == (2, 3, "Says.")
+    assert found[0].thumb.stat().st_size < 20_000
+    (found[1].folder / "about.json").write_text("[damaged")
+    assert found[1].about() == {}
+    assert outputs.runs("..") == outputs.runs(None) == outputs.runs(new_name()) == []
+
+    assert not outputs.delete(other, saved[0].job), "another session's run stays"
+    assert outputs.delete(mine, saved[0].job) and not saved[0].folder.exists()
+    assert not outputs.delete(mine, saved[0].job)
+    assert outputs.runs(mine) == [saved[2], saved[1]]
+
+
+def test_a_run_of_before_names_were_given_is_found(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path)
+    saved = outputs.save(new_name(), new_name(), FRAMES, 8, {})
+    plain = saved.folder.with_name(saved.job)
+    saved.folder.rename(plain)
+    found = outputs.find(plain.parent.name, saved.job)
+    assert found is not None and (found.folder, found.name) == (plain, "clip")
+    assert outputs.runs(plain.parent.name) == [found]
+
+
+def test_more_frames_in_a_second_than_a_gif_can_say(tmp_path: Path) -> None:
+    saved = Outputs(tmp_path).save(new_name(), new_name(), FRAMES, 60, {})
+    assert media.read_video(saved.video).fps == 60 and saved.gif.stat().st_size
+
+
+def test_a_passing_folder_passes(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path)
+    with pytest.raises(KeyError), outputs.passing_folder() as folder:
+        (folder / "a").write_bytes(b"x")
+        raise KeyError
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,159 @@
+"""What a run is downloaded as, made when it is asked for: runs/<session>/<job>/<file>.
+
+The two names are the key: nobody guesses them, and nothing else is ever served from here.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import cv2
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from fvdm_core import media
+from ui.outputs import GIF_FPS, Outputs, Saved
+
+ENCODERS = 2  # at a time; more would only slow the runs down
+CHUNK = 1 << 20
+VIDEOS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
+MAX_FPS = 60
+
+
+class Downloads:
+    """The routes of the files of all runs. `code` writes a run as a Python program."""
+
+    def __init__(self, outputs: Outputs, code: Callable[[Saved], str]) -> None:
+        self.outputs = outputs
+        self.code = code
+        self.encoders: anyio.CapacityLimiter | None = None  # belongs to the server's event loop
+
+    def routes(self) -> list[Route]:
+        return [Route("/runs/{session}/{job}/{file:path}", self.answer)]
+
+    async def answer(self, request: Request) -> Response:
+        """The file that the address names, or 404 in the same words for all that is not there."""
+        parts = request.path_params
+        saved = self.outputs.find(parts["session"], parts["job"])
+        response = None if saved is None else await self._file(saved, parts["file"], request)
+        if response is None:
+            response = PlainTextResponse("This run is not here, or no longer.", 404)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    async def _file(self, saved: Saved, file: str, request: Request) -> Response | None:
+        stem, _, ending = file.rpartition(".")
+        if file == "thumb.jpg" and saved.thumb.is_file():
+            kept = {"Cache-Control": "private, max-age=86400, immutable"}
+            return FileResponse(saved.thumb, media_type="image/jpeg", headers=kept)
+        if file == "recipe.json":
+            return _attached(saved.recipe, f"{saved.name}.json")
+        if file == "run.py":
+            return PlainTextResponse(await anyio.to_thread.run_sync(self.code, saved))
+        if file == "frames.zip":
+            code = await anyio.to_thread.run_sync(self.code, saved)
+            return _streamed(zipped(saved, code), "application/zip", f"{saved.name}.zip")
+        if file.startswith("frame/") and ending == "png" and stem[6:].isdecimal():
+            frames = saved.frames
+            index = int(stem[6:10])
+            if index < len(frames):
+                return _attached(frames[index], f"{saved.name}-{index + 1:04d}.png")
+        if stem == "clip" and ending in VIDEOS:
+            return await self._video(saved, ending, request.query_params.get("fps"))
+        return None
+
+    async def _video(self, saved: Saved, ending: str, fps: str | None) -> Response:
+        usual = int(saved.about().get("fps") or 0)
+        wanted = usual or 8
+        if fps is not None:
+            if not fps.isdecimal() or not 1 <= int(fps[:9]) <= MAX_FPS:
+                return PlainTextResponse(f"fps must be a whole number from 1 to {MAX_FPS}.", 400)
+            wanted = int(fps)
+        name = f"{saved.name}.{ending}"
+        if ending != "webm" and wanted == usual:
+            return _attached(saved.video if ending == "mp4" else saved.gif, name)
+        self.encoders = self.encoders or anyio.CapacityLimiter(ENCODERS)
+        stack = ExitStack()
+        try:
+            folder = stack.enter_context(self.outputs.passing_folder())
+            path = folder / f"clip.{ending}"
+            await anyio.to_thread.run_sync(encode, saved, path, wanted, limiter=self.encoders)
+        except (OSError, ValueError) as error:
+            stack.close()
+            return PlainTextResponse(f"The clip could not be written: {error}", 507)
+        except BaseException:
+            stack.close()
+            raise
+        return _streamed(_read(path, stack), VIDEOS[ending], name)
+
+
+def encode(saved: Saved, path: Path, fps: int) -> None:
+    """Write the run's frames as a video, by the ending of `path`, with its recipe inside.
+
+    Raises `ValueError` or `OSError` in words where that is not possible.
+    """
+    frames = np.stack([_pixels(file) for file in saved.frames])
+    rate = min(fps, GIF_FPS) if path.suffix == ".gif" else fps
+    media.write_video(path, frames, rate, metadata=media.read_metadata(saved.video))
+
+
+def zipped(saved: Saved, code: str) -> Iterator[bytes]:
+    """A zip of frames, keyframes, recipe and program, piece by piece as it is made."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
+        for file in (*saved.frames, *saved.keyframes.values(), saved.recipe):
+            archive.write(file, file.relative_to(saved.folder))
+            yield pipe.taken()
+        archive.writestr("run.py", code)
+    yield pipe.taken()
+
+
+class _Pipe(io.RawIOBase):
+    """Collects what is written until it is taken; it cannot seek, so a zip streams through it."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._written += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        data = bytes(self._written)
+        self._written.clear()
+        return data
+
+
+def _read(path: Path, stack: ExitStack) -> Iterator[bytes]:
+    """A file in pieces; what `stack` holds ends with it, also when nobody reads to the end."""
+    with stack, path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _pixels(path: Path) -> np.ndarray:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"the frame {path.name} is missing or damaged")
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def _attached(path: Path, name: str) -> Response:
+    return FileResponse(path, filename=name)
+
+
+def _streamed(pieces: Iterator[bytes], kind: str, name: str) -> Response:
+    # names are slugs, so they need no quoting
+    told = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type=kind, headers=told)

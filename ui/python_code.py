@@ -1,0 +1,111 @@
+"""A run as a Python program that makes the same clip with `fvdm_core` alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fvdm_core.options import RunOptions
+from fvdm_core.recipe import Recipe
+from fvdm_core.timeline import Timeline
+from ui.outputs import Saved
+
+HUB = re.compile(r"[\w.-]+/[\w.-]+")
+MAX_INLINE = 20_000  # characters of a timeline's JSON in the program; longer ones are read
+
+
+def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) -> str:
+    """The program. It reads the pictures, and a very long timeline, from the run's zip.
+
+    model: what the studio was started with; None is the model that ships. window: the frames that
+    the model sees, which presets of long clips depend on.
+    """
+    lines = []
+    pictures = [f'    {f}: "keyframes/{path.name}",' for f, path in saved.keyframes.items()]
+    if pictures:
+        lines.append('# The folder "keyframes" is in the zip of frames, next to this program.')
+    if len(recipe.timeline.to_json()) > MAX_INLINE:
+        lines += ["import json", ""]
+    lines += ["from fvdm_core import Pipeline, Timeline", ""]
+    if recipe.stopped_after_step is not None:
+        lines.insert(-1, "from fvdm_core.media import write_video")
+    lines += [_pipeline(recipe, model), f"timeline = {_timeline(recipe, window)}"]
+    if pictures:
+        lines += ["keyframes = {", *pictures, "}"]
+    else:
+        lines.append("keyframes = {}")
+    arguments = ["timeline", "keyframes", *_options(recipe.options)]
+    if recipe.stopped_after_step is None:
+        lines.append(f"clip = pipe({', '.join(arguments)})")
+        lines.append('clip.save("clip.mp4")')
+    else:
+        fps = recipe.options.fps or 8
+        lines += [
+            f"for state in pipe.stream({', '.join(arguments)}):",
+            f"    if state.step == {recipe.stopped_after_step}:  # where it was stopped",
+            f'        write_video("clip.mp4", state.preview, {fps:g})',
+            "        break",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _pipeline(recipe: Recipe, model: str | None) -> str:
+    made_by = f"{_one_line(recipe.model_name)}, {_one_line(recipe.model_hash)[:12]}"
+    if model is None:
+        return f"pipe = Pipeline.from_pretrained()  # {made_by}"
+    # a folder is this machine's own business
+    source = model if HUB.fullmatch(model) and not model.startswith(".") else "the model's folder"
+    return f"pipe = Pipeline.from_pretrained({source!r})  # {made_by}"
+
+
+def _timeline(recipe: Recipe, window: int) -> str:
+    timeline, page = recipe.timeline, recipe.page
+    for build, text in (_by_preset(page, timeline, window), _by_formula(page, timeline)):
+        try:
+            if text and build().with_windows(window) == timeline:
+                return text
+        except (ValueError, TypeError):
+            continue  # it was painted over, or the file says what is not so
+    text = timeline.to_json()
+    if len(text) > MAX_INLINE:
+        return 'Timeline.from_json(json.dumps(json.load(open("recipe.json"))["timeline"]))'
+    return f"Timeline.from_json({text!r})"
+
+
+def _by_preset(page: dict[str, Any], timeline: Timeline, window: int) -> tuple[Any, str]:
+    preset = page.get("preset")
+    if not isinstance(preset, dict) or not isinstance(preset.get("params"), dict):
+        return None, ""
+    params = preset["params"]
+    size = {"frames": timeline.frames, "steps": preset.get("steps") or timeline.num_steps}
+    if window != 16:
+        size["window"] = window
+    if not params.keys().isdisjoint(size) or not all(str(name).isidentifier() for name in params):
+        return None, ""
+    named = {**size, **params}
+    said = ", ".join(f"{name}={value!r}" for name, value in named.items())
+    name = preset.get("name")
+    return lambda: Timeline.preset(name, **named), f"Timeline.preset({name!r}, {said})"
+
+
+def _by_formula(page: dict[str, Any], timeline: Timeline) -> tuple[Any, str]:
+    formula = page.get("formula")
+    if not isinstance(formula, str) or not formula:
+        return None, ""
+    size = {"frames": timeline.frames, "steps": timeline.num_steps}
+    said = ", ".join(f"{name}={value}" for name, value in size.items())
+    return lambda: Timeline.formula(formula, **size), f"Timeline.formula({formula!r}, {said})"
+
+
+def _options(options: RunOptions) -> list[str]:
+    """The options that are not the library's own defaults; pictures are fitted already."""
+    usual = RunOptions()
+    return [
+        f"{name}={getattr(options, name)!r}"
+        for name in vars(usual)
+        if name == "seed" or (name != "fit" and getattr(options, name) != getattr(usual, name))
+    ]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[^\w .()-]", "", text, flags=re.ASCII)

@@ -1,0 +1,144 @@
+"""A recipe, of a run of this session or out of a dropped file, back onto the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
+from gradio.utils import get_upload_folder
+from pydantic import ValidationError
+
+from fvdm_core.pictures import png_bytes
+from fvdm_core.recipe import Recipe, read_recipe
+from ui import editing
+from ui.outputs import Outputs, Saved
+from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetValue, checked
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What goes back onto the page, and what a person should know about it."""
+
+    editor: EditorValue
+    request: GenerateRequest
+    notes: tuple[str, ...] = ()
+
+
+def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None) -> Restored:
+    """The page's value of a recipe.
+
+    pictures: an upload for each frame that has one. pipeline: the loaded model, None before that.
+
+    Raises:
+        RequestError: the recipe asks for what the page cannot be set to.
+    """
+    options = recipe.options
+    named = {name: getattr(options, name) for name in GenerateRequest.model_fields}
+    if options.fps is None:
+        del named["fps"]
+    else:
+        named["fps"] = max(1, round(options.fps))
+    notes = []
+    labels = None if pipeline is None else pipeline.labels
+    if isinstance(options.label, int):
+        known = labels is not None and 0 <= options.label < len(labels)
+        named["label"] = labels[options.label] if labels is not None and known else None
+    if labels is not None and named["label"] not in (None, *labels):
+        notes.append(f"This model does not know {named['label']!r}, so any label is chosen.")
+        named["label"] = None
+    named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.eta)
+    request = checked(lambda: GenerateRequest(**named))
+    if (
+        pipeline is not None
+        and recipe.model_hash
+        and (recipe.model_name, recipe.model_hash) != (pipeline.name, pipeline.model_hash)
+    ):
+        notes.append(
+            f"This was made with {recipe.model_name or 'a model'} ({recipe.model_hash[:8]}); "
+            f"here is {pipeline.name} ({pipeline.model_hash[:8]}), so the clip will differ."
+        )
+    if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
+        names = ", ".join(str(frame + 1) for frame in missing[:8]) + ("…" if missing[8:] else "")
+        notes.append(f"The pictures of frames {names} are not in this file: drop them again.")
+    timeline = recipe.timeline
+    if timeline.prior != "independent" or timeline.seen:
+        notes.append("Its starting noise or seen levels cannot be set here; the clip will differ.")
+    if recipe.stopped_after_step is not None:
+        notes.append(
+            f"That run was stopped after step {recipe.stopped_after_step}; here it goes to the end."
+        )
+    editor = editing.painted(
+        timeline,
+        keyframes=[KeyframeValue(frame=f, file=file) for f, file in sorted(pictures.items())],
+        preset=_preset(recipe.page.get("preset")),
+        formula=_formula(recipe.page.get("formula")),
+    )
+    return Restored(editor, request, tuple(notes))
+
+
+def of_run(saved: Saved) -> tuple[Recipe, dict[int, FileData]]:
+    """The recipe of a run on disk, and its pictures as uploads."""
+    recipe = checked(lambda: read_recipe(saved.recipe))
+    kept = {frame: path for frame, path in saved.keyframes.items() if frame in recipe.keyframes}
+    return recipe, {frame: as_upload(path, frame) for frame, path in kept.items()}
+
+
+def of_file(path: Path, outputs: Outputs, session: str) -> tuple[Recipe, dict[int, FileData]]:
+    """The recipe inside a file that anyone may have made, and its pictures as uploads.
+
+    Pictures that are not in the file are looked for among this session's own runs, by their hash.
+
+    Raises:
+        RequestError: the file carries no recipe, or one that is wrong; the text says what.
+    """
+    recipe = checked(lambda: read_recipe(path))
+    uploads = get_upload_folder()
+    pictures = {}
+    for frame, picture in recipe.pictures.items():
+        file = save_bytes_to_cache(png_bytes(picture), _name(frame), uploads)
+        pictures[frame] = FileData(path=file, orig_name=_name(frame))
+    wanted = {recipe.keyframes[frame] for frame in recipe.missing}
+    for saved in outputs.runs(session) if wanted else []:
+        for known, file in _pictures_of(saved, wanted).items():
+            wanted.discard(known)
+            for frame in recipe.missing:
+                if recipe.keyframes[frame] == known:
+                    pictures[frame] = as_upload(file, frame)
+        if not wanted:
+            break
+    return recipe, pictures
+
+
+def as_upload(path: Path, frame: int) -> FileData:
+    """A picture of a run, copied to where uploads lie, so that it is treated as one."""
+    return FileData(path=save_file_to_cache(path, get_upload_folder()), orig_name=_name(frame))
+
+
+def _pictures_of(saved: Saved, wanted: set[str]) -> dict[str, Path]:
+    """Which of the wanted pictures, by hash, a run has beside it."""
+    files = saved.keyframes
+    if not files:
+        return {}
+    try:
+        hashes = read_recipe(saved.recipe).keyframes
+    except ValueError:
+        return {}
+    return {h: files[f] for f, h in hashes.items() if h in wanted and f in files}
+
+
+def _preset(value: Any) -> PresetValue | None:
+    try:
+        return None if value is None else PresetValue.model_validate(value)
+    except ValidationError:
+        return None  # only the highlight in the list of presets is lost
+
+
+def _formula(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= 256 else ""
+
+
+def _name(frame: int) -> str:
+    return f"frame {frame + 1}.png"
