@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+NAME = "{date}-{label}-{seed}"
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 
 
@@ -26,6 +27,16 @@ def device(text: str) -> str:
     if not DEVICE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a device: use cpu, cuda, cuda:1 or mps")
     return text
+
+
+def quota(text: str) -> float:
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0.01 <= gigabytes <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no room for runs: use GB, such as 4 or 0.5")
+    return gigabytes
 
 
 def yes(text: str) -> bool:
@@ -42,6 +53,8 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "model": ("FVDM_MODEL", str),
     "device": ("FVDM_DEVICE", device),
     "outputs": ("FVDM_OUTPUTS", Path),
+    "name": ("FVDM_NAME", str),
+    "quota": ("FVDM_QUOTA", quota),
     "allow_host": ("FVDM_ALLOW_HOST", str.split),
 }
 
@@ -60,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     add("model", "model folder or owner/name on the Hub, the shipped model if none is given")
     add("device", "cpu, cuda, cuda:1 or mps, the best there is if none is given", type=device)
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
+    add("name", f"what runs are called, {NAME}; also {{time}}, {{frames}}, {{steps}}, {{model}}")
+    add("quota", "GB of runs that are kept, 4 if none is given; the oldest go", type=quota)
     add("share", "make a public link, for anyone", action="store_true")
     add("allow_host", "a name that a proxy in front of the studio has", action="append")
     flags.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -78,6 +93,8 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
                 flags.error(f"{variable}: {error}")
     chosen.host = "127.0.0.1" if chosen.host is None else chosen.host
     chosen.outputs = (chosen.outputs or Path("outputs")).expanduser()
+    chosen.name = NAME if chosen.name is None else chosen.name
+    chosen.quota = 4.0 if chosen.quota is None else chosen.quota
     if not chosen.host.strip():
         flags.error("--host is empty: use 127.0.0.1 for this computer, 0.0.0.0 for the network")
     return chosen
@@ -93,7 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     from ui.gpu import LENT
     from ui.guard import is_loopback
-    from ui.outputs import OutputError
+    from ui.naming import Naming
+    from ui.outputs import OutputError, Outputs
     from ui.studio import build_studio, launch_options
 
     def load_pipeline() -> Any:
@@ -102,7 +120,17 @@ def main(arguments: list[str] | None = None) -> int:
         return Pipeline.from_pretrained(chosen.model, device="cpu" if LENT else chosen.device)
 
     try:
-        demo = build_studio(load_pipeline, outputs=outputs, examples=HERE / "assets" / "keyframes")
+        naming = Naming(chosen.name)
+    except ValueError as error:
+        print(f"app.py: --name: {error}", file=sys.stderr)
+        return 2
+    try:
+        demo = build_studio(
+            load_pipeline,
+            outputs=Outputs(outputs, int(chosen.quota * 2**30), naming),
+            examples=HERE / "assets" / "keyframes",
+            model_source=chosen.model,
+        )
     except OutputError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

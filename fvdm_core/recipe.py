@@ -103,7 +103,9 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         try:
             text: str | None = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise ValueError(f"{name} is no recipe: it is not UTF-8 text; drop {_ALLOWED}") from None
+            raise ValueError(
+                f"{name} is no recipe: it is not UTF-8 text; drop {_ALLOWED}"
+            ) from None
     else:
         text = read_metadata(path)
     if text is None:
@@ -117,9 +119,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 def parse_recipe(text: str) -> Recipe:
     """A recipe from its JSON; raises `ValueError` naming the field that is wrong."""
     try:
-        document = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_number
-        )
+        document = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_number)
         if isinstance(document, dict) and "levels" in document:
             return Recipe(Timeline.from_json(text), RunOptions())
         return _recipe(document)
@@ -157,9 +157,7 @@ def _recipe(document: Any) -> Recipe:
             )
     model = _object(document, "model")
     stopped = document.get("stopped_after_step")
-    if stopped is not None and (
-        type(stopped) is not int or not 0 <= stopped <= timeline.num_steps
-    ):
+    if stopped is not None and (type(stopped) is not int or not 0 <= stopped <= timeline.num_steps):
         raise ValueError(
             f"stopped_after_step is {shown(stopped)}; it must be from 0 to {timeline.num_steps}"
         )

@@ -95,9 +95,13 @@ def with_preset(editor: EditorValue | None, request: PresetRequest, window: int)
 def with_picture(editor: EditorValue, file: FileData) -> EditorValue:
     """The picture on the first frame that wants one: kept or softened, and without a picture yet.
 
-    Where all have one the first is replaced, and where none wants one it lies on frame 1.
+    Where all have one the first is replaced, and where none wants one frame 1 is kept as it.
     """
-    wanted = [frame for frame, level in enumerate(editor.levels[0]) if level < MAX_LEVEL] or [0]
+    wanted = [frame for frame, level in enumerate(editor.levels[0]) if level < MAX_LEVEL]
+    if not wanted and editor.frames > 1:
+        kept = checked(lambda: editor.timeline().keeping([0]))
+        editor = painted(kept, keyframes=editor.keyframes)
+    wanted = wanted or [0]
     taken = {keyframe.frame for keyframe in editor.keyframes}
     frame = next((frame for frame in wanted if frame not in taken), wanted[0])
     others = [keyframe for keyframe in editor.keyframes if keyframe.frame != frame]

@@ -30,7 +30,9 @@ class Naming:
         try:
             parts = list(string.Formatter().parse(pattern))
         except ValueError as error:
-            raise ValueError(f"the pattern {pattern!r} is wrong: {error}; fields are {allowed}") from None
+            raise ValueError(
+                f"the pattern {pattern!r} is wrong: {error}; fields are {allowed}"
+            ) from None
         for _, name, form, conversion in parts:
             if name is not None and (name not in FIELDS or form or conversion):
                 raise ValueError(

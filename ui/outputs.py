@@ -1,9 +1,9 @@
 """What a run leaves on disk: outputs/<session>/<name>.<job>/ with video, frames and recipe.
 
-    clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each
-    recipe.json                             with the pictures of the keyframes, where they are small
-    keyframes/0001.png …                    those pictures, as they were fitted
-    thumb.jpg  about.json                   what the history shows, so that it reads nothing large
+clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each
+recipe.json                             with the pictures of the keyframes, where they are small
+keyframes/0001.png …                    those pictures, as they were fitted
+thumb.jpg  about.json                   what the history shows, so that it reads nothing large
 """
 
 from __future__ import annotations

@@ -74,17 +74,18 @@ def _timeline(recipe: Recipe, window: int) -> str:
 
 def _by_preset(page: dict[str, Any], timeline: Timeline, window: int) -> tuple[Any, str]:
     preset = page.get("preset")
-    if not isinstance(preset, dict) or not isinstance(preset.get("params"), dict):
+    if not isinstance(preset, dict):
         return None, ""
-    params = preset["params"]
+    name, params = preset.get("name"), preset.get("params")
+    if not isinstance(name, str) or not isinstance(params, dict):
+        return None, ""
     size = {"frames": timeline.frames, "steps": preset.get("steps") or timeline.num_steps}
     if window != 16:
         size["window"] = window
-    if not params.keys().isdisjoint(size) or not all(str(name).isidentifier() for name in params):
+    if not params.keys().isdisjoint(size) or not all(str(key).isidentifier() for key in params):
         return None, ""
-    named = {**size, **params}
-    said = ", ".join(f"{name}={value!r}" for name, value in named.items())
-    name = preset.get("name")
+    named: dict[str, Any] = {**size, **params}
+    said = ", ".join(f"{key}={value!r}" for key, value in named.items())
     return lambda: Timeline.preset(name, **named), f"Timeline.preset({name!r}, {said})"
 
 

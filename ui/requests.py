@@ -47,9 +47,12 @@ class RequestError(gr.Error):
     """
 
     def __init__(self, message: str) -> None:
-        # gradio renders messages as HTML; what was sent must stay text.
-        plain = message.translate({ord("<"): "‹", ord(">"): "›"})
-        super().__init__(plain, title="Not possible", print_exception=False)
+        super().__init__(plain(message), title="Not possible", print_exception=False)
+
+
+def plain(message: str) -> str:
+    """A message that stays text: gradio renders them as HTML."""
+    return message.translate({ord("<"): "‹", ord(">"): "›"})
 
 
 def explain(error: ValidationError) -> str:

@@ -52,9 +52,14 @@ class Studio:
     """What the handlers share: the model, the jobs, and where things are kept."""
 
     def __init__(
-        self, load_pipeline: Callable[[], Any], outputs: Path, examples: Path | None
+        self,
+        load_pipeline: Callable[[], Any],
+        outputs: Outputs,
+        examples: Path | None,
+        model_source: str | None = None,
     ) -> None:
-        self.outputs = Outputs(outputs)
+        self.outputs = outputs
+        self.model_source = model_source
         self.costs = Costs(self.outputs.root / "costs.json")
         self.jobs = JobRegistry()
         self.queue = Queue(self.jobs)

@@ -9,12 +9,23 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from ui import editing
+from ui import afterwards, editing
 from ui.compare_panel import wire_compare
+from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
-from ui.pieces import ClipView, CompareView, ExampleShelf, Lines, PresetPicker, Progress, RunList
+from ui.outputs import Outputs
+from ui.pieces import (
+    ClipView,
+    CompareView,
+    ExampleShelf,
+    History,
+    Lines,
+    PresetPicker,
+    Progress,
+    RunList,
+)
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
 from ui.requests import (
@@ -65,16 +76,22 @@ def _only(value: Any, *names: str) -> dict[str, Any]:
 
 
 def build_studio(
-    load_pipeline: Callable[[], Any], *, outputs: Path, examples: Path | None = None
+    load_pipeline: Callable[[], Any],
+    *,
+    outputs: Path | Outputs,
+    examples: Path | None = None,
+    model_source: str | None = None,
 ) -> gr.Blocks:
     """The page, not yet launched; the model loads meanwhile.
 
     Args:
         load_pipeline: returns a `fvdm_core.Pipeline`; it is called once, in a thread.
-        outputs: the folder in which runs are kept.
+        outputs: the folder in which runs are kept, or what keeps them.
         examples: a folder of PNG pictures to offer as keyframes.
+        model_source: what `Pipeline.from_pretrained` was given, for programs that repeat a run.
     """
-    studio = Studio(load_pipeline, outputs, examples)
+    kept = outputs if isinstance(outputs, Outputs) else Outputs(outputs)
+    studio = Studio(load_pipeline, kept, examples, model_source)
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
@@ -165,6 +182,7 @@ def build_studio(
                 progress = Progress({}, label="progress", elem_id="progress")
                 clip = ClipView(None, label="clip", elem_id="clip-view")
                 runs = RunList(None, elem_id="runs")
+        history = History(None, elem_id="history")
 
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
@@ -346,6 +364,17 @@ def build_studio(
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
         )
+        afterwards.wire(
+            studio,
+            clip=clip,
+            history=history,
+            editor=editor,
+            settings=settings,
+            session=session,
+            begun=visit,
+            reading=reading,
+            keeping=keeping,
+        )
         visit.then(name_model, [editor, label], [label, model], **quick, **unlisted).then(**reading)
 
     demo.queue(max_size=16)
@@ -366,7 +395,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
         ),
-        "css_paths": [HERE / "studio.css", HERE / "queue.css"],
+        "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards")],
         "js": START,
         "footer_links": [],
         "run_history": False,
@@ -375,6 +404,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
         "allowed_paths": [str(studio.outputs.root)],
         "ssr_mode": False,
         "app_kwargs": {
-            "middleware": [Middleware(Guard, room_for_upload=studio.room_for_upload, hosts=hosts)]
+            "routes": Downloads(studio.outputs, afterwards.Afterwards(studio).code).routes(),
+            "middleware": [Middleware(Guard, room_for_upload=studio.room_for_upload, hosts=hosts)],
         },
     }

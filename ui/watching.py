@@ -55,10 +55,15 @@ def buttons(going: bool) -> tuple[gr.Button, gr.Button]:
     return gr.Button(words), gr.Button("Stop", interactive=going)
 
 
-def clip_files(saved: Saved, caption: str = "") -> ClipFiles:
+def clip_files(saved: Saved) -> ClipFiles:
+    about = saved.about()
     return ClipFiles(
-        video=FileData(path=str(saved.video), orig_name="clip.mp4"),
-        gif=FileData(path=str(saved.gif), orig_name="clip.gif"),
-        recipe=FileData(path=str(saved.recipe), orig_name="recipe.json"),
-        caption=caption,
+        video=FileData(path=str(saved.video), orig_name=f"{saved.name}.mp4"),
+        gif=FileData(path=str(saved.gif), orig_name=f"{saved.name}.gif"),
+        recipe=FileData(path=str(saved.recipe), orig_name=f"{saved.name}.json"),
+        job=saved.job,
+        address=saved.address,
+        name=saved.name,
+        frames=int(about.get("frames") or len(saved.frames)),
+        fps=int(about.get("fps") or 8),
     )

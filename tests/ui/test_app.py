@@ -30,6 +30,8 @@ def free_port() -> int:
         (["--port", "99999"], "'99999' is not a port"),
         (["--port", "abc"], "'abc' is not a port"),
         (["--device", "gpu;rm"], "'gpu;rm' is not a device"),
+        (["--quota", "0"], "'0' is no room for runs"),
+        (["--quota", "nan"], "'nan' is no room for runs"),
         (["--hots"], "unrecognized arguments"),
         (["--host", " "], "--host is empty"),
     ],
@@ -79,6 +81,36 @@ def test_a_bad_variable_is_named(
     with pytest.raises(SystemExit):
         app.settings([])
     assert says in capsys.readouterr().err
+
+
+def test_a_wrong_name_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert app.main(["--name", "{user}", "--outputs", str(tmp_path / "outputs")]) == 2
+    assert "--name: the pattern '{user}' has the field {user}; fields are {date}" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_runs_are_kept_where_and_as_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("FVDM_OUTPUTS", "FVDM_NAME", "FVDM_QUOTA"):
+        monkeypatch.delenv(variable, raising=False)
+    plain = app.settings([])
+    assert (plain.outputs, plain.name, plain.quota) == (
+        Path("outputs"),
+        "{date}-{label}-{seed}",
+        4.0,
+    )
+    monkeypatch.setenv("FVDM_OUTPUTS", "clips")
+    monkeypatch.setenv("FVDM_NAME", "{label} {seed}")
+    monkeypatch.setenv("FVDM_QUOTA", "0.5")
+    chosen = app.settings(["--name", "{seed}"])
+    assert (chosen.outputs, chosen.name, chosen.quota) == (Path("clips"), "{seed}", 0.5)
+    monkeypatch.setenv("FVDM_QUOTA", "lots")
+    with pytest.raises(SystemExit):
+        app.settings([])
 
 
 def test_the_page_is_up_without_a_model_and_ends_on_sigterm(tmp_path: Path) -> None:

@@ -34,7 +34,16 @@ def test_patterns_are_filled(pattern: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["{user}", "{seed.__class__}", "{seed[0]}", "{seed!r}", "{seed:>9999999}", "{", "{}", "x" * 200],
+    [
+        "{user}",
+        "{seed.__class__}",
+        "{seed[0]}",
+        "{seed!r}",
+        "{seed:>9999999}",
+        "{",
+        "{}",
+        "x" * 200,
+    ],
 )
 def test_other_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="pattern"):

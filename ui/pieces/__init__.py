@@ -15,6 +15,7 @@ __all__ = [
     "CompareView",
     "ExampleShelf",
     "Example",
+    "History",
     "Lines",
     "PresetPicker",
     "Progress",
@@ -129,19 +130,34 @@ class ExampleShelf(_Piece):
 
 
 class ClipFiles(GradioModel):
-    """The files of a finished run."""
+    """The files of a finished run, and where those lie that are made on demand."""
 
     video: FileData
     gif: FileData
     recipe: FileData
-    caption: str = ""
+    job: str
+    address: str  # of the run, below that of the page; see ui.downloads
+    name: str
+    frames: int
+    fps: int
 
 
 class ClipView(_Piece):
-    """The clip, playing in a loop, with its downloads."""
+    """The clip, playing in a loop, with its downloads and ways to go on from it.
+
+    It fires "continue_clip" {job, tail}, "extend_clip" {job, frames, way} and "use_frame" {job,
+    frame}; frames count from 0.
+    """
 
     SCRIPT = "clip_view"
+    SCRIPTS = ("../timeline_editor/dom", "clip_menus", "clip_view")
     data_model = ClipFiles
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        # Runs are served from where they are kept; gradio would copy each into its own folder.
+        return None if url_or_file_path is None else str(url_or_file_path)
 
     def api_info(self) -> dict[str, Any]:
         return ClipFiles.model_json_schema()
@@ -176,3 +192,15 @@ class CompareView(_Piece):
 
     def __init__(self, value: Any, *, presets: list[dict[str, Any]], **more: Any) -> None:
         super().__init__(value, presets=presets, **more)
+
+
+class History(_Piece):
+    """The runs of this browser's session as thumbnails: what `ui.history.history_value` makes.
+
+    It fires "open_run", "remove_run" and "restore_run" with {job}, the last also with {seed:
+    whether it is restored too}, "more_runs" {count}, and "restore_file" {path, seed} for a file
+    dropped beside the slots.
+    """
+
+    SCRIPT = "history"
+    SCRIPTS = ("../timeline_editor/dom", "history")

@@ -1,47 +1,78 @@
-/* The finished clip, looping, with links to its files. */
+/* The finished clip, looping, with links to its files and ways to go on from it. */
+const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 let shown = null;
 
-function link(file, label, name, title) {
-  const anchor = document.createElement("a");
-  anchor.href = file.url;
-  anchor.download = name;
-  anchor.textContent = label;
-  anchor.title = title;
-  anchor.id = `download-${label.toLowerCase()}`;
-  return anchor;
-}
-
 function draw() {
-  const clip = props.value;
+  const clip = props.value ? JSON.parse(JSON.stringify(props.value)) : null;
   const url = clip?.video?.url ?? null;
   if ((url === shown || !url) && root.childElementCount) return; // during a run the last one stays
   shown = url;
   if (!url) {
-    const empty = document.createElement("div");
-    empty.className = "empty";
-    empty.textContent = "Your clip will play here.";
-    root.replaceChildren(empty);
+    root.replaceChildren(h("div", { class: "empty" }, "Your clip will play here."));
     return;
   }
-  const video = document.createElement("video");
-  Object.assign(video, {
-    src: url, loop: true, autoplay: true, muted: true, playsInline: true, id: "clip",
+  const base = `${window.gradio_config?.root ?? ""}/${clip.address}`;
+  const video = h("video", {
+    src: url, loop: true, autoplay: true, playsinline: true, id: "clip", tabindex: 0,
+    "aria-label": "The generated clip", title: "Click to pause or play; arrow keys go frame by frame",
+    onClick: () => (video.paused ? video.play() : video.pause()),
   });
-  video.setAttribute("aria-label", "The generated clip");
-  video.title = "Click to pause or play";
-  video.addEventListener("click", () => (video.paused ? video.play() : video.pause()));
-  const bar = document.createElement("div");
-  bar.className = "bar";
-  const caption = document.createElement("span");
-  caption.textContent = clip.caption;
-  bar.append(
-    caption,
-    link(clip.video, "MP4", "clip.mp4", "Download the clip as H.264 video"),
-    link(clip.gif, "GIF", "clip.gif", "Download the clip as an animated GIF"),
-    link(clip.recipe, "Recipe", "recipe.json", "Download what repeats this clip exactly"),
+  video.muted = true;
+  const frameNow = () =>
+    Math.min(clip.frames - 1, Math.max(0, Math.floor(video.currentTime * clip.fps + 1e-3)));
+  video.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    video.pause();
+    video.currentTime = ((frameNow() + step + clip.frames) % clip.frames + 0.5) / clip.fps;
+  });
+
+  const link = (text, file, name, title, id) =>
+    h("a", { href: `${base}/${file}`, download: name, title, id }, text);
+  const act = (event, details) => {
+    const sent = { job: clip.job, ...details };
+    if (event === "continue") trigger("continue_clip", sent);
+    else if (event === "extend") trigger("extend_clip", sent);
+    else trigger("use_frame", sent);
+    document.getElementById("editor")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  };
+  const on = FvdmClipMenus.goOn(clip, act);
+  const more = FvdmClipMenus.save(clip, base, link, frameNow);
+  const goOn = h("button", { type: "button", id: "continue-clip",
+    title: "The last frames of this clip begin the next one", onClick: () => on.go(goOn) }, "Continue");
+  const use = h("button", { type: "button", id: "use-frame", draggable: "true",
+    title: "Put the frame now shown on a slot; or drag it to one",
+    onClick: () => { video.pause(); act("frame", { frame: frameNow() }); },
+    onDragstart: (event) => {
+      const picture = new URL(`${base}/frame/${frameNow()}.png`, location.href).href;
+      event.dataTransfer.setData("text/uri-list", picture);
+      event.dataTransfer.effectAllowed = "copy";
+    } }, "Use this frame");
+
+  const mp4 = link("MP4", "clip.mp4", `${clip.name}.mp4`, "Download the clip as H.264 video", "download-mp4");
+  const gif = link("GIF", "clip.gif", `${clip.name}.gif`, "Download the clip as an animated GIF", "download-gif");
+  more.fps.addEventListener("change", () => {
+    const rate = more.rate();
+    if (rate === null) return;
+    video.playbackRate = Math.min(16, Math.max(0.0625, rate / clip.fps));
+    for (const [anchor, file] of [[mp4, "clip.mp4"], [gif, "clip.gif"], [more.webm, "clip.webm"]]) {
+      anchor.href = `${base}/${file}?fps=${rate}`;
+    }
+  });
+  root.replaceChildren(
+    video,
+    h("div", { class: "bar acts" }, goOn,
+      FvdmClipMenus.opener("▾", "continue-more", "How far back to begin, or a longer clip", on.menu), use),
+    h("div", { class: "bar" }, mp4, gif,
+      link("PNG", "frames.zip", `${clip.name}.zip`, "Download every frame as PNG, with pictures, recipe and program", "download-png"),
+      link("Recipe", "recipe.json", `${clip.name}.json`, "Download what repeats this clip exactly", "download-recipe"),
+      FvdmClipMenus.opener("More", "save-more", "Other speeds and kinds of files", more.menu)),
+    on.menu, more.menu,
   );
-  root.replaceChildren(video, bar);
+  window.fvdmClip = { job: clip.job };
+  dispatchEvent(new CustomEvent("fvdm:clip", { detail: { job: clip.job } }));
 }
 
 watch("value", draw);

@@ -1,0 +1,187 @@
+"""What can be done with a finished run: find it again, restore it, go on from it, delete it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from fvdm_core.recipe import read_recipe
+from ui.continuing import (
+    ContinueRequest,
+    ExtendRequest,
+    FrameRequest,
+    continued,
+    extended,
+    frame_used,
+    steps_of_clip,
+)
+from ui.history import PAGE, history_value
+from ui.outputs import Saved
+from ui.pieces import ClipView, History
+from ui.python_code import python_code
+from ui.requests import EditorValue, GenerateRequest, RequestError, checked, local_file, plain
+from ui.restoring import Restored, of_file, of_run, restored
+from ui.service import ANY, Studio, session_of
+from ui.watching import clip_files
+
+GONE = "This run is not here, or no longer: it may have been deleted to make room."
+
+
+class Afterwards:
+    """The handlers, each for one session; what a page sends of itself is never trusted."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    def run_of(self, session: Any, sent: Any) -> Saved:
+        """The run that an event names.
+
+        Raises:
+            RequestError: this session has no such run.
+        """
+        saved = self.studio.outputs.find(session_of(session)["session"], sent.get("job"))
+        if saved is None:
+            raise RequestError(GONE)
+        return saved
+
+    def code(self, saved: Saved) -> str:
+        """A run as a Python program."""
+        recipe = read_recipe(saved.recipe)
+        return python_code(saved, recipe, self.studio.model_source, self.studio.window)
+
+    def restore_run(self, session: Any, sent: Any) -> Restored:
+        recipe, pictures = of_run(self.run_of(session, sent))
+        return restored(recipe, pictures, self._pipeline())
+
+    def restore_file(self, session: Any, sent: Any) -> Restored:
+        """What the recipe in an uploaded file says.
+
+        Raises:
+            RequestError: no upload, or no recipe in it; the text says what to drop.
+        """
+        kept = session_of(session)["session"]
+        path = _uploaded(sent)
+        recipe, pictures = of_file(path, self.studio.outputs, kept)
+        return restored(recipe, pictures, self._pipeline())
+
+    def continue_clip(self, session: Any, sent: Any) -> EditorValue:
+        saved = self.run_of(session, sent)
+        request = checked(lambda: ContinueRequest(**_only(sent, "tail")))
+        return continued(saved, request, self._steps(saved), self.studio.window)
+
+    def extend_clip(self, session: Any, sent: Any) -> EditorValue:
+        saved = self.run_of(session, sent)
+        request = checked(lambda: ExtendRequest(**_only(sent, "frames", "way")))
+        return extended(saved, request, self._steps(saved), self.studio.window)
+
+    def use_frame(self, session: Any, sent: Any, editor: EditorValue) -> EditorValue:
+        saved = self.run_of(session, sent)
+        return frame_used(saved, checked(lambda: FrameRequest(**_only(sent, "frame"))), editor)
+
+    def _pipeline(self) -> Any | None:
+        return self.studio.model.get() if self.studio.model.ready else None
+
+    def _steps(self, saved: Saved) -> int:
+        return steps_of_clip(checked(lambda: read_recipe(saved.recipe)))
+
+
+def wire(
+    studio: Studio,
+    *,
+    clip: ClipView,
+    history: History,
+    editor: Any,
+    settings: list[Any],
+    session: Any,
+    begun: Any,
+    reading: dict[str, Any],
+    keeping: dict[str, Any],
+) -> None:
+    """Connect the parts of the page. `settings` begin with label and seed; `begun` is the event
+    after which the session is known."""
+    after = Afterwards(studio)
+    quick: dict[str, Any] = {
+        "queue": False,
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+    }
+
+    def listed(session: Any) -> dict[str, Any]:
+        return history_value(studio.outputs, session_of(session)["session"])
+
+    def list_more(session: Any, event: gr.EventData) -> dict[str, Any]:
+        count = _sent(event).get("count")
+        count = count if isinstance(count, int) else PAGE
+        return history_value(studio.outputs, session_of(session)["session"], count)
+
+    def open_run(session: Any, event: gr.EventData) -> Any:
+        return clip_files(after.run_of(session, _sent(event)))
+
+    def remove_run(session: Any, event: gr.EventData) -> dict[str, Any]:
+        kept = session_of(session)["session"]
+        studio.outputs.delete(kept, _sent(event).get("job"))
+        return history_value(studio.outputs, kept)
+
+    def restore_run(session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        return _shown(after.restore_run(session, _sent(event)), _sent(event))
+
+    def restore_file(session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        return _shown(after.restore_file(session, _sent(event)), _sent(event))
+
+    def continue_clip(session: Any, event: gr.EventData) -> EditorValue:
+        return after.continue_clip(session, _sent(event))
+
+    def extend_clip(session: Any, event: gr.EventData) -> EditorValue:
+        return after.extend_clip(session, _sent(event))
+
+    def use_frame(session: Any, editor: EditorValue, event: gr.EventData) -> EditorValue:
+        return after.use_frame(session, _sent(event), editor)
+
+    page = [editor, *settings]
+    changes = [
+        history.restore_run(restore_run, [session], page, **quick),
+        history.restore_file(restore_file, [session], page, **quick),
+        clip.continue_clip(continue_clip, [session], [editor], **quick),
+        clip.extend_clip(extend_clip, [session], [editor], **quick),
+        clip.use_frame(use_frame, [session, editor], [editor], **quick),
+    ]
+    for change in changes:
+        change.success(**reading).then(**keeping)
+    history.open_run(open_run, [session], [clip], **quick)
+    history.remove_run(remove_run, [session], [history], **quick)
+    history.more_runs(list_more, [session], [history], **quick)
+    clip.change(listed, [session], [history], **quick)
+    begun.then(listed, [session], [history], **quick)
+
+
+def _shown(found: Restored, sent: dict[str, Any]) -> tuple[Any, ...]:
+    """The page's outputs: painting, then settings, the seed only where it is wanted."""
+    for note in found.notes:
+        gr.Warning(plain(note), title="Restored, but")
+    request = found.request
+    seed = request.seed if sent.get("seed") is not False else gr.skip()
+    return found.editor, request.label or ANY, seed, *_rest(request)
+
+
+def _rest(request: GenerateRequest) -> tuple[Any, ...]:
+    return request.cfg_scale, request.solver, request.eta, request.fps, request.splice_exact
+
+
+def _sent(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _only(sent: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: sent[name] for name in names if name in sent}
+
+
+def _uploaded(sent: dict[str, Any]) -> Path:
+    path = sent.get("path")
+    try:
+        return local_file(FileData(path=path if isinstance(path, str) else ""), "")
+    except RequestError:
+        raise RequestError("The dropped file is not among the uploads: drop it again.") from None

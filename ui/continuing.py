@@ -1,0 +1,125 @@
+"""From a finished clip to the next one: its tail, one of its frames, or all of it, as keyframes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
+from fvdm_core.recipe import Recipe
+from fvdm_core.timeline import Timeline
+from ui import editing
+from ui.outputs import Saved
+from ui.requests import (
+    EditorValue,
+    KeyframeValue,
+    PresetValue,
+    RequestError,
+    Strict,
+    Whole,
+    checked,
+)
+from ui.restoring import as_upload
+
+WAYS = ("extend", "diagonal", "hierarchical")  # presets that make a clip of any length
+TAIL = 8
+
+
+class ContinueRequest(Strict):
+    """How many of a clip's last frames begin the next one; None is what suits the model."""
+
+    tail: Whole | None = Field(default=None, ge=1, lt=MAX_FRAMES)
+
+
+class ExtendRequest(Strict):
+    """How long a clip is to become, in frames, and in which order the new ones are made."""
+
+    frames: Whole = Field(default=32, ge=2, le=MAX_FRAMES)
+    way: str = "extend"
+
+
+class FrameRequest(Strict):
+    """One frame of a clip, counted from 0."""
+
+    frame: Whole = Field(ge=0, lt=MAX_FRAMES)
+
+
+def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -> EditorValue:
+    """A timeline as long as the clip that begins with the clip's last frames.
+
+    Raises:
+        RequestError: the clip has fewer frames, or the model would see none but those.
+    """
+    files = saved.frames
+    most = min(len(files), window - 1)
+    tail = request.tail or max(1, min(TAIL, window // 2, most))
+    if tail > most:
+        raise RequestError(
+            f"tail is {tail}: this clip can be continued from its last 1 to {most} frames."
+        )
+    frames = max(len(files), tail + 1)
+    params = {"context": tail, "given": tail}
+    timeline = checked(
+        lambda: Timeline.preset("extend", frames=frames, steps=steps, window=window, **params)
+    )
+    return editing.painted(
+        timeline,
+        keyframes=_pictures(files[-tail:]),
+        preset=PresetValue(name="extend", params=params, steps=steps),
+    )
+
+
+def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> EditorValue:
+    """A longer timeline that begins with the whole clip; what comes after it is generated.
+
+    The model is called on windows of its own length, so memory does not grow with the frames.
+
+    Raises:
+        RequestError: the clip is that long already, or the way is unknown.
+    """
+    files = saved.frames
+    if request.way not in WAYS:
+        raise RequestError(f"way is {request.way!r}: choose one of {', '.join(WAYS)}.")
+    if request.frames <= len(files):
+        raise RequestError(
+            f"The clip has {len(files)} frames already: choose more than that to extend it."
+        )
+    timeline = checked(
+        lambda: (
+            Timeline.preset(request.way, frames=request.frames, steps=steps, window=window)
+            .keeping(range(len(files)))
+            .with_windows(window)
+        )
+    )
+    return editing.painted(timeline, keyframes=_pictures(files))
+
+
+def frame_used(saved: Saved, request: FrameRequest, editor: EditorValue) -> EditorValue:
+    """The painting with one frame of a clip on the first slot that wants a picture.
+
+    Raises:
+        RequestError: the clip has no such frame.
+    """
+    files = saved.frames
+    if request.frame >= len(files):
+        raise RequestError(f"The clip has {len(files)} frames; there is no frame {request.frame}.")
+    return editing.with_picture(editor, as_upload(files[request.frame], request.frame))
+
+
+def steps_of_clip(recipe: Recipe) -> int:
+    """How many steps a frame of the clip took from noise to clean: those of its preset, if any."""
+    preset = recipe.page.get("preset")
+    steps = preset.get("steps") if isinstance(preset, dict) else None
+    if isinstance(steps, int) and 1 <= steps < MAX_ROWS:
+        return steps
+    levels = recipe.timeline.levels
+    return int((levels[1:] != levels[:-1]).sum(axis=0).max()) or 1
+
+
+def _pictures(files: list[Path]) -> list[KeyframeValue]:
+    """The frames of a clip as the pictures of frames 1, 2, …"""
+    return [
+        KeyframeValue(frame=frame, file=as_upload(path, int(path.stem) - 1))
+        for frame, path in enumerate(files)
+    ]

@@ -1,0 +1,117 @@
+/* What a clip's two menus hold: ways to go on from it, and more ways to save it. */
+
+const FvdmClipMenus = (() => {
+  const { h, placeMenu } = FvdmDom;
+  const LENGTHS = [32, 64, 128];
+  const WAYS = { extend: "by windows", diagonal: "on the diagonal", hierarchical: "coarse to fine" };
+  const COPIED_MS = 2500;
+
+  /** A button that opens `menu` under itself. */
+  function opener(text, id, title, menu) {
+    const button = h("button", { type: "button", id, title, "aria-haspopup": "dialog" }, text);
+    button.addEventListener("click", () => {
+      menu.showPopover();
+      placeMenu(menu, button);
+    });
+    return button;
+  }
+
+  const menuOf = (name, ...children) =>
+    h("div", { class: "clip-menu", popover: "auto", role: "dialog", "aria-label": name }, ...children);
+
+  function select(label, id, options, value) {
+    const node = h("select", { id, "aria-label": label },
+      ...options.map(([key, text]) => h("option", { value: key }, text)));
+    node.value = value;
+    return node;
+  }
+
+  function number(label, id, value, max) {
+    return h("input", { type: "number", id, "aria-label": label, min: 1, max, step: 1, value });
+  }
+
+  /** Whole number of a box, or null, with the box marked, where it holds none. */
+  function whole(box) {
+    const good = box.validity.valid && box.value !== "";
+    box.setAttribute("aria-invalid", String(!good));
+    return good ? Number(box.value) : null;
+  }
+
+  /** How many last frames to continue from, and how to make the clip longer.
+      act: (event, details), which tells the server. */
+  function goOn(clip, act) {
+    const tail = number("Last frames", "clip-tail", Math.min(8, clip.frames), Math.min(clip.frames, 15));
+    let touched = false; // until then the server says what suits the model
+    tail.addEventListener("input", () => { touched = true; });
+    const longer = LENGTHS.filter((frames) => frames > clip.frames);
+    const menu = menuOf("Go on from this clip");
+    const done = (event, details) => {
+      menu.hidePopover();
+      act(event, details);
+    };
+    menu.append(h("label", {}, "Last frames to continue from", tail));
+    if (longer.length) {
+      const frames = select("Frames", "extend-frames", longer.map((n) => [n, `${n} frames`]), longer[0]);
+      const way = select("Order", "extend-way", Object.entries(WAYS), "extend");
+      const extend = h("button", { type: "button", id: "extend-clip",
+        title: "The whole clip is kept, and goes on to this length",
+        onClick: () => done("extend", { frames: Number(frames.value), way: way.value }) }, "Extend");
+      menu.append(h("div", { class: "row" }, h("span", {}, "Extend to"), frames), way, extend);
+    }
+    return {
+      menu,
+      /** Continues at once, or shows the box that is wrong. */
+      go(button) {
+        const count = whole(tail);
+        if (count !== null) return done("continue", touched ? { tail: count } : {});
+        menu.showPopover();
+        placeMenu(menu, button);
+        tail.focus();
+      },
+    };
+  }
+
+  /** Frames per second, WebM, the frame now shown, and the run as Python.
+      link: (text, file, name, title, id) makes a link to a file of the run. */
+  function save(clip, base, link, frameNow) {
+    const fps = number("Frames per second", "save-fps", clip.fps, 60);
+    const webm = link("WebM", "clip.webm", `${clip.name}.webm`, "Download the clip as VP9 video", "download-webm");
+    const frame = link("This frame", "frame/0.png", "frame.png", "Download the frame now shown", "download-frame");
+    frame.addEventListener("click", () => {
+      const index = frameNow();
+      frame.href = `${base}/frame/${index}.png`;
+      frame.download = `${clip.name}-${String(index + 1).padStart(4, "0")}.png`;
+    });
+    const python = h("button", { type: "button", id: "copy-python",
+      title: "Code that makes this clip with fvdm_core; its pictures are in the PNG download",
+      onClick: async () => {
+        let said = "Copied";
+        try {
+          const answer = await fetch(`${base}/run.py`);
+          if (!answer.ok) throw new Error(await answer.text());
+          await copy(await answer.text());
+        } catch (error) {
+          said = `Not copied: ${error.message}`;
+        }
+        python.textContent = said;
+        setTimeout(() => { python.textContent = "Copy as Python"; }, COPIED_MS);
+      } }, "Copy as Python");
+    const menu = menuOf("Save this clip", h("label", {}, "Frames per second", fps),
+      h("div", { class: "row" }, webm, frame), python);
+    return { menu, fps, webm, rate: () => whole(fps) };
+  }
+
+  /** Puts text on the clipboard, also where the page has no secure address. */
+  async function copy(text) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const box = h("textarea", { class: "visually-hidden" });
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    const copied = document.execCommand("copy");
+    box.remove();
+    if (!copied) throw new Error("this browser does not allow it");
+  }
+
+  return { goOn, save, opener };
+})();
