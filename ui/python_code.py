@@ -30,11 +30,10 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
     if recipe.stopped_after_step is not None:
         lines.insert(-1, "from fvdm_core.media import write_video")
     lines += [_pipeline(recipe, model), f"timeline = {_timeline(recipe, window)}"]
+    arguments = ["timeline", *_options(recipe.options)]
     if pictures:
         lines += ["keyframes = {", *pictures, "}"]
-    else:
-        lines.append("keyframes = {}")
-    arguments = ["timeline", "keyframes", *_options(recipe.options)]
+        arguments.insert(1, "keyframes=keyframes")
     if recipe.stopped_after_step is None:
         lines.append(f"clip = pipe({', '.join(arguments)})")
         lines.append('clip.save("clip.mp4")')

@@ -14,6 +14,7 @@ import numpy as np
 
 from fvdm_core.media import write_png
 from fvdm_core.options import RunOptions
+from fvdm_core.recipe import picture_hash
 from fvdm_core.timeline import MAX_LEVEL, Timeline
 
 
@@ -73,7 +74,14 @@ class FakePipeline:
             time.sleep(self.pause if step else 0)
             share = timeline.levels[step][:, None, None, None] / MAX_LEVEL
             frames = np.rint((1 - share) * clean + share * noise).astype(np.uint8)
-            recipe = {"timeline": json.loads(timeline.to_json()), **asdict(options)}
+            recipe = {
+                "format": "fvdm-studio-recipe",
+                "version": 1,
+                "timeline": json.loads(timeline.to_json()),
+                **asdict(options),
+                "keyframes": {str(f): picture_hash(p) for f, p in (keyframes or {}).items()},
+                "model": {"name": self.name, "sha256": self.model_hash},
+            }
             clip = None
             if step == timeline.num_steps:
                 clip = FakeClip(frames, options.fps or self.fps, recipe)

@@ -340,8 +340,15 @@ const FvdmEditor = (() => {
       return step === null ? null : step * ((this.shown.rows - 1) / Math.max(1, steps));
     }
 
+    /** The step whose windows are outlined: that under the pointer, else that of a run. */
+    windowRow() {
+      if (this.gesture) return null;
+      const row = this.hover ? this.hover.r : this.playhead.running ? Math.floor(this.playheadRow()) : null;
+      return row === null ? null : Math.min(row, this.state.rows - 2);
+    }
+
     look() {
-      const row = this.hover && !this.gesture ? Math.min(this.hover.r, this.state.rows - 2) : null;
+      const row = this.windowRow();
       return {
         column: this.column, scroll: this.scroller.scrollLeft, theme: this.theme,
         width: this.view.width, height: this.view.height,
