@@ -81,8 +81,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """The recipe of a JSON file, or that inside an MP4, WebM, GIF or PNG that was made here.
 
     The file may come from anyone: sizes and kinds are checked before anything is built, video is
-    opened in the confined child, and a picture that is not the one of its hash is refused. A bare
-    timeline is read as a recipe with the usual options.
+    opened in the confined child, and a picture that is not the one of its hash is refused.
 
     Raises `ValueError` that names the file and what is wrong with it.
     """
@@ -120,8 +119,6 @@ def parse_recipe(text: str) -> Recipe:
     """A recipe from its JSON; raises `ValueError` naming the field that is wrong."""
     try:
         document = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_number)
-        if isinstance(document, dict) and "levels" in document:
-            return Recipe(Timeline.from_json(text), RunOptions())
         return _recipe(document)
     except RecursionError:
         raise ValueError("this JSON is too deep for a recipe") from None

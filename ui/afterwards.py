@@ -103,12 +103,14 @@ def wire(
     """Connect the parts of the page. `settings` begin with label and seed; `begun` is the event
     after which the session is known."""
     after = Afterwards(studio)
-    quick: dict[str, Any] = {
-        "queue": False,
+    tasks: dict[str, Any] = {
+        "concurrency_limit": None,
         "show_progress": "hidden",
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
+    # Gradio shows no errors of what skips its queue: quick is for what does not fail.
+    quick = tasks | {"queue": False}
 
     def listed(session: Any) -> dict[str, Any]:
         return history_value(studio.outputs, session_of(session)["session"])
@@ -143,16 +145,16 @@ def wire(
 
     page = [editor, *settings]
     changes = [
-        history.restore_run(restore_run, [session], page, **quick),
-        history.restore_file(restore_file, [session], page, **quick),
-        clip.continue_clip(continue_clip, [session], [editor], **quick),
-        clip.extend_clip(extend_clip, [session], [editor], **quick),
-        clip.use_frame(use_frame, [session, editor], [editor], **quick),
+        history.restore_run(restore_run, [session], page, **tasks),
+        history.restore_file(restore_file, [session], page, **tasks),
+        clip.continue_clip(continue_clip, [session], [editor], **tasks),
+        clip.extend_clip(extend_clip, [session], [editor], **tasks),
+        clip.use_frame(use_frame, [session, editor], [editor], **tasks),
     ]
     for change in changes:
         change.success(**reading).then(**keeping)
-    history.open_run(open_run, [session], [clip], **quick)
-    history.remove_run(remove_run, [session], [history], **quick)
+    history.open_run(open_run, [session], [clip], **tasks)
+    history.remove_run(remove_run, [session], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)
     clip.change(listed, [session], [history], **quick)
     begun.then(listed, [session], [history], **quick)

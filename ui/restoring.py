@@ -63,15 +63,12 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
     if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
         names = ", ".join(str(frame + 1) for frame in missing[:8]) + ("…" if missing[8:] else "")
         notes.append(f"The pictures of frames {names} are not in this file: drop them again.")
-    timeline = recipe.timeline
-    if timeline.prior != "independent" or timeline.seen:
-        notes.append("Its starting noise or seen levels cannot be set here; the clip will differ.")
     if recipe.stopped_after_step is not None:
         notes.append(
             f"That run was stopped after step {recipe.stopped_after_step}; here it goes to the end."
         )
     editor = editing.painted(
-        timeline,
+        recipe.timeline,
         keyframes=[KeyframeValue(frame=f, file=file) for f, file in sorted(pictures.items())],
         preset=_preset(recipe.page.get("preset")),
         formula=_formula(recipe.page.get("formula")),

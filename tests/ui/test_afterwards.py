@@ -163,9 +163,10 @@ def test_what_the_page_cannot_repeat_is_said_plainly(
     }
     found = dropped(studio, without_pictures(made, tmp_path / "x.json", **changes), SESSION)
     said = " ".join(found.notes)
-    for words in ("made with Other (ffffffff)", "'dragons'", "after step 2", "starting noise"):
+    for words in ("made with Other (ffffffff)", "'dragons'", "after step 2"):
         assert words in said
     assert found.request.label is None and found.request.fps == 8
+    assert found.editor.timeline().prior == "mixed"
 
 
 @pytest.mark.parametrize(

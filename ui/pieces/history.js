@@ -100,6 +100,10 @@ function choose(job) {
 
 async function restoreFile(file) {
   chooser.value = "";
+  const start = await file.slice(0, 300).text();
+  if (start.includes('"levels"') && !start.includes("fvdm-studio-recipe")) {
+    return dispatchEvent(new CustomEvent("fvdm:timeline-file", { detail: { file } })); // no recipe
+  }
   status.textContent = `Reading ${file.name}…`;
   try {
     const { path } = await upload(file);
@@ -129,6 +133,7 @@ document.addEventListener("drop", (event) => {
   if (event.dataTransfer.files.length) restoreFile(event.dataTransfer.files[0]);
 }, { signal });
 
+addEventListener("fvdm:recipe-file", ({ detail: { file } }) => restoreFile(file), { signal });
 addEventListener("fvdm:clip", ({ detail: { job } }) => choose(job), { signal });
 watch("value", draw);
 draw();

@@ -148,6 +148,9 @@ function exportFile() {
 
 async function importFile(file) {
   if (!file) return;
+  if ((await file.slice(0, 300).text()).includes("fvdm-studio-recipe")) {
+    return dispatchEvent(new CustomEvent("fvdm:recipe-file", { detail: { file } })); // for the history
+  }
   if (file.size > FvdmOwn.CAPS.file) {
     return say(`${file.name} has ${(file.size / 1e6).toFixed(1)} MB: a timeline has at most 2 MB.`, true);
   }
