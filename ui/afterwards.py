@@ -22,9 +22,10 @@ from ui.history import PAGE, history_value
 from ui.outputs import Saved
 from ui.pieces import ClipView, History
 from ui.python_code import python_code
-from ui.requests import EditorValue, GenerateRequest, RequestError, checked, local_file, plain
+from ui.requests import EditorValue, RequestError, checked, local_file, plain
 from ui.restoring import Restored, of_file, of_run, restored
-from ui.service import ANY, Studio, session_of
+from ui.service import Studio, session_of
+from ui.settings import FIELDS, settings_of
 from ui.watching import clip_files
 
 GONE = "This run is not here, or no longer: it may have been deleted to make room."
@@ -100,8 +101,7 @@ def wire(
     reading: dict[str, Any],
     keeping: dict[str, Any],
 ) -> None:
-    """Connect the parts of the page. `settings` begin with label and seed; `begun` is the event
-    after which the session is known."""
+    """Connect the parts of the page; `begun` is the event after which the session is known."""
     after = Afterwards(studio)
     tasks: dict[str, Any] = {
         "concurrency_limit": None,
@@ -134,21 +134,23 @@ def wire(
     def restore_file(session: Any, event: gr.EventData) -> tuple[Any, ...]:
         return _shown(after.restore_file(session, _sent(event)), _sent(event))
 
-    def continue_clip(session: Any, event: gr.EventData) -> EditorValue:
-        return after.continue_clip(session, _sent(event))
+    def continue_clip(session: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
+        return after.continue_clip(session, _sent(event)), True
 
-    def extend_clip(session: Any, event: gr.EventData) -> EditorValue:
-        return after.extend_clip(session, _sent(event))
+    def extend_clip(session: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
+        return after.extend_clip(session, _sent(event)), True
 
     def use_frame(session: Any, editor: EditorValue, event: gr.EventData) -> EditorValue:
         return after.use_frame(session, _sent(event), editor)
 
     page = [editor, *settings]
+    # what is there of a clip stays as it is, pixel for pixel, when it goes on
+    going_on = [editor, settings[FIELDS.index("splice_exact")]]
     changes = [
         history.restore_run(restore_run, [session], page, **tasks),
         history.restore_file(restore_file, [session], page, **tasks),
-        clip.continue_clip(continue_clip, [session], [editor], **tasks),
-        clip.extend_clip(extend_clip, [session], [editor], **tasks),
+        clip.continue_clip(continue_clip, [session], going_on, **tasks),
+        clip.extend_clip(extend_clip, [session], going_on, **tasks),
         clip.use_frame(use_frame, [session, editor], [editor], **tasks),
     ]
     for change in changes:
@@ -164,13 +166,10 @@ def _shown(found: Restored, sent: dict[str, Any]) -> tuple[Any, ...]:
     """The page's outputs: painting, then settings, the seed only where it is wanted."""
     for note in found.notes:
         gr.Warning(plain(note), title="Restored, but")
-    request = found.request
-    seed = request.seed if sent.get("seed") is not False else gr.skip()
-    return found.editor, request.label or ANY, seed, *_rest(request)
-
-
-def _rest(request: GenerateRequest) -> tuple[Any, ...]:
-    return request.cfg_scale, request.solver, request.eta, request.fps, request.splice_exact
+    settings = settings_of(found.request)
+    if sent.get("seed") is False:
+        settings[FIELDS.index("seed")] = gr.skip()
+    return found.editor, *settings
 
 
 def _sent(event: gr.EventData) -> dict[str, Any]:

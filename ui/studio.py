@@ -182,7 +182,7 @@ def build_studio(
                 progress = Progress({}, label="progress", elem_id="progress")
                 clip = ClipView(None, label="clip", elem_id="clip-view")
                 runs = RunList(None, elem_id="runs")
-        history = History(None, elem_id="history")
+            history = History(None, elem_id="history")
 
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 

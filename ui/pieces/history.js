@@ -24,7 +24,7 @@ const status = h("span", { class: "status", role: "status" });
 const strip = h("div", { class: "runs", role: "group", "aria-label": "Runs, newest first" });
 const detail = h("div", { class: "detail" });
 root.replaceChildren(
-  h("div", { class: "head" }, h("h2", {}, "Runs"), open,
+  h("div", { class: "head" }, h("h2", {}, "History"), open,
     h("label", {}, noSeed, "all but the seed"), status, chooser),
   strip, detail,
 );

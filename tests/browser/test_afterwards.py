@@ -1,0 +1,197 @@
+"""What follows a run, in a real browser: history, restoring, downloads, going on from a clip."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from fvdm_core.media import read_metadata, read_video
+
+APP = Path(__file__).parent / "studio_app.py"
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("after")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], folder: Path) -> str:
+    return serve(APP, str(folder))
+
+
+def ready(page: Page) -> Page:
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#summary")).to_contain_text("generated")  # the visit has begun
+    return page
+
+
+def value(page: Page) -> dict[str, Any]:
+    return page.evaluate("window.fvdmEditor.value")
+
+
+def wait_for(page: Page, condition: str, argument: Any = None) -> None:
+    page.wait_for_function(
+        f"(x) => {{ const v = window.fvdmEditor.value; return {condition}; }}", arg=argument
+    )
+
+
+def generate(page: Page, seed: int, runs: int) -> None:
+    """Make a clip, which becomes the newest of `runs` runs."""
+    page.locator("#seed input").fill(str(seed))
+    page.locator("#seed input").press("Enter")
+    page.locator("#generate").click()
+    expect(page.locator("#history .run")).to_have_count(runs)
+    expect(page.locator("#history .run").first).to_have_attribute(
+        "title", re.compile(rf"faces-{seed}\n")
+    )
+
+
+def drop_file(page: Page, selector: str, file: Path) -> None:
+    """A real drop of a file on an element, through the browser's own drag events."""
+    page.locator(selector).scroll_into_view_if_needed()
+    box = page.locator(selector).bounding_box()
+    assert box
+    cdp = page.context.new_cdp_session(page)
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        cdp.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+
+def download(page: Page, selector: str, path: Path) -> Path:
+    with page.expect_download() as begun:
+        page.locator(selector).click()
+    begun.value.save_as(path)
+    return path
+
+
+def test_runs_are_kept_opened_restored_and_deleted(
+    new_page: Open, address: str, folder: Path, tmp_path: Path
+) -> None:
+    page = ready(new_page(address))
+    expect(page.locator("#history .status")).to_contain_text("kept here")
+    page.locator("#steps input").fill("4")
+    page.locator("#steps input").press("Enter")
+    wait_for(page, "v.levels.length === 5")
+    generate(page, 11, 1)
+    mp4 = download(page, "#download-mp4", tmp_path / "faces-11.mp4")
+
+    # another painting, another seed; then the first one comes back, but for the seed
+    page.locator("#preset-standard").click()
+    wait_for(page, "v.levels[0][0] === 1000")
+    generate(page, 22, 2)
+    page.locator("#history .run").nth(1).click()
+    expect(page.locator("#download-mp4")).to_have_attribute("download", re.compile("faces-11.mp4"))
+    page.locator("#restore-no-seed").check()
+    page.locator("#restore-run").click()
+    wait_for(page, "v.levels[0][0] === 0 && v.keyframes.length === 1")
+    expect(page.locator("#seed input")).to_have_value("22")
+    page.locator("#restore-no-seed").uncheck()
+
+    # a reload finds them again, and nobody else does
+    page.reload()
+    ready(page)
+    expect(page.locator("#history .run img")).to_have_count(2)
+    stranger = ready(new_page(address))
+    expect(stranger.locator("#history .status")).to_contain_text("kept here")
+    expect(stranger.locator("#history .run")).to_have_count(0)
+
+    # the video that was saved brings everything to the stranger's page, pictures included
+    stranger.locator("#preset-interpolation").click()
+    wait_for(stranger, "v.levels[0][15] === 0")
+    drop_file(stranger, "#clip-view", mp4)
+    wait_for(stranger, "v.levels.length === 5 && v.levels[0][15] === 1000")
+    expect(stranger.locator("#seed input")).to_have_value("11")
+    assert [keyframe["frame"] for keyframe in value(stranger)["keyframes"]] == [0]
+    stranger.locator("#generate").click()
+    expect(stranger.locator("#history .run")).to_have_count(1)
+    again = download(stranger, "#download-mp4", tmp_path / "again.mp4")
+    assert again.read_bytes() == mp4.read_bytes(), "the same recipe gives the same bytes"
+
+    # what carries no recipe is refused in words, and nothing changes
+    plain = tmp_path / "notes.json"
+    plain.write_text("{}")
+    before = value(stranger)["levels"]
+    drop_file(stranger, "#clip-view", plain)
+    expect(stranger.locator(".toast-body").first).to_contain_text("no recipe of the studio")
+    assert value(stranger)["levels"] == before
+
+    # deleting asks once more, and takes the files with it
+    jobs = {path.name for path in (folder / "outputs").glob("*/*faces-11.*")}
+    assert len(jobs) == 2
+    page.locator("#history .run").nth(1).click()
+    page.locator("#remove-run").click()
+    expect(page.locator("#history .run")).to_have_count(2)
+    page.locator("#remove-run").click()
+    expect(page.locator("#history .run")).to_have_count(1)
+    assert len(list((folder / "outputs").glob("*/*faces-11.*"))) == 1
+
+
+def test_a_clip_is_continued_extended_and_downloaded(
+    new_page: Open, address: str, tmp_path: Path
+) -> None:
+    page = ready(new_page(address, permissions=["clipboard-read", "clipboard-write"]))
+    page.locator("#steps input").fill("4")
+    page.locator("#steps input").press("Enter")
+    wait_for(page, "v.levels.length === 5")
+    generate(page, 7, 1)
+
+    page.locator("#continue-clip").click()
+    wait_for(page, "v.keyframes.length === 8 && v.levels[0][7] === 0 && v.levels[0][8] === 1000")
+    expect(page.locator("#summary")).to_contain_text("Frames 1 to 8 are kept")
+    page.locator("#more button").click()
+    expect(page.locator("#exact input")).to_be_checked()
+
+    page.locator("#continue-more").click()
+    page.locator("#extend-frames").select_option("64")
+    page.locator("#extend-way").select_option("diagonal")
+    page.locator("#extend-clip").click()
+    wait_for(page, "v.levels[0].length === 64 && v.keyframes.length === 16")
+    assert all(len(w["frames"]) <= 16 for step in value(page)["windows"] for w in step)
+
+    # the frame under the video's playhead, onto the one slot that waits
+    page.locator("#preset-interpolation").click()
+    page.locator("#frames input").fill("16")
+    page.locator("#frames input").press("Enter")
+    wait_for(page, "v.levels[0].length === 16 && v.levels[0][15] === 0")
+    if page.get_by_test_id("slot-remove-15").count():
+        page.get_by_test_id("slot-15").hover()
+        page.get_by_test_id("slot-remove-15").click()
+        wait_for(page, "!v.keyframes.some((k) => k.frame === 15)")
+    page.locator("#clip").focus()
+    page.evaluate(
+        "() => { const v = document.getElementById('clip'); v.pause(); v.currentTime = 0.05; }"
+    )
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("Math.floor(document.getElementById('clip').currentTime * 8) === 2")
+    page.locator("#use-frame").click()
+    wait_for(page, "v.keyframes.some((k) => k.frame === 15)")
+    name = next(k for k in value(page)["keyframes"] if k["frame"] == 15)["file"]["orig_name"]
+    assert name == "frame 3.png"
+
+    page.locator("#save-more").click()
+    page.locator("#save-fps").fill("12")
+    page.locator("#save-fps").press("Enter")
+    webm = download(page, "#download-webm", tmp_path / "clip.webm")
+    assert (read_video(webm).fps, len(read_video(webm).frames)) == (12, 16)
+    frame = download(page, "#download-frame", tmp_path / "frame.png")
+    assert json.loads(read_metadata(frame) or "")["seed"] == 7
+    page.locator("#copy-python").click()
+    expect(page.locator("#copy-python")).to_have_text("Copied")
+    code = page.evaluate("navigator.clipboard.readText()")
+    assert "Timeline.preset('image-to-video', frames=16, steps=4)" in code
+    page.keyboard.press("Escape")
+    archive = download(page, "#download-png", tmp_path / "frames.zip")
+    names = zipfile.ZipFile(io.BytesIO(archive.read_bytes())).namelist()
+    assert len([name for name in names if name.startswith("frames/")]) == 16
