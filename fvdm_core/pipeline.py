@@ -274,9 +274,7 @@ class Pipeline:
         x_start = torch.zeros_like(noise)
         if known:
             frames = sorted(set(known.values()))
-            video = torch.from_numpy(np.stack([pictures[f] for f in frames])).to(self.device)
-            video = rearrange(video, "k h w c -> k c h w").float() / 127.5 - 1
-            latents = dict(zip(frames, self.autoencoder.encode(video).float().cpu(), strict=True))
+            latents = dict(zip(frames, self._encode([pictures[f] for f in frames]), strict=True))
             for frame, source in known.items():
                 x_start[frame] = latents[source]
         levels = torch.from_numpy(np.array(timeline.levels[0]))
@@ -307,12 +305,26 @@ class Pipeline:
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            return to_pixels(self.autoencoder.preview(latents[0]))
+            return self._pixels(self.autoencoder.preview, latents)
 
     @torch.no_grad()
     def _decode(self, latents: Tensor) -> np.ndarray:
-        chunks = latents[0].split(self.num_frames)  # constant memory, whatever the length
-        return np.concatenate([to_pixels(self.autoencoder.decode(chunk)) for chunk in chunks])
+        return self._pixels(self.autoencoder.decode, latents)
+
+    # As many frames at once as the model sees: memory does not grow with the clip.
+
+    def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
+        """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
+        chunks = latents[0].split(self.num_frames)
+        return np.concatenate([to_pixels(decode(chunk)) for chunk in chunks])
+
+    def _encode(self, pictures: list[np.ndarray]) -> Tensor:
+        """uint8 (H, W, 3) each -> (K, C, h, w) on the CPU."""
+        latents = []
+        for chunk in torch.from_numpy(np.stack(pictures)).split(self.num_frames):
+            video = rearrange(chunk.to(self.device), "k h w c -> k c h w").float() / 127.5 - 1
+            latents.append(self.autoencoder.encode(video).float().cpu())
+        return torch.cat(latents)
 
     def _clip(self, x: Tensor, exact: dict[int, np.ndarray], recipe: dict[str, Any]) -> Clip:
         frames = self._decode(x)

@@ -42,7 +42,7 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
         lines += [
             f"for state in pipe.stream({', '.join(arguments)}):",
             f"    if state.step == {recipe.stopped_after_step}:  # where it was stopped",
-            f'        write_video("clip.mp4", state.preview, {fps:g})',
+            f'        write_video("clip.mp4", state.frames, {fps:g})',
             "        break",
         ]
     return "\n".join(lines) + "\n"

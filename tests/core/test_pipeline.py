@@ -368,3 +368,27 @@ def test_the_papers_ramp_as_a_formula_needs_no_more_than_one_picture(pipe):
 def test_a_frame_that_a_formula_freezes_still_needs_its_own_picture():
     frozen = Timeline.formula("where(i == 3, 0, t)", frames=8, steps=4)
     assert list(frozen.needs_picture([0])) == [2]
+
+
+@pytest.mark.parametrize("name", ["extend", "diagonal", "hierarchical"])
+def test_a_clip_goes_on_without_more_memory_than_a_window_takes(pipe, calls, name, monkeypatch):
+    """20 frames that are there and 20 that are made: no network ever sees more than 16 at once."""
+    seen = []
+    for method in ("encode", "decode", "preview"):
+        real = getattr(pipe.autoencoder, method)
+
+        def counted(video, real=real):
+            seen.append(len(video))
+            return real(video)
+
+        monkeypatch.setattr(pipe.autoencoder, method, counted)
+    timeline = Timeline.preset(name, frames=40, steps=3, window=16).keeping(range(20))
+    pictures = {frame: picture(frame) for frame in range(20)}
+    for state in pipe.stream(timeline, pictures, splice_exact=True):
+        assert len(state.preview) == 40
+    assert state.clip.frames.shape == (40, 8, 8, 3)
+    for frame, kept in pictures.items():
+        assert np.array_equal(state.clip.frames[frame], kept)
+    assert max(seen) == 16
+    assert max(given[0].shape[1] for given in calls) == 16
+    assert len(calls) == timeline.model_calls
