@@ -14,16 +14,16 @@ from ui.timeline_editor import TimelineEditor
 class Unchecked:
     """A gradio input that hands on what arrives: our request models check it all in one place.
 
-    Gradio's own checks let NaN pass and their messages do not name the field. `option` names the
-    field of `GenerateRequest` that programs are told the schema of, as a slider's ends are not
-    what is allowed.
+    Gradio's own checks let NaN pass and their messages do not name the field. Its constructor stays
+    gradio's own: what that names is what gradio sends to the page.
     """
 
     option = ""
 
-    def __init__(self, *args: Any, option: str = "", **more: Any) -> None:
+    def told_as(self, option: str) -> None:
+        """Tell programs the schema of this field of `GenerateRequest`: a slider's ends are not what
+        is allowed."""
         self.option = option
-        super().__init__(*args, **more)
 
     def preprocess(self, payload: Any) -> Any:
         return payload

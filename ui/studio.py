@@ -40,7 +40,7 @@ from ui.requests import (
     checked,
 )
 from ui.service import Studio, restore, session_of
-from ui.settings import ANY
+from ui.settings import ANY, FIELDS
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
@@ -134,13 +134,9 @@ def build_studio(
                     use = gr.Button("Use", size="sm", min_width=0, scale=0, elem_id="use-formula")
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
-                label = Dropdown(
-                    [("any", ANY)], value=None, label="World", option="label", elem_id="label"
-                )
+                label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
                 with gr.Row(elem_classes="pair"):
-                    seed = Number(
-                        7, label="Seed", precision=0, min_width=80, option="seed", elem_id="seed"
-                    )
+                    seed = Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
                     dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
                 with gr.Row(elem_classes="pair"):
                     frames = Number(
@@ -149,29 +145,21 @@ def build_studio(
                     steps = Number(
                         editing.STEPS, label="Steps", precision=0, min_width=60, elem_id="steps"
                     )
-                cfg = Slider(
-                    0, 8, 1.5, step=0.1, label="Guidance", option="cfg_scale", elem_id="guidance"
-                )
+                cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-                    solver = Dropdown(
-                        SOLVERS, value="dpmpp_2m", label="Solver", option="solver", elem_id="solver"
-                    )
+                    solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
                     eta = Slider(
                         0,
                         1,
                         0,
                         step=0.05,
                         label="Fresh noise η (DDIM)",
-                        option="eta",
                         elem_id="eta",
                     )
-                    fps = Slider(
-                        1, 30, 8, step=1, label="Frames per second", option="fps", elem_id="fps"
-                    )
+                    fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
                     exact = Checkbox(
                         False,
                         label="Splice kept pictures exactly",
-                        option="splice_exact",
                         elem_id="exact",
                     )
                 with gr.Row(elem_classes="pair", elem_id="go"):
@@ -187,6 +175,8 @@ def build_studio(
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
         settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
+        for setting, field in zip(settings, FIELDS, strict=True):
+            setting.told_as(field)
 
         # ── The panel changes the painting ───────────────────────────────────────────────────
 
