@@ -64,6 +64,30 @@ def keep_frames(
     return levels.masked_fill(clean.to(levels.device), 0)
 
 
+def lone_frames(
+    levels: Tensor,
+    still: Tensor,
+    num_train_timesteps: int = 1000,
+    *,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Levels (B, F) in which pictures are clips of one frame, and which frames count, (B, F).
+
+    `still` (B,) marks the samples that are pictures: one frame anywhere has a level of its own and
+    counts; the others are at level T, all noise, which is what a frame that nobody knows looks like
+    to a model with vectorised timesteps. So a picture teaches how frames look, and nothing of
+    motion. Without pictures nothing is drawn from the generator.
+    """
+    batch, frames = levels.shape
+    if not still.any():
+        return levels, torch.ones_like(levels, dtype=torch.bool)
+    own = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
+    here = torch.arange(frames) == torch.randint(frames, (batch, 1), generator=generator)
+    lone = torch.where(here, own, num_train_timesteps)
+    chosen = still[:, None]
+    return torch.where(chosen, lone.to(levels), levels), here | ~chosen
+
+
 def diffusion_loss(
     model: Callable[..., Tensor],
     x_start: Tensor,
@@ -71,12 +95,14 @@ def diffusion_loss(
     noise: Tensor,
     schedule: NoiseSchedule,
     y: Tensor | None = None,
+    counted: Tensor | None = None,
 ) -> Tensor:
     """The mean loss of every sample, (B,), over its noisy frames (FVDM eq. 7, weight 1).
 
     x_start, noise (B, F, C, H, W); levels (B, F), where 0 marks a given frame that counts for
-    nothing. A model with 2C output channels adds the variational term of its learned variance
-    (the hybrid loss, Nichol & Dhariwal 2021, eq. 16), of each frame's own pair of levels.
+    nothing; nor do frames that are False in `counted` (B, F). A model with 2C output channels adds
+    the variational term of its learned variance (the hybrid loss, Nichol & Dhariwal 2021, eq. 16),
+    of each frame's own pair of levels.
     """
     x = schedule.q_sample(x_start, levels, noise)
     output = model(x, schedule.timesteps(levels), y).float()
@@ -89,7 +115,7 @@ def diffusion_loss(
         per_frame = per_frame + variational_term(
             x, x_start, prediction.detach(), variance, levels, schedule
         )
-    noisy = (levels > 0).float()
+    noisy = ((levels > 0) if counted is None else (levels > 0) & counted).float()
     return (per_frame * noisy).sum(dim=1) / noisy.sum(dim=1).clamp(min=1)
 
 

@@ -21,7 +21,9 @@ ALLOWED = {  # what a package may import: of ours, and of others
         *("fvdm_core", "torch", "numpy", "einops", "safetensors", "PIL", "tqdm"),
         *("imageio_ffmpeg", "huggingface_hub", "diffusers"),
     },
-    "train": {"train", "fvdm_core", "torch", "numpy", "einops", "cv2", "tqdm", "PIL"},
+    "train": {
+        *("train", "fvdm_core", "torch", "numpy", "einops", "safetensors", "cv2", "tqdm", "PIL"),
+    },
 }
 CORE = {  # what a module of the core may import of the core
     "schedule": set(),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,72 +13,15 @@ from fvdm_core.files import place
 
 from . import parallel
 from .clips import Clips, prepare_worlds
-from .config import TrainConfig, load_config
+from .config import TrainConfig
 from .export import export
 from .loop import Diverged
+from .options import configure, parse, run_folder
 from .run import Run, Stopped
 from .stages import device, encode_clips, train_autoencoder, train_transformer
 
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument("config", nargs="?", default="default", help="a TOML file or shipped name")
-    parser.add_argument("--data", metavar="DIR", help="train on the videos below this folder")
-    parser.add_argument("--init", metavar="MODEL", help="go on from the weights of a model folder")
-    parser.add_argument("--out", type=Path, help="the run's folder (default: runs/<its name>)")
-    parser.add_argument("--export", type=Path, help="the model folder (default: <out>/model)")
-    parser.add_argument("--steps", type=int, help="steps of the transformer")
-    parser.add_argument("--batch-size", type=int, help="clips in a step of the transformer")
-    parser.add_argument("--lr", type=float, help="learning rate of the transformer")
-    parser.add_argument("--size", type=int, help="pictures are size x size pixels")
-    parser.add_argument("--frames", type=int, help="frames of a clip")
-    parser.add_argument("--fps", type=float, help="frames per second at which clips play")
-    parser.add_argument("--stride", type=int, help="with --data: take every stride-th frame")
-    parser.add_argument("--fit", choices=("crop", "contain", "stretch"), help="with --data")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")
-    return parser.parse_args(arguments)
-
-
-OVERRIDES = {
-    "init": "init",
-    "steps": "optim.steps",
-    "batch_size": "optim.batch_size",
-    "lr": "optim.lr",
-    "size": "data.image_size",
-    "frames": "data.frames",
-    "fps": "data.fps",
-    "stride": "data.stride",
-    "fit": "data.fit",
-    "seed": "seed",
-}
-
-
+AGAIN = "The same command goes on from there."
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule")
-
-
-def configure(options: argparse.Namespace) -> TrainConfig:
-    overrides: dict[str, Any] = {
-        key: getattr(options, name)
-        for name, key in OVERRIDES.items()
-        if getattr(options, name) is not None
-    }
-    if options.data:
-        overrides |= {"data.folder": options.data, "data.worlds": {}}
-        overrides |= {"name": _folder_name(options.data), "trained_on": "a folder of videos"}
-    return load_config(options.config, overrides)
-
-
-def run_folder(options: argparse.Namespace) -> Path:
-    """--out, or a folder below runs/ named after the videos or the config."""
-    if options.out is not None:
-        return options.out
-    name = _folder_name(options.data) if options.data else Path(options.config).stem
-    return Path("runs") / name
-
-
-def _folder_name(folder: str) -> str:
-    return Path(folder).resolve().name[:100] or "videos"
 
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
@@ -102,13 +43,17 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         torch=torch.__version__,
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
+    config = config.with_labels(len(clips.label_names))
     autoencoder = train_autoencoder(config, clips, run, start.autoencoder if start else None)
-    latents = parallel.first_then_others(lambda: encode_clips(config, autoencoder, clips, run))
+    latents = encode_clips(config, autoencoder, clips, run)
+    new_labels = start is not None and tuple(start.config["labels"]) != clips.label_names
     transformer = train_transformer(
-        config, latents, clips, autoencoder, run, start.transformer if start else None
+        *(config, latents, clips, autoencoder, run),
+        start.transformer if start else None,
+        new_labels,
     )
     if parallel.is_first():
-        export(config, autoencoder, transformer, export_to)
+        export(config, autoencoder, transformer, export_to, clips.label_names)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
@@ -133,8 +78,10 @@ def _check_writable(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(sys.argv[1:] if arguments is None else arguments)
-    again = "The same command goes on from there."
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["prepare"]:
+        return _prepare_alone(arguments[1:])
+    options = parse(arguments, __doc__)
     try:
         if options.threads is not None:
             if options.threads < 1:
@@ -145,9 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
         parallel.start()
         train(config, out, options.export or out / "model")
     except Stopped as stopped:
-        print(f"{stopped}. {again}")
+        print(f"{stopped}. {AGAIN}")
     except KeyboardInterrupt:
-        print(f"Stopped at once; the last saved state is whole. {again}", file=sys.stderr)
+        print(f"Stopped at once; the last saved state is whole. {AGAIN}", file=sys.stderr)
         return 130
     except (ValueError, Diverged, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
@@ -158,12 +105,28 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"train: out of memory with {config.optim.batch_size} clips of {config.data.frames} "
             f"frames of {config.data.image_size}x{config.data.image_size} in a step; try a "
-            f"smaller --batch-size or a smaller --size. {again}",
+            f"smaller --batch-size or a smaller --size. {AGAIN}",
             file=sys.stderr,
         )
         return 1
     finally:
         parallel.stop()
+    return 0
+
+
+def _prepare_alone(arguments: list[str]) -> int:
+    from .prepare import prepare  # needs Pillow and the decoder, as above
+
+    try:
+        prepare(arguments)
+    except Stopped as stopped:
+        print(f"{stopped}. {AGAIN}")
+    except KeyboardInterrupt:
+        print(f"Stopped at once. {AGAIN}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"train prepare: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,26 @@ _MIX = 2654435761  # Knuth's multiplicative hash: neighbouring indices get unrel
 
 @dataclass(frozen=True)
 class Clips:
-    """`video` uint8 (N, F, H, W, 3), memory-mapped; `labels` int64 (N,); `names` of the clips."""
+    """`video` uint8 (N, F, H, W, 3), memory-mapped; `labels` int64 (N,); `names` of the clips.
+
+    `label_names` says what the labels mean; empty where there are none. `stills` (N,) is not 0 for
+    pictures, of which only the first frame is there; None where there are no pictures.
+    """
 
     video: np.ndarray
     labels: np.ndarray
-    names: list[str]
+    names: Sequence[str]
+    label_names: tuple[str, ...] = ()
+    stills: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def still(self, indices: np.ndarray) -> np.ndarray:
+        """Which of these clips are pictures, bool."""
+        if self.stills is None:
+            return np.zeros(len(indices), dtype=bool)
+        return self.stills[indices] != 0
 
 
 def world_seed(index: int) -> int:
@@ -81,7 +94,8 @@ def prepare_worlds(
                 raise Stopped(f"rendering stopped after {len(done) * CHUNK} of {len(jobs)} clips")
     order = list(config.worlds)
     labels = np.array([order.index(name) for name in jobs], dtype=np.int64)
-    return Clips(video, labels, [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)])
+    names = [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)]
+    return Clips(video, labels, names, tuple(order))
 
 
 @contextmanager
@@ -156,10 +170,16 @@ def batches(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     indices = np.empty(batch_size, dtype=np.int64)
     for epoch in np.unique(positions // count):
-        order = np.random.default_rng([seed, int(epoch)]).permutation(count)
+        order = _order(count, seed, int(epoch))
         here = positions // count == epoch
         indices[here] = order[positions[here] % count]
     return indices
+
+
+@lru_cache(maxsize=2)  # a batch may lie in two epochs
+def _order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The clips' order in an epoch; drawn once and not for every batch, as it grows with them."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def textures(count: int, size: int, seed: int) -> Iterator[np.ndarray]:

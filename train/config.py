@@ -36,16 +36,24 @@ def _check_whole(section: str, name: str, value: Any, low: int, high: int) -> No
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Clips from the miniature worlds (`worlds`: name -> how many), or from a folder of videos."""
+    """Clips from the miniature worlds (`worlds`: name -> how many), or from a folder of videos.
+
+    What was added after the first runs is "off" where it is empty, 0 or False: so they go on.
+    """
 
     worlds: dict[str, int] = field(default_factory=dict)
     folder: str = ""
     image_size: int = 64
     frames: int = 16
     fps: float = 8.0
-    stride: int = 1  # folder only: take every stride-th frame
-    fit: str = "crop"  # folder only
-    max_clips: int = 100_000  # folder only
+    # of a folder only:
+    stride: int = 1  # take every stride-th frame
+    hop: int = 0  # frames of a video from one clip's start to the next's; 0: one behind the other
+    fit: str = "crop"
+    max_clips: int = 100_000
+    labels: str = ""  # "folders" (the uppermost subfolder) or a CSV with the columns file,label
+    pictures: bool = False  # as clips of one frame
+    # of both:
     textures: float = 0.1  # share of abstract pictures among those the autoencoder learns from
 
     def __post_init__(self) -> None:
@@ -55,10 +63,22 @@ class DataConfig:
         _check_whole("data", "frames", self.frames, 1, 256)
         _check("data", "fps", self.fps, 0.1, 120)
         _check_whole("data", "stride", self.stride, 1, 1000)
+        _check_whole("data", "hop", self.hop, 0, 1_000_000)
+        if self.hop % self.stride:
+            raise ValueError(
+                f"data.hop is {self.hop}; it must be a multiple of the stride {self.stride}"
+            )
         _check_whole("data", "max_clips", self.max_clips, 1, 10_000_000)
         _check("data", "textures", self.textures, 0, 1)
         if self.fit not in FITS:
             raise ValueError(f"data.fit is {self.fit!r}; choose one of {', '.join(FITS)}")
+        if not isinstance(self.pictures, bool):
+            raise ValueError(f"data.pictures is {self.pictures!r}; it must be true or false")
+        labels = self.labels
+        if not isinstance(labels, str) or not (
+            labels in ("", "folders") or labels.lower().endswith(".csv")
+        ):
+            raise ValueError(f"data.labels is {labels!r}; it must be folders, or a CSV's path")
         if not isinstance(self.worlds, dict) or not isinstance(self.folder, str):
             raise ValueError(
                 "data.worlds must be a table of counts such as { sky = 100 }, data.folder a path"
@@ -153,6 +173,11 @@ class TrainConfig:
                 f"{(latent.latent_size, latent.latent_channels, latent.num_frames)}, "
                 f"but the autoencoder and the data give {wanted}"
             )
+
+    def with_labels(self, count: int) -> TrainConfig:
+        """The same with a transformer that knows `count` labels."""
+        transformer = dataclasses.replace(self.transformer, num_classes=count)
+        return dataclasses.replace(self, transformer=transformer)
 
     def noise_schedule(self) -> NoiseSchedule:
         return NoiseSchedule(**self.schedule)

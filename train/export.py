@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from fvdm_core.model import VideoDiT
 from .config import TrainConfig
 
 
-def model_config(config: TrainConfig) -> dict[str, Any]:
+def model_config(config: TrainConfig, labels: Sequence[str]) -> dict[str, Any]:
     """What config.json says: enough to rebuild both networks and the schedule."""
     return {
         "name": config.name,
-        "labels": list(config.data.worlds),
+        "labels": list(labels),
         "fps": config.data.fps,
         "license": config.license,
         "trained_on": config.trained_on,
@@ -31,12 +32,16 @@ def model_config(config: TrainConfig) -> dict[str, Any]:
 
 
 def export(
-    config: TrainConfig, autoencoder: Autoencoder, transformer: VideoDiT, folder: Path
+    config: TrainConfig,
+    autoencoder: Autoencoder,
+    transformer: VideoDiT,
+    folder: Path,
+    labels: Sequence[str] = (),
 ) -> None:
     """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once)."""
     save_model_folder(
         folder,
-        config=model_config(config),
+        config=model_config(config, labels),
         transformer=_bf16(transformer),
         autoencoder=_bf16(autoencoder),
     )

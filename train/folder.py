@@ -1,16 +1,13 @@
-"""Clips out of a folder of videos: each readable one cut into clips, the others counted by reason.
+"""Clips out of a folder of videos and pictures: the readable ones, the others counted by reason.
 
-Frames are appended to `clips.raw` and each finished video is listed in `videos.json`, so that an
-interrupted call goes on behind the last whole video.
+Frames are appended to `clips.raw` and each finished file is listed, so that an interrupted call
+goes on behind the last whole file. A picture is a clip of one frame: the others are a hole.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,14 +15,17 @@ import numpy as np
 from tqdm import tqdm
 
 from fvdm_core.decoder import ChildLimits
-from fvdm_core.files import atomic_write, file_name, save_error
-from fvdm_core.media import Fit, VideoLimits, read_video
+from fvdm_core.files import file_name, save_error
+from fvdm_core.media import Fit, VideoLimits, load_image, read_video
 
 from .clips import Clips, never
 from .config import DataConfig
+from .labels import labeller
+from .listing import LABEL, SKIPPED, STILL, File, Listing, Names, Summary, counted
 from .run import Stopped
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 PIECE_BYTES = 256 << 20  # of frames that are in memory at once
 # one's own videos may be long: an hour of 1080p is 650 GB of RGB on its way through the decoder
 LIMITS = VideoLimits(
@@ -47,16 +47,6 @@ _SIGNS = (  # words in a refusal -> the reason under which it is counted; the fi
 )
 
 
-@dataclass(frozen=True)
-class Video:
-    """What became of a video: how many clips it gave, or why it gave none."""
-
-    file: str  # below the folder, with forward slashes
-    clips: int
-    reason: str = ""  # a few words, the same for all videos of a kind
-    message: str = ""  # what exactly was wrong
-
-
 class _TooShort(ValueError):
     """The video has fewer frames than one clip."""
 
@@ -64,118 +54,120 @@ class _TooShort(ValueError):
 def prepare_folder(
     config: DataConfig, out: Path, stop: Callable[[], bool] = never, say: bool = True
 ) -> Clips:
-    """The clips of all videos below `config.folder`, going on where an earlier call stopped.
+    """The clips of all files below `config.folder`, going on where an earlier call stopped.
 
-    A long video is cut into clips one behind the other; frames left at its end are dropped. Once
-    every video was read, later calls return the same clips, whatever became of the folder. Writes
-    `skipped.json` and, with `say`, prints how many videos were skipped and why. Raises `ValueError`
+    A clip begins every `config.hop` frames of a video, as long as a whole one is left. Once every
+    file was read, later calls return the same clips at once, whatever became of the folder. Writes
+    `skipped.json` and, with `say`, prints how many files were skipped and why. Raises `ValueError`
     where there is no usable video, `SaveError` for the disk, `Stopped` when `stop()` says so.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    key = _key(config)
-    videos, complete = _read_list(out / "videos.json", key)
-    if not complete:
-        videos = _read_videos(config, out, key, videos, stop)
-    used, skipped = [v for v in videos if v.clips], [v for v in videos if not v.clips]
-    if not complete:
-        rows = [{"file": v.file, "reason": v.reason, "message": v.message} for v in skipped]
-        _write_json(out / "skipped.json", rows)
-    reasons = Counter(video.reason for video in skipped).most_common()
-    summary = ", ".join(f"{count} {reason}" for reason, count in reasons)
-    if not used:
-        (out / "videos.json").unlink(missing_ok=True)  # so that mended videos are read again
+    listing = Listing(out, _key(config))
+    summary = listing.summary or _read_files(config, out, listing, stop)
+    if not summary.videos:
+        listing.forget()
+        total = summary.stills + sum(summary.skipped.values())
         raise ValueError(
-            f"none of the {len(videos)} videos below {config.folder} can be used ({summary}); "
-            f"{out / 'skipped.json'} says what is wrong with each"
+            f"none of the {total} files below {config.folder} is a usable video "
+            f"({counted(summary.skipped)} skipped); {out / SKIPPED} says what is wrong with each"
         )
-    count = sum(video.clips for video in used)
     if say:
-        print(f"{count} clips from {len(used)} videos; {len(skipped)} skipped: {summary or 'none'}")
-    shape = (count, *_clip_shape(config))
+        print(summary)
+    shape = (summary.clips, *_clip_shape(config))
     frames = np.memmap(out / "clips.raw", np.uint8, mode="r", shape=shape)
-    names = [
-        f"{video.file}@{k * config.frames * config.stride}"
-        for video in used
-        for k in range(video.clips)
-    ]
-    return Clips(frames, np.zeros(count, dtype=np.int64), names)
+    index = listing.index()
+    return Clips(frames, index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
 
 
-def find_videos(folder: str | os.PathLike[str]) -> list[str]:
-    """The videos below a folder by their extension, as sorted paths with forward slashes.
+def find_files(folder: str | os.PathLike[str], pictures: bool = False) -> list[str]:
+    """The videos below a folder, and pictures, as sorted paths with forward slashes.
 
-    Hidden files and folders are left out. Raises `ValueError` for a folder that is not there.
+    They are told by their extension; hidden files and folders are left out. Raises `ValueError` for
+    a folder that is not there.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise ValueError(f"there is no folder {folder}; give --data the folder of your videos")
-    found = []
+        raise ValueError(f"there is no folder {folder}; give the folder of your videos")
+    suffixes = SUFFIXES + PICTURES if pictures else SUFFIXES
+    return sorted(
+        (Path(parent) / name).relative_to(root).as_posix()
+        for parent, names in _walk(root)
+        for name in names
+        if name.lower().endswith(suffixes) and not name.startswith(".")
+    )
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     for parent, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            (Path(parent) / name).relative_to(root).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
-    return sorted(found)
+        yield parent, files
 
 
-def _read_videos(
-    config: DataConfig,
-    out: Path,
-    key: dict[str, Any],
-    videos: list[Video],
-    stop: Callable[[], bool],
-) -> list[Video]:
-    """Read what is not listed yet; the list is complete when this returns."""
-    files = find_videos(config.folder)
+def _read_files(
+    config: DataConfig, out: Path, listing: Listing, stop: Callable[[], bool]
+) -> Summary:
+    """Read what is not listed yet; the listing is complete when this returns."""
+    label_of = labeller(config.labels)
+    files = find_files(config.folder, config.pictures)
     if not files:
         raise ValueError(
             f"there is no video below {config.folder}; files ending in {', '.join(SUFFIXES)} are "
             "looked for"
         )
-    listed = {video.file for video in videos}
-    count = sum(video.clips for video in videos)
+    listing.begin()
+    listed, clips, skipped = set(), 0, 0
+    for _, file in listing.files():
+        listed.add(file.file)
+        clips, skipped = clips + file.clips, skipped + (not file.clips)
     clip_bytes = int(np.prod(_clip_shape(config)))
     path = out / "clips.raw"
-    remaining = [file for file in files if file not in listed]
-    with path.open("r+b" if path.exists() else "w+b") as raw:
-        for file in tqdm(remaining, desc="reading videos", unit="video", disable=None):
+    remaining = [name for name in files if name not in listed]
+    progress = tqdm(desc="reading", unit="file", total=len(files), initial=len(listed))
+    with progress, path.open("r+b" if path.exists() else "w+b") as raw:
+        for name in remaining:
             if stop():
-                raise Stopped(f"reading stopped after {len(videos)} of {len(files)} videos")
-            if count >= config.max_clips:
+                raise Stopped(f"reading stopped after {progress.n} of {len(files)} files")
+            if clips >= config.max_clips:
                 break
-            raw.truncate(count * clip_bytes)  # drops what an interrupted call left of a video
-            raw.seek(count * clip_bytes)
-            video = _read_one(config, file, config.max_clips - count, raw)
-            if not video.clips:
-                raw.truncate(count * clip_bytes)
-            count += video.clips
-            videos = [*videos, video]
-            _flush(raw, path)
-            _write_list(out / "videos.json", key, videos, complete=False)
-        raw.truncate(count * clip_bytes)
-    _write_list(out / "videos.json", key, videos, complete=True)
-    return videos
+            raw.truncate(clips * clip_bytes)  # drops what an interrupted call left of a file
+            raw.seek(clips * clip_bytes)
+            file = _read_one(config, name, label_of(name), config.max_clips - clips, raw)
+            clips, skipped = clips + file.clips, skipped + (not file.clips)
+            _finish(raw, path, clips * clip_bytes)
+            listing.add(file)
+            progress.update()
+            progress.set_postfix(clips=clips, skipped=skipped)
+        raw.truncate(clips * clip_bytes)
+    return listing.finish(hop_of(config))
 
 
-def _read_one(config: DataConfig, file: str, most: int, raw: BinaryIO) -> Video:
-    path = Path(config.folder) / file
+def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryIO) -> File:
+    path, still = Path(config.folder) / name, name.lower().endswith(PICTURES)
+    if config.labels and not label:
+        return File(name, 0, reason="without a label", message=f"{name} has no label")
     try:
-        return Video(file, _append_clips(config, path, most, raw))
+        clips = _append_still(config, path, raw) if still else _append(config, path, most, raw)
+        return File(name, clips, label, still)
     except _TooShort as error:
-        return Video(file, 0, "too short", str(error))
+        return File(name, 0, label, still, "too short", str(error))
     except ValueError as error:
         message = str(error)
         words = message.removeprefix(file_name(path))
-        reason = next((reason for sign, reason in _SIGNS if sign in words), "not a video")
-        return Video(file, 0, reason, message)
+        otherwise = "not a picture" if still else "not a video"
+        reason = next((reason for sign, reason in _SIGNS if sign in words), otherwise)
+        return File(name, 0, label, still, reason, message)
 
 
-def _append_clips(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
+def _append_still(config: DataConfig, path: Path, raw: BinaryIO) -> int:
+    size = (config.image_size, config.image_size)
+    _write(raw, load_image(path, size, cast(Fit, config.fit)))
+    return 1
+
+
+def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
     """Write the clips of one video and return how many. Raises `ValueError` where there is none."""
-    clip_bytes = int(np.prod(_clip_shape(config)))
-    at_once = max(1, PIECE_BYTES // clip_bytes)  # clips
+    frame_bytes = config.image_size**2 * 3
+    apart = hop_of(config) // config.stride  # of the frames that are taken
+    at_once = max(1, (PIECE_BYTES // frame_bytes - config.frames) // apart + 1)  # clips
     done = 0
     while done < most:
         wanted = min(at_once, most - done)
@@ -184,9 +176,9 @@ def _append_clips(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> i
                 path,
                 (config.image_size, config.image_size),
                 cast(Fit, config.fit),
-                start=done * config.frames * config.stride,
+                start=done * hop_of(config),
                 stride=config.stride,
-                max_frames=wanted * config.frames,
+                max_frames=(wanted - 1) * apart + config.frames,
                 limits=LIMITS,
             ).frames
         except ValueError:
@@ -198,15 +190,18 @@ def _append_clips(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> i
                 f"{file_name(path)} gives {len(frames)} frames with stride {config.stride}; "
                 f"a clip takes {config.frames}"
             )
-        whole = len(frames) // config.frames
-        try:
-            raw.write(np.ascontiguousarray(frames[: whole * config.frames]).data)
-        except OSError as error:
-            raise save_error(raw.name, error.strerror or str(error)) from error
+        whole = max(0, (len(frames) - config.frames) // apart + 1)
+        for first in range(0, whole * apart, apart):
+            _write(raw, frames[first : first + config.frames])
         done += whole
         if whole < wanted:
             break
     return done
+
+
+def hop_of(config: DataConfig) -> int:
+    """Frames of a video from the start of a clip to the start of the next."""
+    return config.hop or config.frames * config.stride
 
 
 def _clip_shape(config: DataConfig) -> tuple[int, int, int, int]:
@@ -217,40 +212,29 @@ def _key(config: DataConfig) -> dict[str, Any]:
     """What the clips depend on."""
     return {
         "folder": str(Path(config.folder).resolve()),
+        "labels": config.labels,
+        "pictures": config.pictures,
         "frames": config.frames,
         "image_size": config.image_size,
         "stride": config.stride,
+        "hop": config.hop,
         "fit": config.fit,
         "max_clips": config.max_clips,
     }
 
 
-def _read_list(path: Path, key: dict[str, Any]) -> tuple[list[Video], bool]:
-    if not path.exists():
-        return [], False
-    saved = json.loads(path.read_text("utf-8"))
-    if saved["key"] != key:
-        different = [name for name in key if saved["key"].get(name) != key[name]]
-        raise ValueError(
-            f"{path} was made from other data ({', '.join(different)} differ); "
-            "choose another --out or delete that folder"
-        )
-    return [Video(**video) for video in saved["videos"]], bool(saved["complete"])
+def _write(raw: BinaryIO, frames: np.ndarray) -> None:
+    try:
+        raw.write(np.ascontiguousarray(frames).data)
+    except OSError as error:
+        raise save_error(raw.name, error.strerror or str(error)) from error
 
 
-def _write_list(path: Path, key: dict[str, Any], videos: list[Video], complete: bool) -> None:
-    rows = [asdict(video) for video in videos]
-    _write_json(path, {"key": key, "complete": complete, "videos": rows})
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-
-
-def _flush(raw: BinaryIO, path: Path) -> None:
+def _finish(raw: BinaryIO, path: Path, size: int) -> None:
+    """Bring what was written to the disk; a picture's hole is part of `size`."""
     try:
         raw.flush()
+        raw.truncate(size)
         os.fsync(raw.fileno())
     except OSError as error:
         raise save_error(path, error.strerror or str(error)) from error

@@ -36,9 +36,14 @@ def processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    """Which of the processes this is, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 def is_first() -> bool:
     """Whether this process is the one that logs and writes."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+    return rank() == 0
 
 
 def share(batch_size: int) -> slice:
@@ -50,7 +55,7 @@ def share(batch_size: int) -> slice:
         raise ValueError(
             f"a batch of {batch_size} cannot be shared evenly by {processes()} processes"
         )
-    return slice(distributed.get_rank() if processes() > 1 else 0, None, processes())
+    return slice(rank(), None, processes())
 
 
 def averaging(module: nn.Module) -> nn.Module:

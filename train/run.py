@@ -53,6 +53,11 @@ class Run:
                 "wait for it or choose another --out"
             ) from error
 
+    def close(self) -> None:
+        """Let another trainer have the folder."""
+        if self.writes:
+            self._lock.close()
+
     def catch_signals(self) -> None:
         """SIGTERM and SIGINT end the run after the current step; a second one ends it at once."""
 
@@ -73,7 +78,7 @@ class Run:
         identity = json.loads(json.dumps(identity))
         if path.exists():
             earlier = json.loads(path.read_text("utf-8"))
-            different = [key for key in identity if earlier.get(key) != identity[key]]
+            different = [key for key in identity if _set(earlier.get(key)) != _set(identity[key])]
             if different:
                 raise ValueError(
                     f"{place(self.folder)} holds a run with another {', '.join(different)}; "
@@ -113,3 +118,10 @@ class Run:
 
     def _states(self, stage: str) -> list[Path]:
         return sorted(self.folder.glob(f"{stage}-????????.pt"), reverse=True)
+
+
+def _set(value: Any) -> Any:
+    """Without what is empty, 0 or False: a setting that is younger than a run is off in it."""
+    if isinstance(value, dict):
+        return {key: _set(inner) for key, inner in value.items() if inner}
+    return value

@@ -7,29 +7,27 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.files import atomic_write
-from fvdm_core.loss import diffusion_loss, keep_frames, sample_timesteps
+from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
 
 from . import parallel
-from .clips import Clips, batches, check_space, textures
+from .clips import Clips, batches, textures
 from .config import TrainConfig
+from .latents import Latents, encode
 from .loop import fit
-from .run import Run, Stopped
+from .run import Run
 from .sheets import sample_sheet, write_sheet
 
 TEXTURES = 4096
 SHOWN = 4  # of them, on a sheet
-ENCODE_BATCH = 8  # clips
 
 
 def device() -> torch.device:
@@ -56,15 +54,20 @@ def to_video(pictures: np.ndarray) -> Tensor:
     return rearrange(video, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
-def start_from(module: nn.Module, start: nn.Module | None) -> None:
+def start_from(module: nn.Module, start: nn.Module | None, except_for: str = "") -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Raises `ValueError` where the shapes differ.
+    Weights below the name `except_for` stay fresh. Raises `ValueError` where the shapes differ.
     """
     if start is None:
         return
+    state = start.state_dict()
+    if except_for:
+        state = {key: value for key, value in state.items() if not key.startswith(except_for)}
+        fresh = module.state_dict()
+        state |= {key: value for key, value in fresh.items() if key.startswith(except_for)}
     try:
-        module.load_state_dict(start.state_dict())
+        module.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(
             f"the model to start from has another {type(module).__name__}: "
@@ -97,6 +100,7 @@ def train_autoencoder(
         rng = np.random.default_rng([config.seed, step])
         frames = rng.integers(clips.video.shape[1], size=clip_count)
         indices = batches(len(clips), clip_count, config.seed, step)
+        frames = np.where(clips.still(indices), 0, frames)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
         pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
         x = to_video(np.stack(pictures[own]))
@@ -176,37 +180,18 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
     model.latent_std.copy_(torch.tensor(noted["std"])[:, None, None])
 
 
-@torch.no_grad()
-def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run) -> np.ndarray:
-    """All clips as latents float16 (N, F, C, h, w), on disk, going on where it stopped.
-
-    Latents of another autoencoder, such as one that was trained longer since, are made anew.
-    """
-    frames, channels = config.data.frames, config.autoencoder.latent_channels
-    shape = (len(clips), frames, channels, *_latent_grid(config))
-    path, done_path = run.folder / "latents.npy", run.folder / "latents-done"
-    key = _fingerprint(model)
-    done = _encoded(done_path, key) if path.exists() else 0
-    if not done:
-        check_space(path, int(np.prod(shape)) * np.dtype(np.float16).itemsize)
-    mode: Literal["r+", "w+"] = "r+" if done else "w+"
-    latents = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
+def encode_clips(
+    config: TrainConfig, model: Autoencoder, clips: Clips, run: Run
+) -> Latents | np.ndarray:
+    """All clips as latents on disk, in shards; each process encodes its own part of them."""
     model = model.eval()
-    progress = tqdm(total=len(clips), initial=done, desc="encoding", unit="clip", disable=None)
-    for start in range(done, len(clips), ENCODE_BATCH):
+
+    def encoder(pictures: np.ndarray) -> Tensor:
         with autocast():
-            batch = model.encode(to_video(clips.video[start : start + ENCODE_BATCH]))
-        latents[start : start + ENCODE_BATCH] = batch.float().cpu().numpy()
-        progress.update(len(batch))
-        if run.stop_requested or (start // ENCODE_BATCH) % 50 == 49:
-            latents.flush()
-            _write_encoded(done_path, start + len(batch), key)
-        if run.stop_requested:
-            raise Stopped(f"encoding stopped at clip {start + len(batch)} of {len(clips)}")
-    latents.flush()
-    _write_encoded(done_path, len(clips), key)
-    progress.close()
-    return latents
+            return model.encode(to_video(pictures)).float()
+
+    shape = (config.autoencoder.latent_channels, *_latent_grid(config))
+    return encode(clips, encoder, shape, _fingerprint(model), run)
 
 
 def _fingerprint(module: nn.Module) -> str:
@@ -217,30 +202,23 @@ def _fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _encoded(path: Path, key: str) -> int:
-    """How many clips are encoded by the autoencoder of this key."""
-    count, *written_by = path.read_text().split() if path.exists() else ["0"]
-    return int(count) if written_by in ([], [key]) else 0
-
-
-def _write_encoded(path: Path, count: int, key: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(f"{count} {key}")
-
-
 def train_transformer(
     config: TrainConfig,
-    latents: np.ndarray,
+    latents: Latents | np.ndarray,
     clips: Clips,
     autoencoder: Autoencoder,
     run: Run,
     start: VideoDiT | None = None,
+    new_labels: bool = False,
 ) -> VideoDiT:
-    """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance."""
+    """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
+
+    With `new_labels` the labels of `start` mean something else: they are learned from nothing.
+    """
     optim, schedule = config.optim, config.noise_schedule()
     torch.manual_seed(config.seed + 1)
     model = VideoDiT(config.transformer)
-    start_from(model, start)
+    start_from(model, start, except_for="y_embedder." if new_labels else "")
     model = model.to(device())
     forward = parallel.averaging(compiled(model, config))
     own = parallel.share(optim.batch_size)
@@ -255,15 +233,20 @@ def train_transformer(
             schedule.num_train_timesteps,
             generator=generator,
         )
-        levels = keep_frames(levels, optim.p_condition, generator=generator)[own].to(device())
+        levels = keep_frames(levels, optim.p_condition, generator=generator)
         noise = torch.randn((len(indices), *latents.shape[1:]), generator=generator)[own]
         dropped = torch.rand(len(indices), generator=generator) < optim.label_dropout
         y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)[own]
+        still = torch.from_numpy(clips.still(indices))
+        levels, counted = lone_frames(
+            levels, still, schedule.num_train_timesteps, generator=generator
+        )
         x_start = torch.from_numpy(latents[indices[own]].astype(np.float32)).to(device())
         with autocast():
             return diffusion_loss(
-                *(forward, x_start, levels, noise.to(device()), schedule),
+                *(forward, x_start, levels[own].to(device()), noise.to(device()), schedule),
                 y.to(device()) if labelled else None,
+                counted[own].to(device()),
             )
 
     def on_sample(module: nn.Module, path: Path) -> None:

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from fvdm_core.loss import diffusion_loss, keep_frames, sample_timesteps, variational_term
+from fvdm_core.loss import (
+    diffusion_loss,
+    keep_frames,
+    lone_frames,
+    sample_timesteps,
+    variational_term,
+)
 from fvdm_core.schedule import NoiseSchedule
 
 SHAPE = (4, 5, 2, 3, 3)  # B, F, C, H, W
@@ -315,3 +321,40 @@ def test_the_variational_term_is_finite_at_every_level(name, kind):
         assert torch.isfinite(term).all()
         if variance == -1.0:  # the true posterior itself: no divergence
             assert term[0, 1:].abs().max() < 1e-3
+
+
+def test_a_picture_is_one_frame_among_unknown_ones():
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.full((3000, 4), 7)
+    still = torch.arange(3000) % 3 > 0
+    drawn, counted = lone_frames(levels, still, 100, generator=generator)
+    assert torch.equal(drawn[~still], levels[~still]) and counted[~still].all()
+    one = counted[still]
+    assert (one.sum(dim=1) == 1).all() and (drawn[still][~one] == 100).all()
+    assert one.float().mean(dim=0) == pytest.approx([0.25] * 4, abs=0.05)  # at any place
+    own = drawn[still][one]
+    assert own.min() == 1 and own.max() == 100
+    assert own.float().mean().item() == pytest.approx(50.5, abs=3)
+
+
+def test_without_pictures_nothing_is_drawn():
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    levels = torch.randint(0, 9, (5, 4))
+    drawn, counted = lone_frames(levels, torch.zeros(5, dtype=torch.bool), generator=generator)
+    assert torch.equal(drawn, levels) and counted.all()
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_the_unknown_frames_of_a_picture_count_for_nothing():
+    """Whatever the model says of them: neither the loss nor its gradient sees it."""
+    schedule = NoiseSchedule()
+    x, noise = torch.randn(2, 3, 1, 2, 2), torch.randn(2, 3, 1, 2, 2)
+    levels = torch.tensor([[1000, 30, 1000], [5, 5, 5]])
+    counted = torch.tensor([[False, True, False], [True, True, True]])
+    said = torch.randn(2, 3, 1, 2, 2, requires_grad=True)
+    losses = diffusion_loss(lambda *_: said, x, levels, noise, schedule, None, counted)
+    error = (said - schedule.target(x, levels, noise)).square().mean(dim=(2, 3, 4))
+    assert torch.allclose(losses, torch.stack([error[0, 1], error[1].mean()]))
+    losses.sum().backward()
+    assert (said.grad[0, [0, 2]] == 0).all() and (said.grad[0, 1] != 0).all()

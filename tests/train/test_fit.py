@@ -20,7 +20,7 @@ from train.config import OptimConfig, load_config
 from train.ema import Ema
 from train.loop import Diverged, fit
 from train.run import Run, Stopped
-from train.stages import autocast, encode_clips, train_transformer
+from train.stages import train_transformer
 
 OPTIM = OptimConfig(steps=30, batch_size=4, lr=0.01, warmup=3, save_every=10, sample_every=1000)
 
@@ -203,27 +203,3 @@ def test_one_clip_overfits(tmp_path, tiny_toml):
         x = state.x
     error = (x - torch.from_numpy(latents.astype(np.float32))).square().mean(dim=(1, 2, 3, 4))
     assert error.max() < 0.05  # of a variance of 1, from each of three seeds
-
-
-def test_latents_follow_the_autoencoder(tmp_path, tiny_toml):
-    config = load_config(tiny_toml)
-    video = np.random.default_rng(0).integers(0, 255, (12, 4, 16, 16, 3), dtype=np.uint8)
-    clips = Clips(video, np.zeros(12, np.int64), [str(k) for k in range(12)])
-    torch.manual_seed(0)
-    model, run = Autoencoder(config.autoencoder), Run(tmp_path)
-    whole = np.array(encode_clips(config, model, clips, run))
-    with torch.no_grad(), autocast():
-        pictures = torch.from_numpy(video[11]).permute(0, 3, 1, 2) / 127.5 - 1
-        assert np.allclose(whole[11], model.encode(pictures).float().numpy(), atol=0.02)
-
-    (tmp_path / "latents-done").unlink()
-    run.stop_requested = True
-    with pytest.raises(Stopped, match="encoding stopped at clip 8 of 12"):
-        encode_clips(config, model, clips, run)
-    run.stop_requested = False
-    assert np.array_equal(encode_clips(config, model, clips, run), whole)
-
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(1.1)
-    assert not np.allclose(encode_clips(config, model, clips, run), whole, atol=0.02)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fvdm_core.decoder import ffmpeg
-from fvdm_core.media import read_video, write_png, write_video
+from fvdm_core.media import load_image, read_video, write_png, write_video
 from train import folder as folder_module
 from train.config import DataConfig
-from train.folder import find_videos, prepare_folder
+from train.folder import find_files, prepare_folder
+from train.listing import Listing
 from train.run import Stopped
 
 
@@ -105,7 +106,23 @@ def test_stride_and_fit(one_video, tmp_path):
     clips = prepare_folder(config(one_video, stride=2, fit="stretch"), tmp_path / "out")
     truth = read_video(one_video / "a.mp4", (16, 16), "stretch").frames[::2]
     assert np.array_equal(clips.video.reshape(8, 16, 16, 3), truth[:8])
-    assert clips.names == ["a.mp4@0", "a.mp4@8"]
+    assert list(clips.names) == ["a.mp4@0", "a.mp4@8"]
+
+
+@pytest.mark.parametrize(
+    ("hop", "starts"), [(2, range(0, 15, 2)), (4, (0, 4, 8, 12)), (10, (0, 10))]
+)
+def test_clips_begin_every_hop_frames(one_video, tmp_path, monkeypatch, hop, starts):
+    """Overlapping, one behind the other or apart, and whatever fits into memory at once."""
+    truth = read_video(one_video / "a.mp4", (16, 16)).frames
+    for clips_at_once in (3, 100):
+        most = (4 + (clips_at_once - 1) * hop // 2) * 16 * 16 * 3
+        monkeypatch.setattr(folder_module, "PIECE_BYTES", most)
+        out = tmp_path / str(clips_at_once)
+        clips = prepare_folder(config(one_video, stride=2, hop=hop), out, say=False)
+        assert list(clips.names) == [f"a.mp4@{start}" for start in starts]
+        for k, start in enumerate(starts):
+            assert np.array_equal(clips.video[k], truth[start : start + 8 : 2])
 
 
 def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
@@ -113,7 +130,7 @@ def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
     for clips_at_once in (1, 2, 5):
         monkeypatch.setattr(folder_module, "PIECE_BYTES", clips_at_once * 4 * 16 * 16 * 3)
         pieces = prepare_folder(config(one_video), tmp_path / str(clips_at_once), say=False)
-        assert np.array_equal(pieces.video, whole.video) and pieces.names == whole.names
+        assert np.array_equal(pieces.video, whole.video) and list(pieces.names) == list(whole.names)
 
 
 def test_no_more_clips_than_asked_for(one_video, tmp_path):
@@ -127,10 +144,12 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     whole = prepare_folder(config(one_video), tmp_path / "whole")
 
     asked = iter([False, True])
-    with pytest.raises(Stopped, match="after 1 of 3 videos"):
+    with pytest.raises(Stopped, match="after 1 of 3 files"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
     with (tmp_path / "parts" / "clips.raw").open("ab") as raw:
         raw.write(b"half a video, as kill -9 leaves it")
+    with (tmp_path / "parts" / "files.jsonl").open("ab") as lines:
+        lines.write(b'{"file": "b.gif", "cli')
     read = []
 
     def counting(path, *options, **more):
@@ -140,7 +159,7 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_module, "read_video", counting)
     parts = prepare_folder(config(one_video), tmp_path / "parts")
     assert set(read) == {"b.gif", "c.gif"}
-    assert np.array_equal(parts.video, whole.video) and parts.names == whole.names
+    assert np.array_equal(parts.video, whole.video) and list(parts.names) == list(whole.names)
 
     read.clear()
     (one_video / "d.gif").write_bytes((one_video / "c.gif").read_bytes())
@@ -163,7 +182,7 @@ def test_folders_without_a_usable_video(tmp_path):
         prepare_folder(config(root), tmp_path / "out")
     (root / "a.mp4").write_bytes(b"")
     write_video(root / "b.gif", moving(2), 8)
-    with pytest.raises(ValueError, match=r"none of the 2 videos .*\(1 empty, 1 too short\)"):
+    with pytest.raises(ValueError, match=r"none of the 2 files .*\(1 empty, 1 too short skipped\)"):
         prepare_folder(config(root), tmp_path / "out")
     write_video(root / "b.gif", moving(4), 8)  # mended: the same command goes on
     assert len(prepare_folder(config(root), tmp_path / "out")) == 1
@@ -180,4 +199,92 @@ def test_a_file_name_does_not_decide_the_reason(tmp_path):
 
 
 def test_files_are_found_in_one_order(videos):
-    assert find_videos(videos) == sorted([*USED, *SKIPPED])
+    assert find_files(videos) == sorted([*USED, *SKIPPED])
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Path:
+    """As UCF101 is laid out, with a picture, and a video that lies outside of the folders."""
+    root = tmp_path_factory.mktemp("labelled")
+    for folder in ("Jump", "Bow", "Empty"):
+        (root / folder).mkdir()
+    write_video(root / "Jump" / "v_1.gif", moving(8), 8)
+    write_video(root / "Bow" / "v_1.gif", moving(5), 8)
+    write_video(root / "loose.gif", moving(4), 8)
+    (root / "Empty" / "no.mp4").write_bytes(b"")
+    write_png(root / "Bow" / "p.png", moving(1)[0])
+    (root / "Jump" / "broken.jpg").write_bytes(b"nothing of the kind")
+    return root
+
+
+def test_subfolders_are_labels(labelled, tmp_path, capsys):
+    clips = prepare_folder(config(labelled, labels="folders"), tmp_path)
+    assert clips.label_names == ("Bow", "Jump")  # of a label without clips nothing can be learned
+    assert clips.labels.tolist() == [0, 1, 1]
+    assert list(clips.names) == ["Bow/v_1.gif@0", "Jump/v_1.gif@0", "Jump/v_1.gif@4"]
+    said = capsys.readouterr().out
+    assert "labels: 2; 2 skipped: 1 empty, 1 without a label" in said
+
+
+def test_a_csv_gives_labels(labelled, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text('\ufefflabel,file\nup,Jump/v_1.gif\n"down, slowly",./loose.gif\n', "utf-8")
+    clips = prepare_folder(config(labelled, labels=str(table)), tmp_path / "out")
+    assert clips.label_names == ("down, slowly", "up")
+    assert dict(zip(clips.names, clips.labels.tolist(), strict=True)) == {
+        "Jump/v_1.gif@0": 1,
+        "Jump/v_1.gif@4": 1,
+        "loose.gif@0": 0,
+    }
+    table.unlink()
+    assert len(prepare_folder(config(labelled, labels=str(table)), tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a.mp4,up\n", "must begin with a line that names the columns file,label"),
+        ("file,label\na.mp4,\n", "line 2: a row is a file and a label"),
+        ("file,label\na.mp4,up\na.mp4,down\n", "line 3: a.mp4 has another label above"),
+        ("file,label\na.mp4," + "x" * 101, "line 2: .* 1 to 100 characters"),
+        ("file,label\n\xff\xfe", "is not a CSV in UTF-8"),
+    ],
+)
+def test_a_wrong_csv_is_refused_by_line(labelled, tmp_path, text, words):
+    table = tmp_path / "labels.csv"
+    table.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=words):
+        prepare_folder(config(labelled, labels=str(table)), tmp_path / "out")
+    with pytest.raises(ValueError, match="there is no file .*nowhere.csv"):
+        prepare_folder(config(labelled, labels="nowhere.csv"), tmp_path / "out2")
+
+
+def test_pictures_are_clips_of_one_frame(labelled, tmp_path):
+    clips = prepare_folder(config(labelled, pictures=True, labels="folders"), tmp_path)
+    assert list(clips.names) == ["Bow/p.png", "Bow/v_1.gif@0", "Jump/v_1.gif@0", "Jump/v_1.gif@4"]
+    assert clips.still(np.arange(4)).tolist() == [True, False, False, False]
+    assert np.array_equal(clips.video[0, 0], load_image(labelled / "Bow" / "p.png", (16, 16)))
+    truth = read_video(labelled / "Bow" / "v_1.gif", (16, 16)).frames
+    assert np.array_equal(clips.video[1], truth[:4])
+    rows = json.loads((tmp_path / "skipped.json").read_text())
+    assert {"Jump/broken.jpg", "Empty/no.mp4", "loose.gif"} == {row["file"] for row in rows}
+
+
+def test_pictures_alone_are_not_enough(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    write_png(tmp_path / "pictures" / "a.png", moving(1)[0])
+    with pytest.raises(ValueError, match="none of the 1 files .* is a usable video"):
+        prepare_folder(config(tmp_path / "pictures", pictures=True), tmp_path / "out")
+
+
+def test_a_start_reads_no_line_per_clip(one_video, tmp_path, monkeypatch):
+    """Once all is read, a start takes the summary and maps the rest, however many files."""
+    prepare_folder(config(one_video), tmp_path / "out", say=False)
+
+    def forbidden(self):
+        raise AssertionError("the list of files was read")
+
+    monkeypatch.setattr(Listing, "files", forbidden)
+    clips = prepare_folder(config(one_video), tmp_path / "out", say=False)
+    assert isinstance(clips.video, np.memmap) and isinstance(clips.labels, np.memmap)
+    assert clips.names[4] == "a.mp4@16" and clips.labels[:].tolist() == [0] * 5

@@ -96,22 +96,6 @@ def test_the_model_folder_opens_and_makes_a_clip(finished_run):
     assert clip.frames.shape == (4, 16, 16, 3) and clip.frames.dtype == np.uint8
 
 
-def test_a_folder_of_videos_becomes_a_model(tmp_path, tiny_toml, own_signals):
-    from fvdm_core.media import write_video
-
-    (tmp_path / "my videos").mkdir()
-    moving = np.random.default_rng(0).integers(0, 255, (9, 24, 32, 3), dtype=np.uint8)
-    write_video(tmp_path / "my videos" / "a.mp4", moving, 8)
-    (tmp_path / "my videos" / "b.mp4").write_text("no video")
-    out = tmp_path / "run"
-    flags = ["--data", str(tmp_path / "my videos"), "--out", str(out), "--steps", "2"]
-    assert main([str(tiny_toml), *flags, "--fps", "12", "--threads", "1"]) == 0
-    pipe = Pipeline.from_pretrained(str(out / "model"))
-    assert pipe.labels == [] and pipe.name == "my videos" and pipe.fps == 12
-    clip = pipe(Timeline.preset("standard", frames=4, steps=3), seed=0)
-    assert clip.frames.shape == (4, 16, 16, 3)
-
-
 def test_a_folder_without_videos_is_one_message(tmp_path, tiny_toml, capsys, own_signals):
     (tmp_path / "empty").mkdir()
     flags = ["--data", str(tmp_path / "empty"), "--out", str(tmp_path / "run")]

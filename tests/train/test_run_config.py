@@ -7,8 +7,9 @@ import os
 
 import pytest
 
-from train.__main__ import configure, main, parse, run_folder
+from train.__main__ import main
 from train.config import OptimConfig, build_config, load_config
+from train.options import configure, parse, run_folder
 from train.run import Run
 
 
@@ -75,6 +76,9 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"data": {"worlds": {"sky": 0}}}, "data.worlds.sky is 0"),
         ({"data": {"worlds": ["sky"]}}, "must be a table of counts"),
         ({"data": {"worlds": {"sky": 1}, "fit": "zoom"}}, "data.fit is 'zoom'"),
+        ({"data": {"folder": "x", "stride": 2, "hop": 3}}, "multiple of the stride 2"),
+        ({"data": {"folder": "x", "labels": "names"}}, "data.labels is 'names'"),
+        ({"data": {"folder": "x", "pictures": 1}}, "data.pictures is 1"),
         ({"data": 3}, "data is 3; it must be a table"),
         ({"optim": {"learning_rate": 1}}, "unknown key 'learning_rate'"),
         ({"optim": {"batch_size": 2.5}}, "optim.batch_size is 2.5"),
@@ -143,6 +147,13 @@ def test_a_run_of_other_data_or_networks_is_not_continued(tmp_path):
     Run(tmp_path).claim({"seed": 1, "data": {"frames": 4}})
     with pytest.raises(ValueError, match="holds a run with another seed; choose another --out"):
         Run(tmp_path).claim({"seed": 2, "data": {"frames": 4}})
+
+
+def test_a_setting_younger_than_a_run_is_off_in_it(tmp_path):
+    Run(tmp_path).claim({"seed": 0, "data": {"frames": 4}})
+    Run(tmp_path).claim({"seed": 0, "data": {"frames": 4, "hop": 0, "labels": ""}})
+    with pytest.raises(ValueError, match="another data"):
+        Run(tmp_path).claim({"seed": 0, "data": {"frames": 4, "hop": 2}})
 
 
 def test_rates_are_finite_for_every_step():

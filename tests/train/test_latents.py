@@ -1,0 +1,101 @@
+"""Latents in shards: the autoencoder's own, whatever was interrupted, and by any processes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fvdm_core.autoencoder import Autoencoder
+from train import latents as latents_module
+from train import parallel
+from train.clips import Clips
+from train.config import load_config
+from train.run import Run, Stopped
+from train.stages import autocast, encode_clips
+
+COUNT, STILLS = 11, (1, 2, 7)
+
+
+@pytest.fixture
+def clips() -> Clips:
+    video = np.random.default_rng(0).integers(0, 255, (COUNT, 4, 16, 16, 3), dtype=np.uint8)
+    stills = np.isin(np.arange(COUNT), STILLS).astype(np.int64)
+    video[stills == 1, 1:] = 0
+    names = [str(k) for k in range(COUNT)]
+    return Clips(video, np.zeros(COUNT, np.int64), names, stills=stills)
+
+
+@pytest.fixture
+def config(tiny_toml, monkeypatch):
+    monkeypatch.setattr(latents_module, "SHARD", 4)
+    monkeypatch.setattr(latents_module, "BATCH", 3)
+    torch.manual_seed(0)
+    return load_config(tiny_toml)
+
+
+def everything(latents) -> np.ndarray:
+    return latents[np.arange(COUNT)]
+
+
+def test_latents_are_those_of_the_autoencoder(tmp_path, config, clips):
+    model = Autoencoder(config.autoencoder)
+    latents = encode_clips(config, model, clips, Run(tmp_path))
+    assert latents.shape == (COUNT, 4, 4, 4, 4)
+    pictures = torch.from_numpy(clips.video).permute(0, 1, 4, 2, 3) / 127.5 - 1
+    with torch.no_grad(), autocast():
+        truth = model.encode(pictures).float().numpy()
+    for index in STILLS:
+        truth[index] = truth[index, :1]  # its one frame, in every place
+    assert np.allclose(everything(latents), truth, atol=0.02)
+    some = np.array([10, 2, 2, 0])
+    assert np.array_equal(latents[some], everything(latents)[some])
+
+
+def test_encoding_stops_and_goes_on_with_the_missing_shards(tmp_path, config, clips):
+    model, run = Autoencoder(config.autoencoder), Run(tmp_path)
+    whole = everything(encode_clips(config, model, clips, run))
+    shards = sorted((tmp_path / "latents").glob("*.safetensors"))
+    assert len(shards) == 3
+    shards[1].unlink()
+    times = [shard.stat().st_mtime_ns for shard in (shards[0], shards[2])]
+    run.stop_requested = True
+    with pytest.raises(Stopped, match="encoding stopped"):
+        encode_clips(config, model, clips, run)
+    assert not shards[1].exists()
+    run.stop_requested = False
+    assert np.array_equal(everything(encode_clips(config, model, clips, run)), whole)
+    assert times == [shard.stat().st_mtime_ns for shard in (shards[0], shards[2])]
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    other = encode_clips(config, model, clips, run)
+    assert not np.allclose(everything(other), whole, atol=0.02)  # of another autoencoder: anew
+
+
+def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypatch):
+    model, run = Autoencoder(config.autoencoder), Run(tmp_path)
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    monkeypatch.setattr(parallel, "mean", lambda *values: list(values))
+    written = {}
+    for rank in (0, 1):
+        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        encode_clips(config, model, clips, run)
+        written[rank] = {path.name[8:14] for path in (tmp_path / "latents").glob("*.safetensors")}
+    assert written == {0: {"000000", "000002"}, 1: {"000000", "000001", "000002"}}
+
+
+def test_the_array_of_an_earlier_run_is_read_on(tmp_path, config, clips):
+    model = Autoencoder(config.autoencoder)
+    encode_clips(config, model, clips, Run(tmp_path / "new"))
+    index = (tmp_path / "new" / "latents" / "index.json").read_text("utf-8")
+    key = json.loads(index)["weights"]
+    old = np.ones((COUNT, 4, 4, 4, 4), np.float16)
+    np.save(tmp_path / "latents.npy", old)
+    (tmp_path / "latents-done").write_text(f"{COUNT} {key}")
+    assert np.array_equal(encode_clips(config, model, clips, Run(tmp_path)), old)
+    (tmp_path / "latents-done").write_text(f"{COUNT - 1} {key}")  # not whole: encoded anew
+    assert not np.array_equal(everything(encode_clips(config, model, clips, Run(tmp_path))), old)

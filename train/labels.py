@@ -1,0 +1,54 @@
+"""The label of a file of one's own: the folder it lies in, or a row of a CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDERS = "folders"
+COLUMNS = ("file", "label")
+MAX_LABEL = 100  # characters, as a model's config.json allows
+MAX_CSV_BYTES = 256 << 20
+
+
+def labeller(labels: str) -> Callable[[str], str]:
+    """From a file below the data's folder, with forward slashes, to its label; "" for none.
+
+    `labels` is "" (no labels at all), "folders" (the uppermost subfolder, as UCF101 is laid out) or
+    the path of a CSV with the columns file and label. Raises `ValueError` naming the CSV's line.
+    """
+    if not labels:
+        return lambda file: ""
+    if labels == FOLDERS:
+        return lambda file: file.split("/")[0][:MAX_LABEL] if "/" in file else ""
+    table = read_csv(labels)
+    return lambda file: table.get(file, "")
+
+
+def read_csv(path: str | Path) -> dict[str, str]:
+    """The labels of a CSV by file. Raises `ValueError` naming the line that is wrong."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; give --labels a CSV or the word {FOLDERS}")
+    if path.stat().st_size > MAX_CSV_BYTES:
+        raise ValueError(f"{path} has more than {MAX_CSV_BYTES >> 20} MB")
+    labels: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:  # spreadsheets begin with a mark
+            rows = csv.DictReader(text)
+            if not set(COLUMNS) <= set(rows.fieldnames or ()):
+                raise ValueError(f"{path} must begin with a line that names the columns file,label")
+            for row in rows:
+                file, label = ((row[column] or "").strip() for column in COLUMNS)
+                file = file.replace("\\", "/").removeprefix("./")
+                where = f"{path}, line {rows.line_num}"
+                if not file or not 0 < len(label) <= MAX_LABEL:
+                    raise ValueError(
+                        f"{where}: a row is a file and a label of 1 to {MAX_LABEL} characters"
+                    )
+                if labels.setdefault(file, label) != label:
+                    raise ValueError(f"{where}: {file} has another label above")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV in UTF-8: {error}") from error
+    return labels
