@@ -180,7 +180,9 @@ def preset_table() -> list[dict[str, Any]]:
     """Every preset with a small picture of its matrix."""
     table = []
     for preset in PRESETS.values():
-        levels = preset.build(PICTURE_CELLS, PICTURE_CELLS, PICTURE_CELLS // 2).levels
+        # only what lengthens a clip is drawn longer than the window that it moves
+        window = PICTURE_CELLS // 2 if preset.group == "extend" else PICTURE_CELLS
+        levels = preset.build(PICTURE_CELLS, PICTURE_CELLS, window).levels
         rows = np.linspace(0, len(levels) - 1, PICTURE_CELLS).round().astype(int)
         table.append(
             {
