@@ -18,6 +18,7 @@ SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", 
 
 
 FITS = ("crop", "contain", "stretch")
+PICTURES = ("stills", "frames")
 OPTIMIZERS = ("adamw", "muon")
 
 
@@ -52,7 +53,7 @@ class DataConfig:
     fit: str = "crop"
     max_clips: int = 100_000
     labels: str = ""  # "folders" (the uppermost subfolder) or a CSV with the columns file,label
-    pictures: bool = False  # as clips of one frame
+    pictures: str = ""  # "stills" (clips of one frame) or "frames" (a folder of them is a video)
     # of both:
     textures: float = 0.1  # share of abstract pictures among those the autoencoder learns from
 
@@ -72,8 +73,10 @@ class DataConfig:
         _check("data", "textures", self.textures, 0, 1)
         if self.fit not in FITS:
             raise ValueError(f"data.fit is {self.fit!r}; choose one of {', '.join(FITS)}")
-        if not isinstance(self.pictures, bool):
-            raise ValueError(f"data.pictures is {self.pictures!r}; it must be true or false")
+        if self.pictures not in ("", *PICTURES):
+            raise ValueError(
+                f"data.pictures is {self.pictures!r}; choose one of {', '.join(PICTURES)}"
+            )
         labels = self.labels
         if not isinstance(labels, str) or not (
             labels in ("", "folders") or labels.lower().endswith(".csv")

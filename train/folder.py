@@ -7,6 +7,7 @@ goes on behind the last whole file. A picture is a clip of one frame: the others
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -47,6 +48,9 @@ _SIGNS = (  # words in a refusal -> the reason under which it is counted; the fi
 )
 
 
+_NUMBERS = re.compile(r"([0-9]+)")
+
+
 class _TooShort(ValueError):
     """The video has fewer frames than one clip."""
 
@@ -78,22 +82,25 @@ def prepare_folder(
     return Clips(frames, index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
 
 
-def find_files(folder: str | os.PathLike[str], pictures: bool = False) -> list[str]:
+def find_files(folder: str | os.PathLike[str], pictures: str = "") -> list[str]:
     """The videos below a folder, and pictures, as sorted paths with forward slashes.
 
-    They are told by their extension; hidden files and folders are left out. Raises `ValueError` for
-    a folder that is not there.
+    They are told by their extension; hidden files and folders are left out. `pictures` is as in the
+    config: "stills" gives each, "frames" the folders in which they lie. Raises `ValueError` for a
+    folder that is not there.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"there is no folder {folder}; give the folder of your videos")
-    suffixes = SUFFIXES + PICTURES if pictures else SUFFIXES
-    return sorted(
-        (Path(parent) / name).relative_to(root).as_posix()
-        for parent, names in _walk(root)
-        for name in names
-        if name.lower().endswith(suffixes) and not name.startswith(".")
-    )
+    suffixes = SUFFIXES + PICTURES if pictures == "stills" else SUFFIXES
+    found = set()
+    for parent, names in _walk(root):
+        shown = [name for name in names if not name.startswith(".")]
+        chosen = [name for name in shown if name.lower().endswith(suffixes)]
+        if pictures == "frames" and any(name.lower().endswith(PICTURES) for name in shown):
+            chosen.append(".")
+        found |= {(Path(parent) / name).relative_to(root).as_posix() for name in chosen}
+    return sorted(found)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
@@ -141,7 +148,8 @@ def _read_files(
 
 
 def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryIO) -> File:
-    path, still = Path(config.folder) / name, name.lower().endswith(PICTURES)
+    path = Path(config.folder) / name
+    still = name.lower().endswith(PICTURES) and not path.is_dir()
     if config.labels and not label:
         return File(name, 0, reason="without a label", message=f"{name} has no label")
     try:
@@ -152,7 +160,7 @@ def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryI
     except ValueError as error:
         message = str(error)
         words = message.removeprefix(file_name(path))
-        otherwise = "not a picture" if still else "not a video"
+        otherwise = "not a picture" if still or path.is_dir() else "not a video"
         reason = next((reason for sign, reason in _SIGNS if sign in words), otherwise)
         return File(name, 0, label, still, reason, message)
 
@@ -165,6 +173,7 @@ def _append_still(config: DataConfig, path: Path, raw: BinaryIO) -> int:
 
 def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
     """Write the clips of one video and return how many. Raises `ValueError` where there is none."""
+    read = _read_frames if path.is_dir() else _read_video
     frame_bytes = config.image_size**2 * 3
     apart = hop_of(config) // config.stride  # of the frames that are taken
     at_once = max(1, (PIECE_BYTES // frame_bytes - config.frames) // apart + 1)  # clips
@@ -172,15 +181,8 @@ def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
     while done < most:
         wanted = min(at_once, most - done)
         try:
-            frames = read_video(
-                path,
-                (config.image_size, config.image_size),
-                cast(Fit, config.fit),
-                start=done * hop_of(config),
-                stride=config.stride,
-                max_frames=(wanted - 1) * apart + config.frames,
-                limits=LIMITS,
-            ).frames
+            count = (wanted - 1) * apart + config.frames
+            frames = read(config, path, done * hop_of(config), count)
         except ValueError:
             if done:  # the video ended exactly behind the piece before
                 break
@@ -197,6 +199,31 @@ def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
         if whole < wanted:
             break
     return done
+
+
+def _read_video(config: DataConfig, path: Path, start: int, count: int) -> np.ndarray:
+    size, fit = (config.image_size, config.image_size), cast(Fit, config.fit)
+    clip = read_video(path, size, fit, start, config.stride, max_frames=count, limits=LIMITS)
+    return clip.frames
+
+
+def _read_frames(config: DataConfig, path: Path, start: int, count: int) -> np.ndarray:
+    """As from a video, from the pictures of a folder in the order of the numbers in their names."""
+    names = [
+        name
+        for name in os.listdir(path)
+        if name.lower().endswith(PICTURES) and not name.startswith(".")
+    ]
+    chosen = sorted(names, key=_by_number)[start :: config.stride][:count]
+    if not chosen:
+        raise ValueError(f"{file_name(path)} has {len(names)} pictures; {start} is behind the last")
+    size, fit = (config.image_size, config.image_size), cast(Fit, config.fit)
+    return np.stack([load_image(path / name, size, fit) for name in chosen])
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """So that 2.jpg is before 10.jpg."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _NUMBERS.split(name)]
 
 
 def hop_of(config: DataConfig) -> int:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .config import FITS, TrainConfig, load_config
+from .config import FITS, PICTURES, TrainConfig, load_config
 
 OVERRIDES = {  # option -> where it goes in the config
     "init": "init",
@@ -38,7 +38,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--hop", type=int, help="a clip begins every so many frames of a video")
     own.add_argument("--fit", choices=FITS, help="how a video becomes a square")
     own.add_argument("--labels", metavar="folders|CSV", help="subfolders, or a CSV of file,label")
-    own.add_argument("--pictures", action="store_true", default=None, help="also learn pictures")
+    own.add_argument(
+        "--pictures", choices=PICTURES, help="clips of one frame, or folders of a video's frames"
+    )
     own.add_argument("--max-clips", type=int, help="stop after so many clips")
 
 
@@ -89,7 +91,7 @@ def training_command(options: argparse.Namespace) -> str:
     for name in ("out", *DATA):
         value = getattr(options, name)
         if value is not None:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 

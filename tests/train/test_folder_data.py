@@ -260,7 +260,7 @@ def test_a_wrong_csv_is_refused_by_line(labelled, tmp_path, text, words):
 
 
 def test_pictures_are_clips_of_one_frame(labelled, tmp_path):
-    clips = prepare_folder(config(labelled, pictures=True, labels="folders"), tmp_path)
+    clips = prepare_folder(config(labelled, pictures="stills", labels="folders"), tmp_path)
     assert list(clips.names) == ["Bow/p.png", "Bow/v_1.gif@0", "Jump/v_1.gif@0", "Jump/v_1.gif@4"]
     assert clips.still(np.arange(4)).tolist() == [True, False, False, False]
     assert np.array_equal(clips.video[0, 0], load_image(labelled / "Bow" / "p.png", (16, 16)))
@@ -274,7 +274,7 @@ def test_pictures_alone_are_not_enough(tmp_path):
     (tmp_path / "pictures").mkdir()
     write_png(tmp_path / "pictures" / "a.png", moving(1)[0])
     with pytest.raises(ValueError, match="none of the 1 files .* is a usable video"):
-        prepare_folder(config(tmp_path / "pictures", pictures=True), tmp_path / "out")
+        prepare_folder(config(tmp_path / "pictures", pictures="stills"), tmp_path / "out")
 
 
 def test_a_start_reads_no_line_per_clip(one_video, tmp_path, monkeypatch):
@@ -288,3 +288,31 @@ def test_a_start_reads_no_line_per_clip(one_video, tmp_path, monkeypatch):
     clips = prepare_folder(config(one_video), tmp_path / "out", say=False)
     assert isinstance(clips.video, np.memmap) and isinstance(clips.labels, np.memmap)
     assert clips.names[4] == "a.mp4@16" and clips.labels[:].tolist() == [0] * 5
+
+
+def test_a_folder_of_frames_is_a_video(tmp_path):
+    """As SkyTimelapse is released; what is not a frame is left alone, what is broken named."""
+    root = tmp_path / "frames"
+    for folder in ("sea/long", "sea/short", "broken"):
+        (root / folder).mkdir(parents=True)
+    truth = moving(11, 16, 16)
+    for k in range(11):
+        write_png(root / "sea" / "long" / f"v_{k}.png", truth[k])  # v_10 comes last
+        if k < 2:
+            write_png(root / "sea" / "short" / f"{k}.png", truth[k])
+        (root / "broken" / f"{k}.jpg").write_bytes(b"no picture")
+    (root / "sea" / "long" / "v_3.txt").write_text("left alone")
+    options = {"pictures": "frames", "labels": "folders", "stride": 2, "hop": 4}
+    clips = prepare_folder(config(root, **options), tmp_path / "out")
+    assert list(clips.names) == ["sea/long@0", "sea/long@4"] and clips.label_names == ("sea",)
+    for k, start in enumerate((0, 4)):
+        assert np.array_equal(clips.video[k], truth[start : start + 8 : 2])
+    assert not clips.still(np.arange(2)).any()
+    rows = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    found = {row["file"]: row["reason"] for row in rows}
+    assert found == {"broken": "without a label", "sea/short": "too short"}
+
+    unlabelled = prepare_folder(config(root, pictures="frames"), tmp_path / "out2")
+    assert len(unlabelled) == 2
+    rows = json.loads((tmp_path / "out2" / "skipped.json").read_text())
+    assert {row["file"]: row["reason"] for row in rows}["broken"] == "not a picture"

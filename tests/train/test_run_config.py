@@ -78,7 +78,7 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"data": {"worlds": {"sky": 1}, "fit": "zoom"}}, "data.fit is 'zoom'"),
         ({"data": {"folder": "x", "stride": 2, "hop": 3}}, "multiple of the stride 2"),
         ({"data": {"folder": "x", "labels": "names"}}, "data.labels is 'names'"),
-        ({"data": {"folder": "x", "pictures": 1}}, "data.pictures is 1"),
+        ({"data": {"folder": "x", "pictures": "all"}}, "data.pictures is 'all'"),
         ({"data": 3}, "data is 3; it must be a table"),
         ({"optim": {"learning_rate": 1}}, "unknown key 'learning_rate'"),
         ({"optim": {"batch_size": 2.5}}, "optim.batch_size is 2.5"),

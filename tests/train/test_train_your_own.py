@@ -37,7 +37,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_prepare_train_open(clips, tmp_path, tiny_toml, finished_run, capsys, own_signals):
     """And `--init` takes the weights, but not the meaning of the labels."""
     out = tmp_path / "run"
-    options = ["--labels", "folders", "--pictures", "--hop", "3", "--fps", "12"]
+    options = ["--labels", "folders", "--pictures", "stills", "--hop", "3", "--fps", "12"]
     assert main(["prepare", str(clips), str(tiny_toml), *options, "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "12 clips from 4 videos, pictures: 1, labels: 2; 1 skipped: 1 not a video" in said
@@ -66,7 +66,18 @@ def test_prepare_train_open(clips, tmp_path, tiny_toml, finished_run, capsys, ow
 
 
 def test_the_command_that_prepare_prints_means_the_same(tmp_path):
-    words = ["my clips", "tiny.toml", "--size", "32", "--hop", "4", "--pictures", "--out", "a b"]
+    words = [
+        "my clips",
+        "tiny.toml",
+        "--size",
+        "32",
+        "--hop",
+        "4",
+        "--pictures",
+        "frames",
+        "--out",
+        "a b",
+    ]
     prepared = parse_prepare([*words, "--labels", "my labels.csv", "--max-clips", "9"])
     trained = parse(shlex.split(training_command(prepared))[3:])
     for name, value in vars(prepared).items():
