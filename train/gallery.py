@@ -21,7 +21,8 @@ from fvdm_core.media import write_png
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 
-from .evaluate import STEPS, TASKS, VideoModel, check_worlds, kept_frames, unseen
+from .evaluation.common import STEPS, VideoModel, check_worlds, generate, kept_frames, unseen
+from .evaluation.scores import TASKS
 from .worlds import UNSEEN, WORLDS, render
 
 SEEDS = range(8)  # of the unselected samples
@@ -82,12 +83,10 @@ def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
     """For unseen clips: the true one, and what the model makes of its frames that are kept."""
     rows = []
     for task in TASKS:
-        timeline = Timeline.preset(task, frames=model.num_frames, steps=STEPS)
-        kept = kept_frames(timeline)
+        kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
         for seed in tqdm(PAIRS, desc=f"{world} {task}", leave=False, disable=None):
             truth = unseen(model, world, seed)
-            keyframes = {frame: truth[frame] for frame in kept}
-            made = model(timeline, keyframes=keyframes, label=world, seed=seed).frames
+            made = generate(model, task, world, seed, truth)
             short = "image to video" if task == "image-to-video" else "in-between"
             rows += [Row(f"true clip {seed}", truth), Row(short, made, kept)]
     return draw_sheet(f"{world}: unseen clips, and made from their framed frames", rows)

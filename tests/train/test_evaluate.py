@@ -8,57 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from toys import Frozen, Jumps, LosesBalls, RealClips
 
-from fvdm_core.pipeline import Clip
 from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
-from train.evaluate import changes, evaluate, kept_frames, psnr, table
+from train.evaluation.common import kept_frames, psnr
+from train.evaluation.scores import changes, evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
 from train.worlds import UNSEEN, WORLDS, render
 
 KEYFRAMES = Path(__file__).resolve().parents[2] / "assets" / "keyframes"
-
-
-class RealClips:
-    """A perfect model: for seed k it returns the unseen clip k."""
-
-    num_frames, image_size, fps = 16, (64, 64), 8.0
-
-    def __init__(self, *labels: str) -> None:
-        self.labels = list(labels)
-        self.asked: list[tuple[str, int]] = []
-
-    def __call__(self, timeline, *, label, seed, keyframes=None):
-        self.asked.append((label, seed))
-        return Clip(self.change(render(label, UNSEEN + seed).video, seed), self.fps, {})
-
-    def change(self, video, seed):
-        return video
-
-
-class Frozen(RealClips):
-    """Its clips stand still."""
-
-    def change(self, video, seed):
-        return np.repeat(video[:1], len(video), axis=0)
-
-
-class LosesBalls(RealClips):
-    """Every second clip ends without its balls."""
-
-    def change(self, video, seed):
-        video = video.copy()
-        if seed % 2:
-            video[-1] = 128
-        return video
-
-
-class Jumps(RealClips):
-    """What is not given is darker."""
-
-    def change(self, video, seed):
-        return np.concatenate([video[:1], video[1:] // 2])
 
 
 def same(video):

@@ -1,0 +1,52 @@
+"""Models with known answers, for tests of the evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fvdm_core.pipeline import Clip
+from train.worlds import UNSEEN, render
+
+
+class RealClips:
+    """A perfect model: for seed k it returns the unseen clip k."""
+
+    num_frames, image_size, fps = 16, (64, 64), 8.0
+
+    def __init__(self, *labels: str) -> None:
+        self.labels = list(labels)
+        self.asked: list[tuple[str, int]] = []
+        self.given: list[dict[int, np.ndarray]] = []
+
+    def __call__(self, timeline, *, label, seed, keyframes=None):
+        self.asked.append((label, seed))
+        self.given.append(keyframes or {})
+        video = render(label, UNSEEN + seed, timeline.frames).video
+        return Clip(self.change(video, seed), self.fps, {})
+
+    def change(self, video, seed):
+        return video
+
+
+class Frozen(RealClips):
+    """Its clips stand still."""
+
+    def change(self, video, seed):
+        return np.repeat(video[:1], len(video), axis=0)
+
+
+class LosesBalls(RealClips):
+    """Every second clip ends without its balls."""
+
+    def change(self, video, seed):
+        video = video.copy()
+        if seed % 2:
+            video[-1] = 128
+        return video
+
+
+class Jumps(RealClips):
+    """What is not given is darker."""
+
+    def change(self, video, seed):
+        return np.concatenate([video[:1], video[1:] // 2])

@@ -1,0 +1,1 @@
+"""Measurements that hold a model of the miniature worlds against the truth, section by section."""

@@ -1,0 +1,144 @@
+"""What all sections of the evaluation share: the model as it is called, unseen clips, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from einops import rearrange
+from tqdm import tqdm
+
+from fvdm_core.pipeline import Clip, Pipeline, to_pixels
+from fvdm_core.timeline import Timeline
+from train.worlds import UNSEEN, WORLDS, render
+
+STEPS = 30
+IDENTICAL = 100.0  # dB: what equal pictures get, instead of infinity
+Autoencode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> the same, encoded, decoded
+Encode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> latents float64 (F, C, h, w)
+
+
+class VideoModel(Protocol):
+    """What is measured: a `Pipeline`, or anything that is called like one."""
+
+    labels: list[str]
+    num_frames: int
+    image_size: tuple[int, int]
+    fps: float
+
+    def __call__(self, timeline: Timeline, **options: Any) -> Clip: ...
+
+
+class Figure(NamedTuple):
+    """A mean over clips with its standard error; NaN where nothing could be measured.
+
+    `clips` is the number of clips with a value; of one clip alone there is no error (NaN).
+    """
+
+    mean: float
+    error: float
+    clips: int
+
+    def show(self, digits: int) -> str:
+        """As a cell of a table: "31.2 ± 0.4", or nothing."""
+        if not self.clips:
+            return ""
+        spread = "" if np.isnan(self.error) else f" ± {self.error:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread}"
+
+
+def figure(values: Iterable[float]) -> Figure:
+    """Mean and standard error of the values that are numbers."""
+    known = np.array([value for value in values if not np.isnan(value)], np.float64)
+    if not len(known):
+        return Figure(np.nan, np.nan, 0)
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+    return Figure(float(known.mean()), float(error), len(known))
+
+
+def unseen(model: VideoModel, world: str, seed: int, frames: int | None = None) -> np.ndarray:
+    """A real clip that training has not seen, of the model's size, uint8 (F, H, W, 3)."""
+    length = frames or model.num_frames
+    return render(world, UNSEEN + seed, length, model.image_size[0], model.fps).video
+
+
+def check_worlds(model: VideoModel) -> None:
+    """Raise `ValueError` unless each label of the model is a world."""
+    foreign = [label for label in model.labels if label not in WORLDS]
+    if foreign or not model.labels:
+        raise ValueError(
+            f"the model's labels are {', '.join(model.labels) or 'none'}; only models of the "
+            f"worlds {', '.join(WORLDS)} can be held against the truth"
+        )
+
+
+def check_counts(**counts: int) -> None:
+    """Raise `ValueError` for a number of clips below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+
+
+def kept_frames(timeline: Timeline) -> tuple[int, ...]:
+    """The frames that stay at level 0 from the first row to the last."""
+    return tuple(np.flatnonzero(~timeline.levels.any(axis=0)).tolist())
+
+
+def generate(model: VideoModel, task: str, world: str, seed: int, truth: np.ndarray) -> np.ndarray:
+    """What a preset makes of a true clip's kept frames, uint8 (F, H, W, 3)."""
+    timeline = Timeline.preset(task, frames=model.num_frames, steps=STEPS)
+    keyframes = {frame: truth[frame] for frame in kept_frames(timeline)}
+    return model(timeline, keyframes=keyframes, label=world, seed=seed).frames
+
+
+def psnr(truth: np.ndarray, other: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of uint8 arrays of one shape, in dB; 100 where they are equal."""
+    error = np.square(truth.astype(np.float64) - other).mean()
+    return float(10 * np.log10(255**2 / error)) if error else IDENTICAL
+
+
+def autoencoder_of(pipe: Pipeline) -> Autoencode:
+    """A clip through the pipeline's autoencoder and back."""
+
+    @torch.no_grad()
+    def autoencode(video: np.ndarray) -> np.ndarray:
+        codec = pipe.autoencoder
+        return to_pixels(codec.decode(codec.encode(_network_input(pipe, video))))
+
+    return autoencode
+
+
+def encoder_of(pipe: Pipeline) -> Encode:
+    """A clip's latents, window by window, so that a long one needs no more memory."""
+
+    @torch.no_grad()
+    def encode(video: np.ndarray) -> np.ndarray:
+        parts = [
+            pipe.autoencoder.encode(_network_input(pipe, video[k : k + pipe.num_frames]))
+            for k in range(0, len(video), pipe.num_frames)
+        ]
+        return torch.cat(parts).double().cpu().numpy()
+
+    return encode
+
+
+def _network_input(pipe: Pipeline, video: np.ndarray) -> torch.Tensor:
+    pictures = rearrange(torch.from_numpy(video).to(pipe.device), "f h w c -> f c h w")
+    return pictures.float() / 127.5 - 1
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table whose columns are as wide as their widest cell."""
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    padded = [
+        [c.ljust(w, "-" if set(c) == {"-"} else " ") for c, w in zip(line, widths, strict=True)]
+        for line in lines
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def progress(items: Sequence[Any], what: str) -> Iterable[Any]:
+    return tqdm(items, desc=what, unit="clip", leave=False, disable=None)

@@ -1,0 +1,131 @@
+"""The first section: how good pictures are after the autoencoder, how much moves, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fvdm_core.timeline import Timeline
+from train.worlds.measure import balls_are_constant, motion_energy
+
+from .common import (
+    STEPS,
+    Autoencode,
+    VideoModel,
+    check_counts,
+    check_worlds,
+    generate,
+    kept_frames,
+    markdown,
+    progress,
+    psnr,
+    unseen,
+)
+
+TASKS = ("image-to-video", "interpolation")
+BALLS = "collisions"  # the world whose balls are counted
+
+
+@dataclass(frozen=True)
+class WorldScores:
+    """The figures of one world; None where they do not apply.
+
+    psnr: of unseen clips after the autoencoder, in dB, mean over clips.
+    motion: mean change from frame to frame of samples ÷ that of unseen clips.
+    balls, balls_ceiling: share of clips whose balls keep number and colours, of samples and of
+    unseen clips after the autoencoder; samples cannot do better than the second.
+    kept_psnr: {preset: dB at the frames that are kept}, against the pictures that were given.
+    jump: {preset: change next to a kept frame ÷ change elsewhere in the clip}; 1 shows no seam.
+    """
+
+    world: str
+    psnr: float
+    motion: float
+    balls: float | None
+    balls_ceiling: float | None
+    kept_psnr: dict[str, float]
+    jump: dict[str, float]
+
+
+def evaluate(
+    model: VideoModel, autoencode: Autoencode, seeds: int = 64, keyframe_seeds: int = 16
+) -> list[WorldScores]:
+    """Measure every world of a model over seeds 0 … seeds − 1.
+
+    Image-to-video and interpolation take the frames of the first `keyframe_seeds` unseen clips.
+    Raises `ValueError` for a model whose labels are not worlds.
+    """
+    check_worlds(model)
+    check_counts(seeds=seeds, keyframe_seeds=keyframe_seeds)
+    return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in model.labels]
+
+
+def _measure(
+    model: VideoModel, autoencode: Autoencode, world: str, seeds: int, keyframe_seeds: int
+) -> WorldScores:
+    real = [unseen(model, world, seed) for seed in range(seeds)]
+    coded = [autoencode(video) for video in progress(real, f"{world}: autoencoder")]
+    standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
+    made = [
+        model(standard, label=world, seed=seed).frames
+        for seed in progress(range(seeds), f"{world}: samples")
+    ]
+    counts_balls = world == BALLS
+    tasks = {task: _keyframe_task(model, world, task, keyframe_seeds) for task in TASKS}
+    return WorldScores(
+        world=world,
+        psnr=_mean(psnr(a, b) for a, b in zip(real, coded, strict=True)),
+        motion=_mean(map(motion_energy, made)) / _mean(map(motion_energy, real)),
+        balls=_mean(map(balls_are_constant, made)) if counts_balls else None,
+        balls_ceiling=_mean(map(balls_are_constant, coded)) if counts_balls else None,
+        kept_psnr={task: kept for task, (kept, _) in tasks.items()},
+        jump={task: jump for task, (_, jump) in tasks.items()},
+    )
+
+
+def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tuple[float, float]:
+    """Fidelity of the kept frames in dB, and the jump beside them, over unseen clips."""
+    kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
+    fidelity, beside, elsewhere = [], [], []
+    for seed in progress(range(seeds), f"{world}: {task}"):
+        truth = unseen(model, world, seed)
+        made = generate(model, task, world, seed, truth)
+        fidelity.append(psnr(truth[list(kept)], made[list(kept)]))
+        near, far = changes(made, kept)
+        beside.append(near)
+        elsewhere.append(far)
+    return _mean(fidelity), _mean(beside) / max(_mean(elsewhere), 1e-9)
+
+
+def changes(video: np.ndarray, kept: Sequence[int]) -> tuple[float, float]:
+    """Mean change of uint8 (F, H, W, 3) between neighbours of which one is kept, and elsewhere."""
+    change = np.abs(np.diff(video.astype(np.int16), axis=0)).mean(axis=(1, 2, 3))  # (F - 1,)
+    is_kept = np.isin(np.arange(len(video)), kept)
+    near = is_kept[:-1] != is_kept[1:]
+    far = ~(is_kept[:-1] | is_kept[1:])
+    return float(change[near].mean()), float(change[far].mean())
+
+
+def table(scores: Sequence[WorldScores]) -> str:
+    """The figures as a Markdown table, one row per world."""
+    head = ["world", "autoencoder dB", "motion ×", "balls constant", "… after autoencoder"]
+    for task in TASKS:
+        head += [f"{task}: kept dB", "jump ×"]
+    rows = []
+    for score in scores:
+        cells = [score.world, f"{score.psnr:.1f}", f"{score.motion:.2f}"]
+        cells += [_percent(score.balls), _percent(score.balls_ceiling)]
+        for task in TASKS:
+            cells += [f"{score.kept_psnr[task]:.1f}", f"{score.jump[task]:.2f}"]
+        rows.append(cells)
+    return markdown(head, rows)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

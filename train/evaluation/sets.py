@@ -1,0 +1,102 @@
+"""Distances between generated and unseen clips, beside those of unseen clips among themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fvdm_core.timeline import Timeline
+
+from .common import (
+    STEPS,
+    VideoModel,
+    check_counts,
+    check_worlds,
+    generate,
+    markdown,
+    progress,
+    unseen,
+)
+from .distances import Distance, frechet_distance, kernel_distance
+from .features import Extractor, extract
+
+TASKS = ("image-to-video", "interpolation")
+SOURCES = ("real", "standard", *TASKS)
+ALL = "all worlds"
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """How far each source's clips are from unseen ones of a world, or of all worlds together.
+
+    "real" is the distance of two sets of unseen clips: what a perfect model would have. KID is
+    given with its standard error over clips.
+    """
+
+    world: str
+    frechet: dict[str, float]
+    kernel: dict[str, Distance]
+
+
+def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScores]:
+    """Every world and all together, `seeds` clips of each a set.
+
+    The reference are the unseen clips 0 … seeds − 1. The clips after them are the second real set,
+    and it is their frames that image-to-video and interpolation are given, so that no model is
+    compared with clips that it was shown. Raises `ValueError` for a model whose labels are not
+    worlds, and for fewer than 2 seeds.
+    """
+    check_worlds(model)
+    check_counts(seeds=seeds)
+    if seeds < 2:
+        raise ValueError("seeds is 1; a distance needs sets of at least 2 clips")
+    reference, others = [], []
+    for world in model.labels:
+        known, made = _features(model, extractor, world, seeds)
+        reference.append(known)
+        others.append(made)
+    scores = [
+        _compare(world, known, made)
+        for world, known, made in zip(model.labels, reference, others, strict=True)
+    ]
+    if len(scores) > 1:
+        joined = {source: np.concatenate([made[source] for made in others]) for source in SOURCES}
+        scores.append(_compare(ALL, np.concatenate(reference), joined))
+    return scores
+
+
+def _features(
+    model: VideoModel, extractor: Extractor, world: str, seeds: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
+    videos: dict[str, list[np.ndarray]] = {source: [] for source in ("reference", *SOURCES)}
+    for seed in progress(range(seeds), f"{world}: clips for distances"):
+        videos["reference"].append(unseen(model, world, seed))
+        second = unseen(model, world, seeds + seed)
+        videos["real"].append(second)
+        videos["standard"].append(model(standard, label=world, seed=seed).frames)
+        for task in TASKS:
+            videos[task].append(generate(model, task, world, seed, second))
+    features = {source: extract(extractor, clips) for source, clips in videos.items()}
+    return features.pop("reference"), features
+
+
+def _compare(world: str, reference: np.ndarray, made: dict[str, np.ndarray]) -> SetScores:
+    return SetScores(
+        world,
+        frechet={source: frechet_distance(reference, made[source]) for source in SOURCES},
+        kernel={source: kernel_distance(reference, made[source]) for source in SOURCES},
+    )
+
+
+def table(scores: Sequence[SetScores], distance: str) -> str:
+    """Two rows, Fréchet and KID, for each world; `distance` is what the first is called."""
+    rows = []
+    for score in scores:
+        rows.append([score.world, distance, *(f"{score.frechet[s]:.2f}" for s in SOURCES)])
+        pairs = [score.kernel[source] for source in SOURCES]
+        kernel = [f"{value:.4f} ± {error:.4f}" for value, error in pairs]
+        rows.append([score.world, "KID", *kernel])
+    return markdown(("world", "distance", *SOURCES), rows)
