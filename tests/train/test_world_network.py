@@ -94,6 +94,8 @@ def test_the_report_names_each_factor_and_the_mean():
     assert "| all        | mean           | 0.950 |" in report(scores)
     assert report(scores).endswith("The mean reaches 0.9.")
     assert report(scores | {"sky/sun": -9.0}).endswith("The mean does not reach 0.9.")
+    unknown = report(scores | {"sky/sun": float("nan")})
+    assert "| sky        | sun            |       |" in unknown and "| 0.950 |" in unknown
 
 
 def test_the_program_reports_on_a_file(tmp_path, capsys):

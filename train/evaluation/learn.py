@@ -29,7 +29,7 @@ from train.loop import Diverged, fit
 from train.run import Run, Stopped
 from train.worlds import UNSEEN, WORLDS, render
 
-from .common import markdown
+from .common import figure, markdown
 from .factors import explained, targets
 from .features import sha256
 from .network import NetworkConfig, WorldNetwork, load_network, save_network
@@ -158,13 +158,16 @@ def measure(network: WorldNetwork, config: LearnConfig, seeds: int) -> dict[str,
 
 
 def report(scores: dict[str, float]) -> str:
-    """R² per factor as a table, then the mean of each world's factors and of all."""
-    rows = [(*name.split("/"), f"{score:.3f}") for name, score in scores.items()]
+    """R² per factor as a table, then the mean of each world's factors and of all.
+
+    A factor that the clips cannot tell of, because it does not vary among them, is left empty.
+    """
+    rows = [[*name.split("/"), figure([score]).show(3)] for name, score in scores.items()]
     for world in WORLDS:
         mine = [score for name, score in scores.items() if name.startswith(f"{world}/")]
-        rows.append((world, "mean", f"{np.nanmean(mine):.3f}"))
-    mean = float(np.nanmean(list(scores.values())))
-    rows.append(("all", "mean", f"{mean:.3f}"))
+        rows.append([world, "mean", f"{figure(mine).mean:.3f}" if figure(mine).clips else ""])
+    mean = figure(scores.values()).mean
+    rows.append(["all", "mean", f"{mean:.3f}"])
     verdict = "reaches" if mean >= TARGET else "does not reach"
     return f"{markdown(('world', 'factor', 'R²'), rows)}\n\nThe mean {verdict} {TARGET}."
 
