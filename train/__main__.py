@@ -30,6 +30,11 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     run.catch_signals()
     everything = config.to_dict()
     start = load_model_folder(config.init) if config.init else None
+    if start is not None and start.autoencoder is None:
+        raise ValueError(
+            f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
+            "training makes its own; start from a model folder with autoencoder.safetensors"
+        )
     identity = {key: everything[key] for key in IDENTITY}
     if parallel.is_first():
         run.claim(identity | {"init": start.model_hash if start else ""})

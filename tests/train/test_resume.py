@@ -132,3 +132,12 @@ def test_init_from_another_shape_is_refused(tmp_path, tiny_toml, finished_run, c
     flags = ["--init", str(finished_run / "model"), "--out", str(tmp_path / "run")]
     assert main([str(wider), *flags]) == 1
     assert "the model to start from has another Autoencoder" in capsys.readouterr().err
+
+
+def test_init_from_a_published_file_is_refused(tmp_path, tiny_toml, capsys, own_signals):
+    """Its latents are Stable Diffusion's: on those of a fresh autoencoder it knows nothing."""
+    published = ROOT / "tests" / "data" / "published_fvdm_tiny.pt"
+    flags = ["--init", str(published), "--out", str(tmp_path / "run")]
+    assert main([str(tiny_toml), *flags]) == 1
+    said = capsys.readouterr().err
+    assert "works on latents of an autoencoder that it does not hold" in said
