@@ -14,6 +14,7 @@ from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
 from train.evaluation.common import kept_frames, psnr
+from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.evaluation.scores import changes, evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
 from train.worlds import UNSEEN, WORLDS, render
@@ -109,6 +110,22 @@ def test_the_program_prints_the_same_json_twice(finished_run, capsys):
     result = json.loads(printed[0])
     assert result["seeds"] == 2 and [w["world"] for w in result["worlds"]] == ["sky", "faces"]
     assert all(np.isfinite(world["psnr"]) for world in result["worlds"])
+
+
+def test_every_section_runs_from_the_program(finished_run, tmp_path, capsys):
+    network = tmp_path / "network.safetensors"
+    save_network(WorldNetwork(NetworkConfig(16, (4, 4), squeeze=2, features=4)), network)
+    command = ["--model", str(finished_run / "model"), "--long-frames", "8"]
+    sections = ["--seeds", "2", "--sections", "distances", "constancy"]
+    assert program.main([*command, *sections, "--features", str(network)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("Tiny (") == shown.count("30 steps") == 2
+    assert "| world-FVD " in shown and "| skin ΔE " in shown
+    assert program.main([*command, "--seeds", "1", "--sections", "truth", "long", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # NaN is no JSON
+    assert set(found["protocols"]) == {"truth", "long"} <= set(found)
+    assert found["truth"][0]["psnr"]["hold"]["clips"] == 1
+    assert {row["order"]: row["seam"]["mean"] for row in found["long"]}["real"] is None
 
 
 def test_a_missing_model_is_one_message(tmp_path, capsys):
