@@ -42,7 +42,7 @@ function makeRow(job) {
   const row = { job, node: null, parts: {}, buttons: {}, picture: "" };
   const { parts, buttons } = row;
   const button = (name, sign, words, onClick) => {
-    buttons[name] = h("button", { type: "button", class: `do ${name}`, title: words,
+    buttons[name] = h("button", { type: "button", class: `do do-${name}`, title: words,
       "data-testid": `run-${name}`, onClick }, sign);
     return buttons[name];
   };
