@@ -24,7 +24,7 @@ from ui.comparing import (
     submit_both,
 )
 from ui.jobs import Snapshot, Status
-from ui.outputs import new_name
+from ui.outputs import Outputs, new_name
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
 from ui.service import Studio
 
@@ -91,7 +91,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.pipeline = FakePipeline()
         self.pipeline.gate = threading.Event()
-        self.studio = Studio(lambda: self.pipeline, folder / "outputs", None)
+        self.studio = Studio(lambda: self.pipeline, Outputs(folder / "outputs"), None)
         self.studio.model.get()
 
     def compare(self, a: str, b: str, session: str = ANN, canvas: Any = None) -> list[str]:

@@ -16,7 +16,7 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
 from ui.orders import Order, picture_of, title_of
-from ui.outputs import new_name
+from ui.outputs import Outputs, new_name
 from ui.queueing import FINISHED, View, queue_value
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
 from ui.service import Studio
@@ -31,7 +31,9 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.pipeline = FakePipeline()
         self.gate = self.pipeline.gate = threading.Event()
-        self.studio = Studio(lambda: self.pipeline, folder / "outputs", folder / "examples")
+        self.studio = Studio(
+            lambda: self.pipeline, Outputs(folder / "outputs"), folder / "examples"
+        )
         self.studio.model.get()
 
     def submit(self, session: str = ANN, preset: str = "standard", seed: int = 7) -> str:
