@@ -1,4 +1,4 @@
-"""Take the pictures of the README and the guide from the studio as it runs.
+"""Take the pictures, and the film of a run, of README and guide from the studio as it runs.
 
     python docs/pictures.py             all of them
     python docs/pictures.py phone ramp  some of them
@@ -33,6 +33,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 PATIENCE_MS = 180_000
 COLORS = 256
+NO_DITHER = Image.Dither.NONE
+STEPS = 30
+FRAME_MS, LAST_FRAME_MS = 120, 2000
 MARGIN = 8  # pixels around what is shown
 
 STILL = """() => {
@@ -274,20 +277,34 @@ def painted(visit: Visit) -> None:
     visit.generate()
 
 
+def row_by_row(visit: Visit) -> Iterator[None]:
+    """The run again, from noise to the clip: the playhead stops at every row."""
+    visit.page.mouse.move(4, 4)
+    for step in range(STEPS + 1):
+        visit.set_range("scrubber", step)
+        visit.page.wait_for_timeout(150)
+        yield
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A picture: what is done first, what is shown, and how the browser is set."""
+    """A picture: what is done first, what is shown, and how the browser is set.
+
+    With `film` it is a GIF, of one frame each time that `film` yields.
+    """
 
     path: str
     scene: Callable[[Visit], None]
     parts: tuple[str, ...] = ("#presets", "#desk")  # the whole view where empty
     scale: float = 1.25
     options: dict[str, Any] = field(default_factory=dict)
+    film: Callable[[Visit], Iterator[None]] | None = None
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 PICTURES = {
     "studio": Picture("studio.png", in_the_middle_of_a_run, (), 1.5),
+    "run": Picture("images/run.gif", painted, ("#work",), 0.75, film=row_by_row),
     "animate": Picture("images/animate.png", animated),
     "in-between": Picture("images/in-between.png", in_between),
     "video": Picture("images/video.png", continued),
@@ -305,8 +322,10 @@ PICTURES = {
 }
 
 
-def take(browser: Browser, address: str, server: subprocess.Popen[bytes], what: Picture) -> bytes:
-    """The picture as PNG."""
+def take(
+    browser: Browser, address: str, server: subprocess.Popen[bytes], what: Picture
+) -> list[bytes]:
+    """The picture as PNG, or the frames of the film."""
     context = browser.new_context(
         **{"viewport": {"width": 1280, "height": 800}, **what.options},
         device_scale_factor=what.scale,
@@ -317,27 +336,42 @@ def take(browser: Browser, address: str, server: subprocess.Popen[bytes], what: 
         page.goto(address)
         page.wait_for_selector(".fvdm-editor[data-ready]")
         expect(page.locator("#label input")).to_have_value("faces", timeout=PATIENCE_MS)
-        what.scene(Visit(page, server))
+        visit = Visit(page, server)
+        what.scene(visit)
         page.evaluate("document.activeElement?.blur()")
         boxes = [box for part in what.parts if (box := page.locator(part).first.bounding_box())]
         if not boxes:
-            return page.screenshot()
+            return [page.screenshot()]
         left, top = (min(box[side] for box in boxes) - MARGIN for side in ("x", "y"))
         width = max(box["x"] + box["width"] for box in boxes) + MARGIN - left
         height = max(box["y"] + box["height"] for box in boxes) + MARGIN - top
         clip: Any = {"x": left, "y": top, "width": width, "height": height}
-        return page.screenshot(full_page=True, clip=clip)
+        moments = iter([None]) if what.film is None else what.film(visit)
+        return [page.screenshot(full_page=True, clip=clip) for _ in moments]
     finally:
         server.send_signal(signal.SIGCONT)
         context.close()
 
 
-def save(png: bytes, path: Path) -> None:
-    """Write a PNG of few colours: the page has few, and the file is a third of the size."""
+def save(shots: list[bytes], path: Path) -> None:
+    """Write a PNG, or a GIF of several, of few colours: the page has few, and files stay small."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    few = image.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(path, optimize=True)
+    last = _of_few_colours(Image.open(io.BytesIO(shots[-1])).convert("RGB"))
+    if len(shots) == 1:
+        last.save(path, optimize=True)
+        return
+    frames = [
+        Image.open(io.BytesIO(shot)).convert("RGB").quantize(palette=last, dither=NO_DITHER)
+        for shot in shots
+    ]
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
+    )
+
+
+def _of_few_colours(image: Image.Image) -> Image.Image:
+    return image.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=NO_DITHER)
 
 
 def main() -> None:
