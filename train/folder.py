@@ -128,11 +128,13 @@ def _read_files(
     clip_bytes = int(np.prod(_clip_shape(config)))
     path = out / "clips.raw"
     remaining = [name for name in files if name not in listed]
-    progress = tqdm(desc="reading", unit="file", total=len(files), initial=len(listed))
+    left = len(remaining)
+    count = {"total": len(listed) + left, "initial": len(listed)}
+    progress = tqdm(desc="reading", unit="file", disable=None, **count)
     with progress, path.open("r+b" if path.exists() else "w+b") as raw:
         for name in remaining:
             if stop():
-                raise Stopped(f"reading stopped after {progress.n} of {len(files)} files")
+                raise Stopped(f"reading stopped; {left} of {len(files)} files are left")
             if clips >= config.max_clips:
                 break
             raw.truncate(clips * clip_bytes)  # drops what an interrupted call left of a file
@@ -141,10 +143,11 @@ def _read_files(
             clips, skipped = clips + file.clips, skipped + (not file.clips)
             _finish(raw, path, clips * clip_bytes)
             listing.add(file)
+            left -= 1
             progress.update()
             progress.set_postfix(clips=clips, skipped=skipped)
         raw.truncate(clips * clip_bytes)
-    return listing.finish(hop_of(config))
+    return listing.finish(hop_of(config), unread=left)
 
 
 def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryIO) -> File:

@@ -44,14 +44,16 @@ class Summary:
     videos: int  # that gave clips
     labels: tuple[str, ...]
     skipped: dict[str, int] = field(default_factory=dict)  # reason -> files, most frequent first
+    unread: int = 0  # files, since there were clips enough
 
     def __str__(self) -> str:
         stills = f", pictures: {self.stills}" if self.stills else ""
         labels = f", labels: {len(self.labels)}" if self.labels else ""
         skipped = sum(self.skipped.values())
+        unread = f"; {self.unread} not read, as --max-clips was reached" if self.unread else ""
         return (
             f"{self.clips - self.stills} clips from {self.videos} videos{stills}{labels}; "
-            f"{skipped} skipped: {counted(self.skipped)}"
+            f"{skipped} skipped: {counted(self.skipped)}{unread}"
         )
 
 
@@ -112,10 +114,10 @@ class Listing:
         except OSError as error:
             raise save_error(path, error.strerror or str(error)) from error
 
-    def finish(self, hop: int) -> Summary:
+    def finish(self, hop: int, unread: int = 0) -> Summary:
         """Write the index, `skipped.json` and the summary, from which later starts go on.
 
-        `hop` is the distance of a video's clips, in frames.
+        `hop` is the distance of a video's clips, in frames; `unread` how many files were left out.
         """
         clips, stills, videos = 0, 0, 0
         labels, reasons, skipped = set(), Counter[str](), []
@@ -129,7 +131,7 @@ class Listing:
                 reasons[file.reason] += 1
                 skipped.append({"file": file.file, "reason": file.reason, "message": file.message})
         names = tuple(sorted(labels - {""}))
-        summary = Summary(clips, stills, videos, names, dict(reasons.most_common()))
+        summary = Summary(clips, stills, videos, names, dict(reasons.most_common()), unread)
         self._write_json(SKIPPED, skipped)
         if clips:
             self._write_index(clips, names, hop)

@@ -133,9 +133,10 @@ def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
         assert np.array_equal(pieces.video, whole.video) and list(pieces.names) == list(whole.names)
 
 
-def test_no_more_clips_than_asked_for(one_video, tmp_path):
+def test_no_more_clips_than_asked_for(one_video, tmp_path, capsys):
     write_video(one_video / "b.gif", moving(8), 8)
     assert len(prepare_folder(config(one_video, max_clips=3), tmp_path / "out")) == 3
+    assert "; 1 not read, as --max-clips was reached" in capsys.readouterr().out
 
 
 def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
@@ -144,7 +145,7 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     whole = prepare_folder(config(one_video), tmp_path / "whole")
 
     asked = iter([False, True])
-    with pytest.raises(Stopped, match="after 1 of 3 files"):
+    with pytest.raises(Stopped, match="reading stopped; 2 of 3 files are left"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
     with (tmp_path / "parts" / "clips.raw").open("ab") as raw:
         raw.write(b"half a video, as kill -9 leaves it")
