@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import platform
@@ -86,6 +87,21 @@ class State:
         seen = {"preview": self.preview, "noisy": self.noisy, "frames": self.preview}
         left_here = ("x", "pred_x_start", "_preview", "_decode")
         return {k: value for k, value in vars(self).items() if k not in left_here} | seen
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes: of the tensors or, from another process, of the pictures."""
+        held = ("x", "pred_x_start") if "x" in vars(self) else ("preview", "noisy")
+        return sum(getattr(self, name).nbytes for name in held)
+
+    def light(self) -> State:
+        """The same in half the memory, off the device and without its clip: to be seen later."""
+        if "x" not in vars(self):
+            pictures = copy.copy(self)
+            pictures.recipe, pictures.clip = {}, None
+            return pictures
+        x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
+        return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)
 
 
 class Pipeline:
@@ -315,7 +331,7 @@ class Pipeline:
 
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
-        chunks = latents[0].split(self.num_frames)
+        chunks = latents[0].to(self.device, torch.float32).split(self.num_frames)
         return np.concatenate([to_pixels(decode(chunk)) for chunk in chunks])
 
     def _encode(self, pictures: list[np.ndarray]) -> Tensor:

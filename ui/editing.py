@@ -26,6 +26,7 @@ from ui.requests import (
 
 WINDOW = 16  # frames that the shipped model sees; said again by the model once it is there
 FRAMES, STEPS = 16, 30
+STEPS_OF = {"extend": "window", "hierarchical": "level", "resample": "way down"}  # else a frame
 PICTURE_CELLS = 14  # the pictures of the presets are this many frames and rows
 
 
@@ -162,6 +163,14 @@ def steps_of(editor: EditorValue, window: int) -> int:
     if editor.preset is not None and editor.preset.steps and is_preset(editor, window):
         return editor.preset.steps
     return editor.steps
+
+
+def steps_words(editor: EditorValue, window: int) -> str:
+    """What the steps box is called: of some presets a run has more steps than that."""
+    steps = steps_of(editor, window)
+    if steps == editor.steps or editor.preset is None:
+        return "Steps"
+    return f"Steps per {STEPS_OF.get(editor.preset.name, 'frame')}"
 
 
 def picker_value(editor: EditorValue, window: int) -> dict[str, Any]:

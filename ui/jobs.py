@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ui.rewind import Rewind, View, picture
 from ui.sheets import Sheet, make_sheet
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Preview:
     sheet: Sheet
     step: int
     levels: tuple[int, ...]
+    view: View = "clean"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Job:
         self.watched_at = time.monotonic()  # when its frames were last looked at
         self.expected_at = self.watched_at  # when somebody last wanted to know of it at all
         self.ended_at: float | None = None
+        self.view: View = "clean"  # what previews show
+        self.rewind = Rewind()
         self._work: Work | None = work
         self._context = copy_context()  # of the request: ZeroGPU counts a run to its visitor
         self._lock = threading.Lock()
@@ -177,10 +181,11 @@ class Job:
                 last = state.step >= len(work.calls)
                 rest = max(PREVIEW_INTERVAL, showing / PREVIEW_SHARE - (now - started))
                 if last or (self.watched and (state.step <= 1 or now - shown_at >= rest)):
-                    changes["preview"] = _preview(state)
+                    changes["preview"] = preview_of(state, self.view)
                     shown_at = time.monotonic()
                     showing += shown_at - now
                 self.update(**changes)
+                self.rewind.add(state)
                 if time.monotonic() - self.expected_at > unwatched_limit:
                     self.stopping.set()
                 if self.stopping.is_set():
@@ -196,7 +201,7 @@ class Job:
             work.learned(seconds_per_call)
         shown = self.snapshot.preview
         if stopped and (shown is None or shown.step != state.step):
-            self.update(preview=_preview(state))
+            self.update(preview=preview_of(state, self.view))
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
         message = f"Stopped after step {state.step} of {len(work.calls)}." if stopped else ""
@@ -207,8 +212,9 @@ def _levels(state: State) -> tuple[int, ...]:
     return tuple(int(level) for level in state.levels)
 
 
-def _preview(state: State) -> Preview:
-    return Preview(make_sheet(state.preview), int(state.step), _levels(state))
+def preview_of(state: State, view: View) -> Preview:
+    """A state as a sheet of all frames."""
+    return Preview(make_sheet(picture(state, view)), int(state.step), _levels(state), view)
 
 
 def _eta(calls: Sequence[int], seconds_per_call: float | None) -> float | None:

@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ui.jobs import Job, Snapshot, Work
+from ui.rewind import Rewind, View
 from ui.turns import Turns
+
+REWIND_BUDGET = 64 * 2**20  # bytes of the states of all runs that are over
 
 
 class QueueFull(Exception):
@@ -159,6 +162,17 @@ class JobRegistry:
         if job is not None:
             job.look()
 
+    def show(self, job_id: object, view: View, *, owner: str) -> None:
+        """What the previews of a run show from now on."""
+        job = self._own(job_id, owner)
+        if job is not None:
+            job.view = view
+
+    def rewind(self, job_id: object, *, owner: str) -> Rewind | None:
+        """What a run looked like at its steps; None where there is no such run of this owner."""
+        job = self._own(job_id, owner)
+        return None if job is None else job.rewind
+
     async def follow(self, job_id: str, interval: float = 0.1) -> AsyncIterator[Snapshot]:
         """Every change of a job, at most one per `interval` seconds, up to its end.
 
@@ -244,6 +258,11 @@ class JobRegistry:
             assert job.ended_at is not None
             if place < surplus or now - job.ended_at > self.max_age:
                 del self._jobs[job.id]
+        room = REWIND_BUDGET
+        for job in reversed(ended):  # the newest may be looked at again
+            room -= job.rewind.nbytes
+            if room < 0:
+                job.rewind.clear()
 
 
 def _give_way() -> None:

@@ -31,6 +31,7 @@ from fvdm_core.options import MAX_CFG_SCALE, RunOptions, Solver
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import PRIORS, Timeline, Window
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
+from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 MAX_FORMULA = 256
@@ -285,6 +286,14 @@ class FormulaRequest(SizeRequest):
 
     def timeline(self) -> Timeline:
         return checked(lambda: Timeline.formula(self.formula, frames=self.frames, steps=self.steps))
+
+
+class LookRequest(Strict):
+    """Rows of a run that the strip wants to show; without any, only what it shows from now on."""
+
+    job: str = Field(max_length=64)
+    view: View
+    steps: list[Annotated[int, Field(ge=0, lt=MAX_ROWS)]] = Field(default=[], max_length=8)
 
 
 class BringRequest(Strict):

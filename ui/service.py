@@ -18,6 +18,7 @@ from ui.costs import Costs, in_words
 from ui.gpu import Walker
 from ui.jobs import Work
 from ui.loading import LoadingModel
+from ui.mending import mends, unlike_training
 from ui.orders import Order
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
@@ -82,14 +83,15 @@ class Studio:
 
     # ── What the page says about a timeline ──────────────────────────────────────────────────
 
-    def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, str]]:
+    def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, Any]]:
         """What the painted timeline does, what it costs, and what to look out for."""
         timeline = editor.timeline().with_windows(self.window)
         pictures = [keyframe.frame for keyframe in editor.keyframes]
-        lines = [{"kind": "says", "text": timeline.describe()}]
+        lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         lines.append({"kind": "cost", "text": self._cost(timeline, request)})
-        lines += [{"kind": "warning", "text": text} for text in timeline.warnings(pictures)]
-        return lines
+        warnings = timeline.warnings(pictures) + unlike_training(timeline, self.window)
+        lines += [{"kind": "warning", "text": text} for text in warnings]
+        return lines + mends(timeline, pictures)
 
     def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
         calls = timeline.model_calls

@@ -39,6 +39,7 @@ from ui.requests import (
     SizeRequest,
     checked,
 )
+from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS
 
@@ -230,7 +231,7 @@ def build_studio(
 
         def preview_timeline(
             timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
-        ) -> list[dict[str, str]]:
+        ) -> list[dict[str, Any]]:
             """Say what a timeline does, what it costs and what to look out for."""
             request = checked(lambda: GenerateRequest(label=label or None, cfg_scale=guidance))
             return studio.summary(timeline, request)
@@ -242,7 +243,10 @@ def build_studio(
                 preview_timeline(timeline, label, guidance),
                 editing.picker_value(timeline, window),
                 timeline.frames,
-                editing.steps_of(timeline, window),
+                gr.update(
+                    value=editing.steps_of(timeline, window),
+                    label=editing.steps_words(timeline, window),
+                ),
                 timeline.formula,
             )
 
@@ -331,6 +335,7 @@ def build_studio(
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)
         wire_compare(studio, parts, compare)
+        wire_rewinding(studio, strip, session)
 
         # ── A visit begins ───────────────────────────────────────────────────────────────────
 
@@ -351,6 +356,13 @@ def build_studio(
             choices = [("any", ANY), *((name, name) for name in labels)]
             return gr.update(choices=choices, value=chosen), studio.model_lines()
 
+        async def name_size() -> Any:
+            """Tell the canvas the size of the model's frames once it is there."""
+            if not await studio.model.wait():
+                return gr.skip()
+            height, width = studio.model.get().image_size
+            return gr.update(picture=[width, height])
+
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
         )
@@ -366,6 +378,8 @@ def build_studio(
             keeping=keeping,
         )
         visit.then(name_model, [editor, label], [label, model], **quick, **unlisted).then(**reading)
+
+        demo.load(name_size, None, [editor], **quick, **unlisted)
 
     demo.queue(max_size=16)
     demo.studio = studio

@@ -7,9 +7,11 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 
-from ui.jobs import Snapshot, Status
+from ui.jobs import Snapshot, Status, preview_of
 from ui.outputs import Saved
 from ui.pieces import ClipFiles
+from ui.requests import LookRequest
+from ui.rewind import Rewind
 
 
 def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
@@ -28,6 +30,27 @@ def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
         "sheet": preview.sheet.data_url if preview is not None and fresh else None,
         "columns": preview.sheet.columns if preview is not None else 1,
         "tile": list(preview.sheet.tile) if preview is not None else [1, 1],
+        "view": preview.view if preview is not None else "clean",
+    }
+
+
+def rows_value(look: LookRequest, rewind: Rewind) -> dict[str, Any]:
+    """Rows of a run that is over, each once, for the strip to keep."""
+    kept = {state.step: state for step in look.steps if (state := rewind.nearest(step))}
+    previews = [preview_of(state, look.view) for _, state in sorted(kept.items())]
+    return {
+        "job": look.job,
+        "rows": [
+            {
+                "step": preview.step,
+                "view": preview.view,
+                "levels": list(preview.levels),
+                "sheet": preview.sheet.data_url,
+                "columns": preview.sheet.columns,
+                "tile": list(preview.sheet.tile),
+            }
+            for preview in previews
+        ],
     }
 
 
@@ -39,7 +62,7 @@ def progress_value(snapshot: Snapshot, waiting: int = 0) -> dict[str, Any]:
     words = {
         Status.QUEUED: f"Queued, {snapshot.ahead} before it" if snapshot.ahead else "Starting…",
         Status.RUNNING: (f"step {step}/{steps}{left}" if snapshot.levels else "Starting…") + more,
-        Status.DONE: f"Done · {steps} steps",
+        Status.DONE: "Done",
         Status.STOPPED: snapshot.message,
         Status.FAILED: snapshot.message,
     }

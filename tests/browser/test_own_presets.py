@@ -13,13 +13,13 @@ from playwright.sync_api import Page, expect
 from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 
-APP = Path(__file__).parent / "studio_app.py"
+APP = Path(__file__).parent / "fake_studio.py"
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[..., str]) -> str:
-    return serve(APP)
+def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return serve(APP, str(tmp_path_factory.mktemp("studio")))
 
 
 def ready(page: Page) -> Page:

@@ -64,6 +64,17 @@ def test_a_stream_starts_at_step_0_and_brings_the_clip_last(pipe):
     assert np.array_equal(clip.frames, pipe(timeline, **options).frames)
 
 
+def test_a_state_can_be_kept_small_and_seen_later(pipe):
+    states = list(pipe.stream(preset("interpolation"), keyframes={0: picture(), 15: picture(1)}))
+    for state in states:
+        kept = state.light()
+        assert kept.clip is None and 0 < kept.nbytes == state.nbytes // 2
+        for later, now in ((kept.preview, state.preview), (kept.noisy, state.noisy)):
+            assert np.abs(later.astype(int) - now).max() <= 2
+    assert not np.array_equal(states[1].noisy, states[1].preview)
+    assert np.array_equal(states[-1].noisy, states[-1].preview)  # nothing is noisy any more
+
+
 def test_the_pipeline_says_what_it_opened(pipe):
     assert (pipe.name, pipe.labels, pipe.fps) == ("Tiny", LABELS, 8)
     assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))

@@ -339,3 +339,53 @@ test("a frozen frame's curve does not move, nor does a frozen frame in a step's 
   assert.ok(C.isFrozen(across.result, 2));
   assert.equal(C.levelAt(across.result, 3, 4), 0);
 });
+
+test("frames are named by ranges", () => {
+  for (const [frames, name] of [[[2], "Frame 3"], [[0, 15], "Frames 1 and 16"], [[3, 1, 0, 2], "Frames 1–4"],
+    [[0, 1, 2, 5, 7, 8, 9], "Frames 1–3, 6 and 8–10"], [[4, 5], "Frames 5 and 6"]]) {
+    assert.equal(C.frameNames(frames), name);
+  }
+});
+
+test("what is wrong with a frame is known where it is", () => {
+  const rows = [[0, 500, 1000, 1000, 0], [0, 200, 500, 700, 0], [0, 0, 0, 30, 0]];
+  const state = C.fromValue({ levels: rows, sources: ["keyframe", "noise", "noise", "noise", "hold"],
+    keyframes: [{ frame: 0, file: file("a"), fit: "crop" }, { frame: 2, file: file("b"), fit: "crop" }] });
+  const found = C.troubles(state);
+  assert.equal(found[0], "");
+  assert.equal(found[1], "needs a picture");
+  assert.equal(found[2], ""); // the held frame 5 starts from it
+  assert.equal(found[3], "ends noisy");
+  assert.match(C.troubles({ ...state, sources: null })[2], /no effect/);
+  assert.equal(C.troubles({ ...state, keyframes: [] })[4], "needs a picture somewhere");
+});
+
+test("one edit mends frames: pictures are kept, frames made from noise, or brought down", () => {
+  const state = C.fromValue({ levels: [[1000, 0, 900], [700, 0, 650], [400, 0, 300]], keyframes: [] });
+  assert.deepEqual(C.column(C.mend(state, "keep", [0, 9]), 0), [0, 0, 0]);
+  assert.deepEqual(C.column(C.mend(state, "noise", [1]), 1), [1000, 500, 0]);
+  assert.deepEqual(C.column(C.mend(state, "clean", [2]), 2), [900, 500, 0]);
+  assert.deepEqual(C.column(C.freeze(C.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
+});
+
+test("a picture is fitted as the server fits it", () => {
+  const crop = C.fitted(200, 100, 64, 64, "crop");
+  assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });
+  assert.deepEqual(C.fitted(200, 100, 64, 64, "contain").to, { x: 0, y: 0.25, w: 1, h: 0.5 });
+  assert.deepEqual(C.fitted(90, 160, 64, 64, "contain").to, { x: 0.21875, y: 0, w: 0.5625, h: 1 });
+  assert.equal(C.cutOff(200, 100, 64, 64, "crop"), "50 % of its width is cut off");
+  assert.equal(C.cutOff(100, 200, 128, 64, "crop"), "75 % of its height is cut off");
+  assert.equal(C.cutOff(64, 64, 128, 128, "crop"), "all of it is used");
+  assert.equal(C.cutOff(200, 100, 64, 64, "contain"), "black above and below it");
+  assert.equal(C.cutOff(100, 200, 64, 64, "stretch"), "made 2.00 times wider");
+});
+
+test("what the page does not look at travels with the painting, seen levels while nobody paints there", () => {
+  const value = { levels: [[0, 1000], [0, 500], [0, 0]], prior: "mixed", prior_alpha: 0.5, seen: { 0: 40 } };
+  const state = C.fromValue(value);
+  const out = C.toValue(state);
+  assert.deepEqual([out.prior, out.prior_alpha, out.seen], ["mixed", 0.5, { 0: 40 }]);
+  assert.ok(C.says(state, value) && !C.says(state, { ...value, prior: "independent" }));
+  assert.ok(C.says(C.standard(2, 2), { ...C.toValue(C.standard(2, 2)), prior: "independent", prior_alpha: 1, seen: {} }));
+  assert.deepEqual(C.toValue(C.fill(state, { f0: 0, f1: 0, r0: 1, r1: 1 }, () => 9)).seen, {});
+});

@@ -37,6 +37,17 @@ class FakeState:
     def frames(self) -> np.ndarray:
         return self.preview
 
+    @property
+    def noisy(self) -> np.ndarray:
+        return 255 - self.preview
+
+    @property
+    def nbytes(self) -> int:
+        return self.preview.nbytes
+
+    def light(self) -> FakeState:
+        return self
+
 
 class FakePipeline:
     """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""

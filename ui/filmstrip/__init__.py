@@ -9,13 +9,17 @@ Its value goes from the server to the page only:
     frames, step, steps: int
     levels: [int] * frames the row now reached, 0 … 1000
     eta: float | None      seconds left
+    view: "clean" | "noisy"    what the sheet shows: predicted clean frames, or the state as it is
     status: "idle" | "queued" | "running" | "done" | "stopped" | "failed"
     message: str
 
-The page keeps the sheets of a run by step, so that afterwards the person goes back to any of them
-by the slider, the playhead or the rows of the canvas, without the server. A tile can be dragged
-onto a slot. Events and geometry are those of ui/timeline_editor. Test ids: filmstrip, tile-N,
-strip-caption, scrubber, strip-scroller; the root carries data-status and data-step (as drawn).
+The page keeps the sheets of a run by view and step, so that afterwards the person goes back to any
+of them by the slider, the playhead or the rows of the canvas. What it has not seen it asks for by
+the event "look", {"job", "view", "steps"}, and gets as a value {"job", "rows": [{"step", "view",
+"levels", "sheet", "columns", "tile"}]}; while a run goes on, "look" says which view to send. A tile
+can be dragged onto a slot. Events and geometry are those of ui/timeline_editor. Test ids:
+filmstrip, tile-N, strip-caption, scrubber, view-clean, view-noisy, strip-scroller; the root carries
+data-status, and data-step and data-view (as drawn).
 
 Bind it with `show_progress="hidden"`, or gradio fades it while a run goes on.
 """

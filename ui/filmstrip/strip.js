@@ -6,7 +6,10 @@ const FvdmStrip = (() => {
   const DECODED = 32; // sheets kept as pixels
   const LEAST_COLUMN = 26;
 
-  function mount({ element, props, watch }) {
+  const VIEWS = [["clean", "Predicted", "What the model expects every frame to become"],
+    ["noisy", "Noisy", "Every frame as it is at this step, with its noise"]];
+
+  function mount({ element, props, watch, trigger }) {
     const { h } = FvdmDom;
     window.fvdmStrip?.close(); // the one before, where the component is mounted again
     const closing = new AbortController();
@@ -14,7 +17,8 @@ const FvdmStrip = (() => {
     const root = element.querySelector(".fvdm-strip");
     const reel = new FvdmReel.Reel();
     const decoded = new Map(); // sheet → image, oldest first
-    const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false };
+    const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false,
+      view: "clean", clean: null, told: "" };
 
     const row = h("div", { class: "tiles", role: "group", "aria-label": "Frames, live" });
     const scroller = h("div", { class: "strip-scroller", "data-testid": "strip-scroller" }, row);
@@ -22,13 +26,17 @@ const FvdmStrip = (() => {
     const scrubber = h("input", { type: "range", min: "0", max: "1", step: "1", class: "scrubber",
       "aria-label": "Go through the denoising, step by step", "data-testid": "scrubber",
       onInput: () => goTo(Number(scrubber.value)) });
-    const foot = h("div", { class: "foot" }, caption, scrubber);
+    const views = Object.fromEntries(VIEWS.map(([view, text, title]) => [view, h("button", {
+      type: "button", class: "view", title, "data-testid": `view-${view}`, onClick: () => choose(view) }, text)]));
+    const foot = h("div", { class: "foot" }, caption, scrubber,
+      h("div", { class: "views", role: "group", "aria-label": "Frames" }, ...Object.values(views)));
     root.replaceChildren(scroller, foot);
 
     // ── Values from the server ─────────────────────────────────────────────────────────────
 
     function receive() {
       const value = props.value ? JSON.parse(JSON.stringify(props.value)) : null;
+      if (value?.rows) return receiveRows(value);
       if (!value || !value.frames) return;
       ui.value = value;
       ui.running = value.status === "running" || value.status === "queued";
@@ -37,11 +45,45 @@ const FvdmStrip = (() => {
       ui.wanted = null;
       show(value.sheet ? value : reel.latest);
       publish(value.step);
+      if (ui.running) tellView();
+      else if (ui.view !== (reel.latest?.view ?? ui.view)) goTo(value.step);
+    }
+
+    // ── Rows and views ─────────────────────────────────────────────────────────────────────
+
+    /** The server makes previews of one view: of the chosen one, once it knows. */
+    function tellView() {
+      const { job } = ui.value;
+      const before = ui.told.startsWith(`${job} `) ? ui.told : `${job} clean`;
+      ui.told = `${job} ${ui.view}`;
+      if (ui.told !== before) trigger("look", { job, view: ui.view, steps: [] });
+    }
+
+    function choose(view) {
+      ui.view = view;
+      if (ui.running) tellView();
+      else if (ui.value) goTo(ui.wanted ?? ui.value.step);
+      tell();
+    }
+
+    /** Asks for rows that the live strip left out. */
+    function ask(step) {
+      const { value } = ui;
+      if (ui.running || !value || value.status === "failed") return;
+      const steps = reel.wish(Math.round(step), ui.view, value);
+      if (steps.length) trigger("look", { job: value.job, view: ui.view, steps });
+    }
+
+    function receiveRows(value) {
+      if (!ui.value || value.job !== reel.job) return;
+      const { job, frames, steps, status } = ui.value;
+      reel.addRows(value, { job, frames, steps, status });
+      if (!ui.running) goTo(ui.wanted ?? ui.value.step, false);
     }
 
     function publish(step) {
       const { steps, status } = ui.value;
-      const idle = status === "idle" || (status === "queued" && !reel.size);
+      const idle = status === "idle" || (status === "queued" && !reel.size) || stale();
       dispatchEvent(new CustomEvent("fvdm:playhead", {
         detail: { step: idle ? null : step, steps, running: ui.running },
       }));
@@ -52,34 +94,42 @@ const FvdmStrip = (() => {
       const { value } = ui;
       const step = ui.wanted ?? value.step;
       const words = {
-        idle: "", queued: "waiting for its turn", running: `step ${step} of ${value.steps}`,
-        done: `step ${step} of ${value.steps}`, stopped: `stopped at step ${value.step} of ${value.steps}`,
-        failed: "failed",
+        done: `step ${step} of ${value.steps}`, stopped: `step ${step} of ${value.steps}, stopped`,
       };
-      const left = value.status === "running" && value.eta !== null && value.eta !== undefined
-        ? ` · ${value.eta < 10 ? value.eta.toFixed(1) : Math.round(value.eta)} s left` : "";
-      caption.textContent = (words[value.status] ?? "") + left;
+      caption.textContent = words[value.status] ?? ""; // the panel tells of a run that goes on
       scrubber.max = String(value.steps || 1);
       scrubber.value = String(step);
       scrubber.style.setProperty("--done", `${(100 * step) / (value.steps || 1)}%`);
       scrubber.disabled = ui.running;
-      foot.hidden = reel.size < 2;
+      scrubber.setAttribute("aria-valuetext", `step ${step} of ${value.steps}`);
+      foot.hidden = !reel.size || stale();
+      for (const [view, button] of Object.entries(views)) {
+        button.setAttribute("aria-pressed", String(view === ui.view));
+      }
       root.dataset.status = value.status;
     }
 
     // ── Going back ─────────────────────────────────────────────────────────────────────────
 
-    function goTo(step) {
-      const value = reel.nearest(step);
-      if (!value || ui.running) return;
-      ui.wanted = value.step;
+    /** Shows a step, or the nearest there is until the server has sent it. */
+    function goTo(step, asking = true) {
+      if (ui.running || !reel.size || stale()) return;
+      const value = reel.nearest(step, ui.view) ?? reel.nearest(step, ui.view === "clean" ? "noisy" : "clean");
+      ui.wanted = Math.round(step);
       show(value);
-      publish(value.step);
+      publish(ui.wanted);
+      if (asking) ask(step);
+    }
+
+    /** Whether the strip's run had another number of frames than the canvas has now. */
+    function stale() {
+      const frames = window.fvdmGeometry?.frames;
+      return !ui.running && Boolean(ui.shown && frames && frames !== ui.shown.frames);
     }
 
     let resting = null; // where the strip returns to when the pointer leaves the canvas
     addEventListener("fvdm:scrub", ({ detail: { step, passing } }) => {
-      if (ui.running || reel.size < 2) return;
+      if (ui.running || !reel.size) return;
       if (step === null) {
         goTo(resting ?? ui.value.step);
         return;
@@ -96,6 +146,8 @@ const FvdmStrip = (() => {
       layout();
       if (!value?.sheet) return;
       const image = await decode(value.sheet);
+      const newest = (value.view ?? "clean") === "clean" && (ui.clean?.value.job !== value.job || value.step >= ui.clean.value.step);
+      if (image && newest) ui.clean = { value, image };
       if (image && ui.shown === value) requestAnimationFrame(() => draw(value, image));
     }
 
@@ -114,20 +166,33 @@ const FvdmStrip = (() => {
     }
 
     function draw(value, image) {
+      if (stale()) return;
       const [w, h2] = value.tile;
-      ui.tiles.forEach(({ canvas, bar, node }, f) => {
+      ui.tiles.forEach(({ canvas, bar, node, text }, f) => {
         if (f >= value.frames) return;
         if (canvas.width !== w || canvas.height !== h2) Object.assign(canvas, { width: w, height: h2 });
         const x = (f % value.columns) * w;
         const y = Math.floor(f / value.columns) * h2;
         canvas.getContext("2d", { willReadFrequently: true }).drawImage(image, x, y, w, h2, 0, 0, w, h2);
         const level = value.levels?.[f] ?? 0;
-        bar.style.transform = `scaleX(${1 - level / C.MAX})`;
+        bar.style.transform = `scaleX(${reel.progress(f, level)})`;
         bar.style.background = C.css(level);
+        text.textContent = C.percent(level);
         node.setAttribute("aria-label", `Frame ${f + 1}, ${C.percent(level)} noise`);
         node.classList.add("drawn");
       });
       root.dataset.step = String(value.step);
+      root.dataset.view = value.view ?? "clean";
+    }
+
+    /** Empties the tiles of a run that no longer fits the canvas. */
+    function forgetTiles() {
+      for (const { node, canvas, bar, text } of ui.tiles) {
+        node.classList.remove("drawn");
+        canvas.width = canvas.height = 1;
+        bar.style.transform = "scaleX(0)";
+        text.textContent = "";
+      }
     }
 
     function layout() {
@@ -143,6 +208,7 @@ const FvdmStrip = (() => {
       root.style.setProperty("--column", `${ui.column}px`);
       const [w, h2] = ui.shown?.tile ?? [1, 1];
       root.style.setProperty("--tile", `${Math.min(128, ui.column - 3)}px`);
+      root.classList.toggle("told", ui.column >= 36);
       root.style.setProperty("--aspect", `${w} / ${h2}`);
       row.style.width = `${ui.column * frames}px`;
       while (ui.tiles.length > frames) ui.tiles.pop().node.remove();
@@ -153,6 +219,7 @@ const FvdmStrip = (() => {
     function addTile(frame) {
       const canvas = h("canvas", { class: "picture", width: "1", height: "1", "data-testid": `tile-${frame}` });
       const bar = h("span", { class: "bar" });
+      const text = h("span", { class: "level" });
       const node = h("div", { class: "tile", role: "img", "aria-label": `Frame ${frame + 1}`, draggable: "true",
         title: `Frame ${frame + 1}: drag it to a slot to use it as a keyframe`,
         onDragstart: (event) => {
@@ -161,8 +228,8 @@ const FvdmStrip = (() => {
           event.dataTransfer.effectAllowed = "copy";
           event.dataTransfer.setDragImage(canvas, canvas.width / 2, canvas.height / 2);
         } },
-      canvas, h("span", { class: "track" }, bar));
-      ui.tiles.push({ node, canvas, bar });
+      canvas, h("span", { class: "track" }, bar), text);
+      ui.tiles.push({ node, canvas, bar, text });
       row.append(node);
     }
 
@@ -171,7 +238,9 @@ const FvdmStrip = (() => {
     addEventListener("fvdm:geometry", () => {
       const before = ui.tiles.length;
       layout();
-      if (ui.tiles.length !== before && ui.shown) show(ui.shown);
+      if (ui.tiles.length === before || !ui.shown) return;
+      if (stale()) forgetTiles(); else show(ui.shown);
+      publish(ui.wanted ?? ui.value.step);
     }, { signal });
     addEventListener("fvdm:scroll", ({ detail }) => {
       if (detail.from !== "strip" && Math.abs(detail.left - scroller.scrollLeft) > 0.5) scroller.scrollLeft = detail.left;
@@ -181,7 +250,12 @@ const FvdmStrip = (() => {
     });
     window.fvdmStrip = {
       close: () => closing.abort(),
-      tile: (frame) => (ui.tiles[frame]?.node.classList.contains("drawn") ? ui.tiles[frame].canvas : null),
+      /** The frame as the newest prediction has it: { image, x, y, width, height }, or null. */
+      clean: (frame) => {
+        if (!ui.clean || frame >= ui.clean.value.frames) return null;
+        const { value: { columns, tile: [width, height] }, image } = ui.clean;
+        return { image, x: (frame % columns) * width, y: Math.floor(frame / columns) * height, width, height };
+      },
     };
     new ResizeObserver(layout).observe(root);
     watch("value", receive);
@@ -194,4 +268,4 @@ const FvdmStrip = (() => {
   return { mount };
 })();
 
-FvdmStrip.mount({ element, props, watch });
+FvdmStrip.mount({ element, props, watch, trigger });

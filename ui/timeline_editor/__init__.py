@@ -58,13 +58,23 @@ EXAMPLE: dict[str, Any] = {"version": 1, "levels": [[0, 1000], [0, 500], [0, 0]]
 
 
 class TimelineEditor(gr.HTML):
-    """Canvas, tools and keyframe slots; handlers receive a checked `EditorValue`."""
+    """Canvas, tools and keyframe slots; handlers receive a checked `EditorValue`.
+
+    picture: width and height of the model's frames, to show how a picture is cut.
+    """
 
     data_model = EditorValue
 
-    def __init__(self, value: EditorValue | dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        value: EditorValue | dict[str, Any] | None = None,
+        *,
+        picture: tuple[int, int] = (1, 1),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             value,
+            picture=list(picture),
             html_template='<div class="fvdm-editor" data-testid="timeline-editor"></div>',
             css_template=(HERE / "style.css").read_text(encoding="utf-8"),
             js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),

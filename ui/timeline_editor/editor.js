@@ -16,7 +16,7 @@ const FvdmEditor = (() => {
     + "change the level, digits set it, Control Z takes back.";
 
   class Editor {
-    /** io: { value, send(value), upload(file) }. */
+    /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames }. */
     constructor(root, io) {
       this.root = root;
       this.closing = new AbortController(); // ends what listens outside the component
@@ -58,7 +58,7 @@ const FvdmEditor = (() => {
       this.view = new FvdmView.View(this.canvas);
       this.curves = new FvdmCurves.Curves();
       this.slots = new FvdmSlots.Slots({
-        upload: this.io.upload, state: () => this.state,
+        upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
         commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
       });
       this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame));
@@ -396,10 +396,19 @@ const FvdmEditor = (() => {
         r0: Math.max(0, r0), r1: Math.min(rows, r0 + settings.height) - 1 };
     }
 
-    /** The frame's latest picture: its tile in the strip, or its keyframe. */
+    /** What is known of a frame, for the tip: its own picture as it is fitted, else what the newest
+        run predicts for it. */
     pictureOf(frame) {
+      const keyframe = C.keyframeOn(this.state, frame);
       const slot = this.slots.slots[frame]?.picture;
-      return window.fvdmStrip?.tile(frame) ?? (slot?.complete && slot.naturalWidth ? slot : null);
+      if (keyframe && slot?.complete && slot.naturalWidth) {
+        const [w, h] = [slot.naturalWidth, slot.naturalHeight];
+        const { from, to } = C.fitted(w, h, ...this.io.pictureSize(), keyframe.fit);
+        return { image: slot, from: { x: from.x * w, y: from.y * h, w: from.w * w, h: from.h * h }, to };
+      }
+      const clean = window.fvdmStrip?.clean(frame);
+      return clean && { image: clean.image, to: { x: 0, y: 0, w: 1, h: 1 },
+        from: { x: clean.x, y: clean.y, w: clean.width, h: clean.height } };
     }
   }
 

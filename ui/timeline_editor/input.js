@@ -110,6 +110,7 @@ const FvdmInput = (() => {
         const [f, r] = curves.over === "steps" ? [curves.index, k] : [k, curves.index];
         tip.show({ level: C.levelAt(state, f, r), place: `frame ${f + 1} · step ${r}`, frame: f },
           at, box.width, touch);
+        if (!editor.gesture && curves.over === "steps") scrub(editor, r, true);
       }
       editor.redraw();
     }
@@ -120,6 +121,15 @@ const FvdmInput = (() => {
       scrub(editor, null, true);
       editor.redraw();
     }
+  }
+
+  /** The tip beside the keyboard's cursor. */
+  function showTip(editor) {
+    const { cursor: { f, r }, shown, canvas, stage, scroller, column } = editor;
+    const [box, outer] = [canvas.getBoundingClientRect(), stage.getBoundingClientRect()];
+    const at = { left: box.left - outer.left + (f + 1) * column - scroller.scrollLeft,
+      top: box.top - outer.top + ((r + 0.5) * box.height) / shown.rows };
+    editor.tip.show({ level: C.levelAt(shown, f, r), place: `frame ${f + 1} · step ${r}`, frame: f }, at, outer.width);
   }
 
   // ── Playhead ───────────────────────────────────────────────────────────────────────────────
@@ -266,6 +276,7 @@ const FvdmInput = (() => {
       const left = f * column;
       if (left < scroller.scrollLeft) scroller.scrollLeft = left;
       if (left + column > scroller.scrollLeft + editor.viewWidth) scroller.scrollLeft = left + column - editor.viewWidth;
+      showTip(editor);
       const frozen = C.isFrozen(editor.shown, f) ? ", frozen" : "";
       editor.say(`Frame ${f + 1}, step ${r}: ${C.percent(C.levelAt(editor.shown, f, r))} noise${frozen}.`);
       editor.redraw();
@@ -345,8 +356,12 @@ const FvdmInput = (() => {
     }, { signal: editor.closing.signal });
   }
 
-  /** Other parts of the page speak through the editor's line of text. */
+  /** Other parts of the page speak through the editor's line of text, and mend frames. */
   function attachSaying(editor) {
+    addEventListener("fvdm:mend", ({ detail: { what, frames } }) => {
+      editor.commit(C.mend(editor.state, what, frames), "mended frames");
+      editor.say(`${C.frameNames(frames)} mended. Control Z takes it back.`);
+    }, { signal: editor.closing.signal });
     addEventListener("fvdm:say", ({ detail: { text, error } }) => editor.say(text, error),
       { signal: editor.closing.signal });
   }
@@ -359,7 +374,7 @@ const FvdmInput = (() => {
     attachDrops(editor);
     attachScroll(editor);
     editor.canvas.addEventListener("focus", () => editor.redraw());
-    editor.canvas.addEventListener("blur", () => editor.redraw());
+    editor.canvas.addEventListener("blur", () => { editor.tip.hide(); editor.redraw(); });
     new ResizeObserver(() => editor.layout()).observe(editor.root);
     addEventListener("resize", () => editor.layout(), { signal: editor.closing.signal });
   }

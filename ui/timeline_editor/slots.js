@@ -56,9 +56,10 @@ const FvdmSlots = (() => {
       const density = column >= 38 ? "wide" : column >= 20 ? "medium" : "thin";
       this.row.dataset.density = this.headRow.dataset.density = density;
       const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
+      const troubles = C.troubles(state);
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
-        this.renderHead(state, f, every, f === current);
+        this.renderHead(state, f, every, f === current, troubles[f]);
       }
     }
 
@@ -108,11 +109,11 @@ const FvdmSlots = (() => {
       picture.style.objectFit = CSS_FIT[keyframe?.fit ?? "crop"];
     }
 
-    renderHead(state, frame, every, current) {
+    renderHead(state, frame, every, current, trouble) {
       const { node, number } = this.heads[frame];
       const frozen = C.isFrozen(state, frame);
       const held = C.isHeld(state, frame);
-      const summary = C.frameSummary(state, frame);
+      const summary = [C.frameSummary(state, frame), trouble].filter(Boolean).join("; ");
       const shown = every === 1 || frame === 0 || (frame + 1) % every === 0;
       const signature = `${frozen}|${held}|${summary}|${shown}|${current}`;
       if (node.signature === signature) return;
@@ -123,6 +124,7 @@ const FvdmSlots = (() => {
       node.classList.toggle("frozen", frozen);
       node.classList.toggle("held", held);
       node.classList.toggle("current", current);
+      node.classList.toggle("trouble", Boolean(trouble));
       number.hidden = !shown;
     }
 
@@ -271,21 +273,49 @@ const FvdmSlots = (() => {
         "aria-checked": checked === null ? null : String(checked),
         onClick: () => { this.menu.hidePopover(); action(); },
       }, text);
-      const picture = h("img", { src: sourceOf(keyframe.file), alt: "" });
-      picture.style.objectFit = CSS_FIT[keyframe.fit];
-      this.menu.replaceChildren(
-        h("div", { class: "menu-picture" }, picture,
+      const unused = C.troubles(this.io.state())[frame].startsWith("its picture");
+      this.menu.replaceChildren(...[
+        h("div", { class: "menu-picture" }, this.framed(frame, keyframe),
           h("span", {}, keyframe.file.orig_name ?? `Picture of frame ${frame + 1}`)),
+        unused ? h("p", { class: "menu-note" }, "This picture has no effect: its frame starts from noise.") : null,
+        unused ? h("button", { type: "button", class: "menu-action", "data-testid": "slot-keep", onClick: () => {
+          this.menu.hidePopover();
+          this.io.commit(C.mend(this.io.state(), "keep", [frame]), "kept picture");
+        } }, "Keep this picture") : null,
         h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
             this.io.commit(C.setFit(this.io.state(), frame, fit), "fit"), keyframe.fit === fit))),
         this.softness(frame),
         item("Replace…", () => this.choose(frame)),
         item("Remove", () => this.remove(frame)),
-      );
+      ].filter(Boolean));
       this.menu.showPopover();
       placeMenu(this.menu, this.slots[frame].node);
       this.menu.querySelector("[aria-checked=true]").focus();
+    }
+
+    /** The whole picture with what is kept of it outlined, or where it lies in the frame. */
+    framed(frame, { file, fit }) {
+      const picture = h("img", { src: sourceOf(file), alt: "" });
+      const outline = h("i", { class: "outline" });
+      const words = h("span", { class: "cut", "data-testid": "slot-cut" });
+      const box = h("div", { class: "framed", "data-fit": fit }, picture, outline);
+      const place = () => {
+        const [w, height] = [picture.naturalWidth, picture.naturalHeight];
+        if (!w) return;
+        const [W, H] = this.io.pictureSize();
+        const { from, to } = C.fitted(w, height, W, H, fit);
+        box.style.aspectRatio = fit === "crop" ? `${w} / ${height}` : `${W} / ${H}`;
+        const at = fit === "crop" ? from : to;
+        const node = fit === "crop" ? outline : picture;
+        for (const [side, share] of Object.entries({ left: at.x, top: at.y, width: at.w, height: at.h })) {
+          node.style[side] = `${100 * share}%`;
+        }
+        words.textContent = `${w} × ${height}: ${C.cutOff(w, height, W, H, fit)}`;
+      };
+      picture.addEventListener("load", place);
+      if (picture.complete) place();
+      return h("div", { class: "framing" }, box, words);
     }
 
     /** The slider from exact to free. */

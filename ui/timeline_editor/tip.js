@@ -3,7 +3,8 @@
 const FvdmTip = (() => {
   const C = FvdmCore;
   const { h } = FvdmDom;
-  const SIZE = 36;
+  const SIZE = 56;
+  const NOISE = 0.6; // of the range from black to white: pure noise, without clipping most of it
 
   /** Normal numbers, the same on every visit (Box–Muller over a small generator). */
   function normals(count) {
@@ -35,7 +36,8 @@ const FvdmTip = (() => {
   }
 
   class Tip {
-    /** pictureOf(frame) gives an image or canvas of the frame, or null. */
+    /** pictureOf(frame) gives { image, from, to } of the frame, or null: the part of the image that
+        is shown, in pixels, and where in the frame it lies, as shares of 1. */
     constructor(pictureOf) {
       this.pictureOf = pictureOf;
       this.canvas = h("canvas", { width: SIZE, height: SIZE });
@@ -51,9 +53,9 @@ const FvdmTip = (() => {
       this.level.textContent = text ?? `${C.percent(level)} noise`;
       this.place.textContent = place;
       this.drawNoisy(frame, level);
-      const flipped = at.left + 190 > width;
-      const left = touch ? C.clamp(at.left - 80, 0, width - 170) : flipped ? at.left - 186 : at.left + 18;
-      this.node.style.transform = `translate(${left}px, ${at.top - (touch ? 96 : 24)}px)`; // above a finger
+      const flipped = at.left + 214 > width;
+      const left = touch ? C.clamp(at.left - 90, 0, width - 196) : flipped ? at.left - 210 : at.left + 18;
+      this.node.style.transform = `translate(${left}px, ${at.top - (touch ? 116 : 34)}px)`; // above a finger
       this.node.classList.add("shown");
     }
 
@@ -63,8 +65,12 @@ const FvdmTip = (() => {
       const g = this.canvas.getContext("2d", { willReadFrequently: true });
       const picture = this.pictureOf(frame);
       try {
-        if (picture) g.drawImage(picture, 0, 0, SIZE, SIZE);
-        else landscape(g);
+        if (picture) {
+          const { image, from, to } = picture;
+          g.fillStyle = "#000"; // beside a picture that is contained
+          g.fillRect(0, 0, SIZE, SIZE);
+          g.drawImage(image, from.x, from.y, from.w, from.h, to.x * SIZE, to.y * SIZE, to.w * SIZE, to.h * SIZE);
+        } else landscape(g);
       } catch {
         landscape(g); // a picture that is still loading
       }
@@ -73,7 +79,7 @@ const FvdmTip = (() => {
       for (let k = 0, e = 0; k < image.data.length; k += 4) {
         for (let c = 0; c < 3; c++, e++) {
           const x = image.data[k + c] / 127.5 - 1;
-          image.data[k + c] = 127.5 * (1 + signal * x + 0.6 * noise * this.eps[e]);
+          image.data[k + c] = 127.5 * (1 + signal * x + NOISE * noise * this.eps[e]);
         }
       }
       g.putImageData(image, 0, 0);

@@ -1,0 +1,128 @@
+"""Watching and going back over a run, in a real browser: both views, every row, what is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+APP = Path(__file__).parent / "fake_studio.py"
+MIDDLE = "n => [...n.getContext('2d').getImageData(0, 0, n.width, n.height).data]"
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], folder: Path) -> str:
+    return serve(APP, str(folder))
+
+
+@pytest.fixture
+def studio(new_page: Open, address: str) -> Page:
+    page = new_page(address)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    return page
+
+
+def tile(page: Page, frame: int) -> np.ndarray:
+    pixels = page.get_by_test_id(f"tile-{frame}").evaluate(MIDDLE)
+    return np.array(pixels).reshape(-1, 4)[:, :3].mean(axis=0)
+
+
+def value(page: Page) -> dict[str, Any]:
+    return page.evaluate("window.fvdmEditor.value")
+
+
+def shown(page: Page, view: str, step: int) -> None:
+    page.wait_for_selector(f".fvdm-strip[data-view={view}][data-step='{step}']")
+
+
+def test_every_row_is_there_afterwards_in_both_views(studio: Page) -> None:
+    studio.locator("#generate").click()
+    studio.wait_for_selector(".fvdm-strip[data-status=done]")
+    shown(studio, "clean", 30)
+    clean = tile(studio, 5)
+    studio.get_by_test_id("view-noisy").click()
+    shown(studio, "noisy", 30)
+    assert tile(studio, 5) == pytest.approx(255 - clean, abs=6)  # the stand-in's noisy state
+    scrubber = studio.get_by_test_id("scrubber")
+    scrubber.focus()
+    for step in (29, 28, 27):  # the live strip saw only some of them
+        studio.keyboard.press("ArrowLeft")
+        shown(studio, "noisy", step)
+    assert scrubber.get_attribute("aria-valuetext") == "step 27 of 30"
+    expect(studio.get_by_test_id("tile-5").locator("..")).to_have_attribute(
+        "aria-label", "Frame 6, 10 % noise"
+    )
+    studio.get_by_test_id("view-clean").click()
+    shown(studio, "clean", 27)
+
+    studio.get_by_test_id("mode-curves").click()  # the other view of the canvas scrubs too
+    box = studio.get_by_test_id("timeline-canvas").bounding_box()
+    assert box
+    studio.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    shown(studio, "clean", 15)
+
+    studio.locator("#frames input").fill("9")
+    studio.locator("#frames input").press("Enter")
+    expect(studio.locator(".tile.drawn")).to_have_count(0)  # not the old run's pictures
+    expect(studio.locator(".fvdm-strip .foot")).to_be_hidden()
+    studio.get_by_test_id("undo").click()
+    expect(studio.locator(".tile.drawn")).to_have_count(16)
+
+
+def test_a_run_is_watched_as_its_noisy_state(studio: Page, folder: Path) -> None:
+    (folder / "hold").touch()
+    studio.locator("#generate").click()
+    shown(studio, "clean", 0)
+    with studio.expect_response(lambda answer: "/run/" in answer.url):  # the server knows
+        studio.get_by_test_id("view-noisy").click()
+    (folder / "hold").unlink()
+    studio.wait_for_selector(".fvdm-strip[data-status=done]")
+    shown(studio, "noisy", 30)
+
+
+def test_a_picture_without_effect_is_said_in_place_and_mended(studio: Page) -> None:
+    studio.locator("#preset-standard").click()
+    studio.wait_for_function("window.fvdmEditor.value.levels[0][0] === 1000")
+    head = studio.get_by_test_id("head-0")
+    assert "no effect" in (head.get_attribute("aria-label") or "")
+    mend = studio.locator("#summary .mend")
+    expect(mend).to_have_text("Keep the picture")
+    mend.focus()
+    studio.keyboard.press("Enter")
+    expect(mend).to_have_count(0)
+    assert not any(row[0] for row in value(studio)["levels"])
+    studio.get_by_test_id("undo").click()
+    studio.get_by_test_id("slot-0").click()
+    studio.get_by_test_id("slot-keep").click()
+    assert not any(row[0] for row in value(studio)["levels"])
+
+
+def test_the_cut_of_a_picture_is_shown(studio: Page, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.png"
+    cv2.imwrite(str(wide), np.full((50, 200, 3), 90, np.uint8))
+    with studio.expect_file_chooser() as chooser:
+        studio.get_by_test_id("slot-4").click()
+    chooser.value.set_files(wide)
+    studio.wait_for_function("window.fvdmEditor.value.keyframes.length === 2")
+    studio.get_by_test_id("slot-4").click()
+    cut = studio.get_by_test_id("slot-cut")
+    expect(cut).to_have_text("200 × 50: 75 % of its width is cut off")
+    outline = studio.locator(".outline").bounding_box()
+    whole = studio.locator(".framed").bounding_box()
+    assert outline and whole
+    assert outline["width"] == pytest.approx(whole["width"] / 4, abs=1)
+    studio.get_by_role("radio", name="Contain").click()
+    studio.get_by_test_id("slot-4").click()
+    expect(cut).to_have_text("200 × 50: black above and below it")

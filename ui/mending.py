@@ -1,0 +1,40 @@
+"""What one click can mend of what the page warns of: buttons beside the sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fvdm_core.timeline import Timeline
+
+WORDS = {  # what the editor's `mend` does, for one frame and for more
+    "keep": ("Keep the picture", "Keep the pictures"),
+    "noise": ("Make that frame from noise", "Make those frames from noise"),
+    "clean": ("Let that frame end clean", "Let those frames end clean"),
+}
+
+
+def mends(timeline: Timeline, pictures: Collection[int]) -> list[dict[str, Any]]:
+    """A line with a button for every kind of frame (from 0) that can be mended."""
+    found = {
+        "keep": timeline.unused_pictures(pictures),
+        "noise": timeline.needs_picture(pictures),
+        "clean": np.flatnonzero(timeline.levels[-1]).tolist(),
+    }
+    return [
+        {"kind": "mend", "text": WORDS[what][len(frames) > 1], "mend": what, "frames": frames}
+        for what, frames in found.items()
+        if frames
+    ]
+
+
+def unlike_training(timeline: Timeline, window: int) -> list[str]:
+    """What to say of a timeline whose length the model has never seen."""
+    if timeline.frames >= window:
+        return []
+    return [
+        f"The model was trained on clips of {window} frames and has never seen one of "
+        f"{timeline.frames}. Use {window} frames for the best."
+    ]

@@ -1,0 +1,71 @@
+"""The states of a run, kept small, so that every row can be looked at when the run is over."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+View = Literal["clean", "noisy"]  # the predicted clean frames, or the state as it is
+BUDGET = 32 * 2**20  # bytes of one run
+
+
+class Kept(Protocol):
+    """A state that can be looked at later; what `fvdm_core.pipeline.State.light` returns is one."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def levels(self) -> Any: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def preview(self) -> np.ndarray: ...
+    @property
+    def noisy(self) -> np.ndarray: ...
+
+
+def picture(state: Any, view: View) -> np.ndarray:
+    """The frames of a state, uint8 (F, H, W, 3)."""
+    return state.noisy if view == "noisy" else state.preview
+
+
+class Rewind:
+    """What a run looked like at every step, or at every second, fourth … where there is no room."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.budget = budget
+        self._kept: dict[int, Kept] = {}  # by step
+        self._stride = 1
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        with self._lock:
+            return sum(state.nbytes for state in self._kept.values())
+
+    def add(self, state: Any) -> None:
+        """Keep a state; one that cannot be kept small is left out."""
+        light = getattr(state, "light", None)
+        if light is None or state.step % self._stride:
+            return
+        kept = light()
+        with self._lock:
+            self._kept[kept.step] = kept
+            while sum(state.nbytes for state in self._kept.values()) > self.budget:
+                if len(self._kept) < 2:
+                    self._kept.clear()
+                    return
+                self._stride *= 2
+                self._kept = {s: k for s, k in self._kept.items() if s % self._stride == 0}
+
+    def nearest(self, step: int) -> Kept | None:
+        with self._lock:
+            if not self._kept:
+                return None
+            return self._kept[min(self._kept, key=lambda kept: (abs(kept - step), kept))]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
