@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gradio.data_classes import FileData
 
+from fvdm_core import formula
 from fvdm_core.examples import ExampleTimeline
 from fvdm_core.limits import shown
 from fvdm_core.presets import PRESETS
@@ -27,6 +28,7 @@ from ui.requests import (
 WINDOW = 16  # frames that the shipped model sees; said again by the model once it is there
 FRAMES, STEPS = 16, 30
 STEPS_OF = {"extend": "window", "hierarchical": "level", "resample": "way down"}  # else a frame
+PREVIEW_CELLS = 64  # of the picture below the formula box, at most
 PICTURE_CELLS = 14  # the pictures of the presets are this many frames and rows
 
 
@@ -91,6 +93,17 @@ def with_preset(editor: EditorValue | None, request: PresetRequest, window: int)
         keyframes=[] if editor is None else _kept_pictures(editor, timeline, stay=True),
         preset=preset,
     )
+
+
+def with_prior(editor: EditorValue, prior: str) -> EditorValue:
+    """The painting with another kind of starting noise.
+
+    Raises:
+        RequestError: there is no such kind.
+    """
+    changed = editor.model_copy(update={"prior": prior})
+    changed.timeline()  # refuses an unknown one
+    return changed
 
 
 def with_picture(editor: EditorValue, file: FileData) -> EditorValue:
@@ -216,6 +229,28 @@ def timeline_table(examples: list[ExampleTimeline]) -> list[dict[str, Any]]:
         }
         for example in examples
     ]
+
+
+def formula_names() -> dict[str, Any]:
+    """What may be written in a formula."""
+    variables = [[name, meaning] for name, meaning in formula.VARIABLES.items()]
+    return {"variables": variables, "functions": list(formula.FUNCTIONS)}
+
+
+def formula_preview(text: str, frames: Any, steps: Any) -> dict[str, Any]:
+    """What a formula gives, as a small picture, or what is wrong with it."""
+    if not text.strip():
+        return {}
+    try:
+        request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
+        levels = request.timeline().levels
+    except RequestError as error:
+        return {"text": str(error.message), "wrong": True}
+    rows, columns = (
+        np.linspace(0, size - 1, min(size, PREVIEW_CELLS)).round().astype(int)
+        for size in levels.shape
+    )
+    return {"text": "✓ Enter puts it on the canvas.", "levels": levels[rows][:, columns].tolist()}
 
 
 def preset_list(window: int) -> list[dict[str, Any]]:

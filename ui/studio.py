@@ -20,6 +20,7 @@ from ui.pieces import (
     ClipView,
     CompareView,
     ExampleShelf,
+    FormulaCheck,
     History,
     Lines,
     PresetPicker,
@@ -35,7 +36,6 @@ from ui.requests import (
     FormulaRequest,
     GenerateRequest,
     PresetRequest,
-    RequestError,
     SizeRequest,
     checked,
 )
@@ -49,6 +49,12 @@ STORAGE: dict[str, Any] = {
 }  # fixed, so that a restart can read it again
 MAX_UPLOAD = "64mb"
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
+PRIORS = [
+    ("each frame its own", "independent"),
+    ("partly shared", "mixed"),
+    ("from frame to frame", "progressive"),
+    ("repeated, shuffled", "shuffled"),
+]
 PHOTOGRAPHS = "The model knows such worlds only; a kept photograph can be spliced in exactly."
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
@@ -131,8 +137,8 @@ def build_studio(
                         placeholder="A formula of your own, such as min(0.2*i*t, t)",
                         elem_id="formula",
                     )
-                    check = Lines(None, elem_id="formula-check")
                     use = gr.Button("Use", size="sm", min_width=0, scale=0, elem_id="use-formula")
+                check = FormulaCheck(names=editing.formula_names(), elem_id="formula-check")
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
                 label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
@@ -157,6 +163,7 @@ def build_studio(
                         label="Fresh noise η (DDIM)",
                         elem_id="eta",
                     )
+                    prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
                     fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
                     exact = Checkbox(
                         False,
@@ -203,6 +210,10 @@ def build_studio(
             request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
             return editing.with_formula(timeline, request)
 
+        def set_prior(timeline: EditorValue, prior: Any) -> EditorValue:
+            """Give the painting another kind of starting noise."""
+            return editing.with_prior(timeline, str(prior))
+
         def bring(
             timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData
         ) -> EditorValue:
@@ -219,15 +230,6 @@ def build_studio(
                     placed = editing.with_picture(timeline, example.file)
                     return placed, studio.fitting_label(placed) or gr.skip()
             return gr.skip(), gr.skip()
-
-        def check_formula(text: str, frames: Any, steps: Any) -> list[dict[str, str]]:
-            if not text.strip():
-                return []
-            try:
-                checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps)).timeline()
-            except RequestError as error:
-                return [{"kind": "wrong", "text": str(error.message)}]
-            return [{"kind": "right", "text": "✓"}]
 
         def preview_timeline(
             timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
@@ -248,6 +250,7 @@ def build_studio(
                     label=editing.steps_words(timeline, window),
                 ),
                 timeline.formula,
+                timeline.prior,
             )
 
         def presets() -> list[dict[str, Any]]:
@@ -257,7 +260,7 @@ def build_studio(
         reading: dict[str, Any] = {
             "fn": read,
             "inputs": [editor, label, cfg],
-            "outputs": [summary, picker, frames, steps, formula],
+            "outputs": [summary, picker, frames, steps, formula, prior],
             "trigger_mode": "always_last",
             **quick,
             **unlisted,
@@ -305,6 +308,7 @@ def build_studio(
             ),
         ]
         changes.append(shelf.choose(place_example, [editor], [editor, label], **tasks, **unlisted))
+        changes.append(prior.input(set_prior, [editor, prior], [editor], **tasks, **unlisted))
         changes.append(picker.bring(bring, [editor, *size], [editor], **tasks, **unlisted))
         for change in changes:
             change.success(**reading).then(**keeping)
@@ -319,7 +323,7 @@ def build_studio(
         )
         gr.on([setting.change for setting in settings], **keeping)
         formula.input(
-            check_formula,
+            editing.formula_preview,
             [formula, *size],
             [check],
             trigger_mode="always_last",

@@ -347,39 +347,6 @@ test("frames are named by ranges", () => {
   }
 });
 
-test("what is wrong with a frame is known where it is", () => {
-  const rows = [[0, 500, 1000, 1000, 0], [0, 200, 500, 700, 0], [0, 0, 0, 30, 0]];
-  const state = C.fromValue({ levels: rows, sources: ["keyframe", "noise", "noise", "noise", "hold"],
-    keyframes: [{ frame: 0, file: file("a"), fit: "crop" }, { frame: 2, file: file("b"), fit: "crop" }] });
-  const found = C.troubles(state);
-  assert.equal(found[0], "");
-  assert.equal(found[1], "needs a picture");
-  assert.equal(found[2], ""); // the held frame 5 starts from it
-  assert.equal(found[3], "ends noisy");
-  assert.match(C.troubles({ ...state, sources: null })[2], /no effect/);
-  assert.equal(C.troubles({ ...state, keyframes: [] })[4], "needs a picture somewhere");
-});
-
-test("one edit mends frames: pictures are kept, frames made from noise, or brought down", () => {
-  const state = C.fromValue({ levels: [[1000, 0, 900], [700, 0, 650], [400, 0, 300]], keyframes: [] });
-  assert.deepEqual(C.column(C.mend(state, "keep", [0, 9]), 0), [0, 0, 0]);
-  assert.deepEqual(C.column(C.mend(state, "noise", [1]), 1), [1000, 500, 0]);
-  assert.deepEqual(C.column(C.mend(state, "clean", [2]), 2), [900, 500, 0]);
-  assert.deepEqual(C.column(C.freeze(C.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
-});
-
-test("a picture is fitted as the server fits it", () => {
-  const crop = C.fitted(200, 100, 64, 64, "crop");
-  assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });
-  assert.deepEqual(C.fitted(200, 100, 64, 64, "contain").to, { x: 0, y: 0.25, w: 1, h: 0.5 });
-  assert.deepEqual(C.fitted(90, 160, 64, 64, "contain").to, { x: 0.21875, y: 0, w: 0.5625, h: 1 });
-  assert.equal(C.cutOff(200, 100, 64, 64, "crop"), "50 % of its width is cut off");
-  assert.equal(C.cutOff(100, 200, 128, 64, "crop"), "75 % of its height is cut off");
-  assert.equal(C.cutOff(64, 64, 128, 128, "crop"), "all of it is used");
-  assert.equal(C.cutOff(200, 100, 64, 64, "contain"), "black above and below it");
-  assert.equal(C.cutOff(100, 200, 64, 64, "stretch"), "made 2.00 times wider");
-});
-
 test("what the page does not look at travels with the painting, seen levels while nobody paints there", () => {
   const value = { levels: [[0, 1000], [0, 500], [0, 0]], prior: "mixed", prior_alpha: 0.5, seen: { 0: 40 } };
   const state = C.fromValue(value);

@@ -80,6 +80,25 @@ def test_prior_and_seen_levels_travel_with_the_painting() -> None:
         BringRequest(kind="file", name="a", text="{}", path="/etc/passwd")  # type: ignore[call-arg]
 
 
+def test_another_starting_noise_is_set_and_an_unknown_one_refused() -> None:
+    assert editing.with_prior(PAINTING, "mixed").timeline().prior == "mixed"
+    with pytest.raises(RequestError, match="prior is 'pink'; allowed are independent"):
+        editing.with_prior(PAINTING, "pink")
+
+
+def test_a_formula_is_shown_while_it_is_typed() -> None:
+    shown = editing.formula_preview("min(0.2*i*t, t)", 16, 30)
+    assert (
+        shown["levels"] == Timeline.formula("min(0.2*i*t, t)", frames=16, steps=30).levels.tolist()
+    )
+    large = editing.formula_preview("t", 500, 1000)["levels"]
+    assert (len(large), len(large[0])) == (64, 64) and (large[0][0], large[-1][-1]) == (1000, 0)
+    assert editing.formula_preview("  ", 16, 30) == {}
+    wrong = editing.formula_preview("foo(t)", 16, 30)
+    assert wrong["wrong"] and "foo" in wrong["text"] and "levels" not in wrong
+    assert editing.formula_preview("t", "x", 30)["wrong"]
+
+
 def encoded(value: EditorValue) -> Any:
     """The editor's value as the page writes it to a file."""
     script = ROOT / "ui/pieces/own_presets.js"

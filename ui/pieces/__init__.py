@@ -15,6 +15,7 @@ __all__ = [
     "CompareView",
     "ExampleShelf",
     "Example",
+    "FormulaCheck",
     "History",
     "Lines",
     "PresetPicker",
@@ -109,6 +110,19 @@ class PresetPicker(_Piece):
             "properties": {"name": {"type": "string"}, "params": {"type": "object"}},
             "required": ["name"],
         }
+
+
+class FormulaCheck(_Piece):
+    """What a formula gives, or what is wrong: {"text", "wrong", "levels"}; and what may be written.
+
+    `names` is {"variables": [[name, meaning]], "functions": [name]}.
+    """
+
+    SCRIPT = "formula_check"
+    SCRIPTS = ("../timeline_editor/core", "formula_check")
+
+    def __init__(self, *, names: dict[str, Any], **more: Any) -> None:
+        super().__init__(None, names=names, **more)
 
 
 class Example(GradioModel):

@@ -14,17 +14,17 @@ least 26 px (34 px under a finger), where they scroll together. The editor annou
     fvdm:playhead  {step, steps, running}                 strip → editor; step null: no playhead
     fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
 
-The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `gestures.js` and `curves.js`
-hold the logic and know no DOM (tests/js); the others draw and listen. Everything shown is built
-with `textContent`; nothing of the value enters a template.
+The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `pictures.js`, `gestures.js`
+and `curves.js` hold the logic and know no DOM (tests/js); the others draw and listen. Everything
+shown is built with `textContent`; nothing of the value enters a template.
 
 Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
-slot-menu, slot-soft, clip-menu, clip-from, clip-pace, clip-fill, tool-NAME (brush, line, ramp,
-fill, freeze, hold, erase, select), guard, undo, redo, level, level-text, brush-width,
-brush-height, brush-soft, mode-matrix, mode-curves, curve-over, curve-easing, block-bar,
-block-ACTION, fit-all, step-axis, playhead, level-tip, editor-status, editor-live,
-editor-scroller; N counts from 0. `window.fvdmEditor` gives {value, geometry, lastDrawMs}: the
-painting as it stands, and how long the last redraw took in milliseconds.
+slot-menu, slot-soft, slot-cut, slot-keep, clip-menu, clip-from, clip-pace, clip-count, clip-fill,
+tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), guard, undo, redo, level,
+level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
+curve-easing, block-bar, block-ACTION, fit-all, step-axis, playhead, level-tip, editor-status,
+editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value, geometry,
+lastDrawMs}: the painting as it stands, and how long the last redraw took in milliseconds.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ __all__ = ["TimelineEditor"]
 HERE = Path(__file__).parent
 SCRIPTS = (
     "core.js",
+    "pictures.js",
     "gestures.js",
     "curves.js",
     "dom.js",

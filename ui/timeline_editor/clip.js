@@ -22,7 +22,7 @@ const FvdmClip = (() => {
   }
 
   class Clip {
-    /** io: { frames(), fill(frame, files), say(text, isError) }. */
+    /** io: { state(), fill(frame, files), say(text, isError) }. */
     constructor(io) {
       this.io = io;
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Pictures from a video",
@@ -66,11 +66,19 @@ const FvdmClip = (() => {
         { min: 0, max: Math.max(0, duration - 0.04), step: 0.01, value: 0 }, (s) => `${s.toFixed(2)} s`);
       const [pace, paceRow] = slider("Every", "clip-pace",
         { min: 1 / 24, max: Math.max(1, Math.min(4, duration / 2)), step: 1 / 24, value: PACE }, (s) => `${s.toFixed(2)} s`);
-      Object.assign(this, { from, pace });
+      const room = this.io.state().frames - this.first;
+      const part = FvdmPictures.partFor(this.io.state(), this.first);
+      const [count, countRow] = slider("Frames", "clip-count",
+        { min: 1, max: room, step: 1, value: part.count }, (n) => String(n));
+      Object.assign(this, { from, pace, count });
+      if (part.end) { // the last pictures of the video, up to its end
+        from.value = String(Math.max(0, duration - 0.04 - (part.count - 1) * PACE));
+        fromRow.querySelector("output").textContent = `${Number(from.value).toFixed(2)} s`;
+      }
       this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
       this.menu.replaceChildren(
         h("div", { class: "menu-picture" }, this.video, h("span", {}, this.file.name)),
-        h("div", { class: "sizes" }, fromRow, paceRow), this.action);
+        h("div", { class: "sizes" }, fromRow, paceRow, countRow), this.action);
       this.plan();
     }
 
@@ -78,8 +86,8 @@ const FvdmClip = (() => {
     times() {
       const from = Number(this.from.value);
       const pace = Number(this.pace.value);
-      const room = this.io.frames() - this.first;
-      const count = C.clamp(Math.floor((this.video.duration - from - 0.02) / pace) + 1, 1, room);
+      const there = Math.floor((this.video.duration - from - 0.02) / pace) + 1;
+      const count = C.clamp(Math.min(there, Number(this.count.value)), 1, this.io.state().frames - this.first);
       return Array.from({ length: count }, (_, k) => from + k * pace);
     }
 

@@ -403,7 +403,7 @@ const FvdmEditor = (() => {
       const slot = this.slots.slots[frame]?.picture;
       if (keyframe && slot?.complete && slot.naturalWidth) {
         const [w, h] = [slot.naturalWidth, slot.naturalHeight];
-        const { from, to } = C.fitted(w, h, ...this.io.pictureSize(), keyframe.fit);
+        const { from, to } = FvdmPictures.fitted(w, h, ...this.io.pictureSize(), keyframe.fit);
         return { image: slot, from: { x: from.x * w, y: from.y * h, w: from.w * w, h: from.h * h }, to };
       }
       const clean = window.fvdmStrip?.clean(frame);

@@ -44,7 +44,7 @@ const FvdmSlots = (() => {
       });
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Picture", "data-testid": "slot-menu" });
       this.clip = new FvdmClip.Clip({
-        frames: () => io.state().frames, fill: (...what) => this.fill(...what), say: io.say,
+        state: io.state, fill: (...what) => this.fill(...what), say: io.say,
       });
       this.target = 0;
     }
@@ -56,7 +56,7 @@ const FvdmSlots = (() => {
       const density = column >= 38 ? "wide" : column >= 20 ? "medium" : "thin";
       this.row.dataset.density = this.headRow.dataset.density = density;
       const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
-      const troubles = C.troubles(state);
+      const troubles = FvdmPictures.troubles(state);
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
         this.renderHead(state, f, every, f === current, troubles[f]);
@@ -273,14 +273,14 @@ const FvdmSlots = (() => {
         "aria-checked": checked === null ? null : String(checked),
         onClick: () => { this.menu.hidePopover(); action(); },
       }, text);
-      const unused = C.troubles(this.io.state())[frame].startsWith("its picture");
+      const unused = FvdmPictures.troubles(this.io.state())[frame].startsWith("its picture");
       this.menu.replaceChildren(...[
         h("div", { class: "menu-picture" }, this.framed(frame, keyframe),
           h("span", {}, keyframe.file.orig_name ?? `Picture of frame ${frame + 1}`)),
         unused ? h("p", { class: "menu-note" }, "This picture has no effect: its frame starts from noise.") : null,
         unused ? h("button", { type: "button", class: "menu-action", "data-testid": "slot-keep", onClick: () => {
           this.menu.hidePopover();
-          this.io.commit(C.mend(this.io.state(), "keep", [frame]), "kept picture");
+          this.io.commit(FvdmPictures.mend(this.io.state(), "keep", [frame]), "kept picture");
         } }, "Keep this picture") : null,
         h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
@@ -304,14 +304,14 @@ const FvdmSlots = (() => {
         const [w, height] = [picture.naturalWidth, picture.naturalHeight];
         if (!w) return;
         const [W, H] = this.io.pictureSize();
-        const { from, to } = C.fitted(w, height, W, H, fit);
+        const { from, to } = FvdmPictures.fitted(w, height, W, H, fit);
         box.style.aspectRatio = fit === "crop" ? `${w} / ${height}` : `${W} / ${H}`;
         const at = fit === "crop" ? from : to;
         const node = fit === "crop" ? outline : picture;
         for (const [side, share] of Object.entries({ left: at.x, top: at.y, width: at.w, height: at.h })) {
           node.style[side] = `${100 * share}%`;
         }
-        words.textContent = `${w} × ${height}: ${C.cutOff(w, height, W, H, fit)}`;
+        words.textContent = `${w} × ${height}: ${FvdmPictures.cutOff(w, height, W, H, fit)}`;
       };
       picture.addEventListener("load", place);
       if (picture.complete) place();

@@ -1,0 +1,56 @@
+/* Pictures and their frames without a page: run with `node --test tests/js`. */
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const path = require("node:path");
+
+const EDITOR = path.join(__dirname, "../../ui/timeline_editor");
+const C = require(path.join(EDITOR, "core.js"));
+globalThis.FvdmCore = C; // the scripts share one scope in the page
+const P = require(path.join(EDITOR, "pictures.js"));
+const file = (name) => ({ path: name, url: `/${name}`, orig_name: name, meta: { _type: "gradio.FileData" } });
+
+test("what is wrong with a frame is known where it is", () => {
+  const rows = [[0, 500, 1000, 1000, 0], [0, 200, 500, 700, 0], [0, 0, 0, 30, 0]];
+  const state = C.fromValue({ levels: rows, sources: ["keyframe", "noise", "noise", "noise", "hold"],
+    keyframes: [{ frame: 0, file: file("a"), fit: "crop" }, { frame: 2, file: file("b"), fit: "crop" }] });
+  const found = P.troubles(state);
+  assert.equal(found[0], "");
+  assert.equal(found[1], "needs a picture");
+  assert.equal(found[2], ""); // the held frame 5 starts from it
+  assert.equal(found[3], "ends noisy");
+  assert.match(P.troubles({ ...state, sources: null })[2], /no effect/);
+  assert.equal(P.troubles({ ...state, keyframes: [] })[4], "needs a picture somewhere");
+});
+
+test("one edit mends frames: pictures are kept, frames made from noise, or brought down", () => {
+  const state = C.fromValue({ levels: [[1000, 0, 900], [700, 0, 650], [400, 0, 300]], keyframes: [] });
+  assert.deepEqual(C.column(P.mend(state, "keep", [0, 9]), 0), [0, 0, 0]);
+  assert.deepEqual(C.column(P.mend(state, "noise", [1]), 1), [1000, 500, 0]);
+  assert.deepEqual(C.column(P.mend(state, "clean", [2]), 2), [900, 500, 0]);
+  assert.deepEqual(C.column(C.freeze(P.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
+});
+
+test("a picture is fitted as the server fits it", () => {
+  const crop = P.fitted(200, 100, 64, 64, "crop");
+  assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });
+  assert.deepEqual(P.fitted(200, 100, 64, 64, "contain").to, { x: 0, y: 0.25, w: 1, h: 0.5 });
+  assert.deepEqual(P.fitted(90, 160, 64, 64, "contain").to, { x: 0.21875, y: 0, w: 0.5625, h: 1 });
+  assert.equal(P.cutOff(200, 100, 64, 64, "crop"), "50 % of its width is cut off");
+  assert.equal(P.cutOff(100, 200, 128, 64, "crop"), "75 % of its height is cut off");
+  assert.equal(P.cutOff(64, 64, 128, 128, "crop"), "all of it is used");
+  assert.equal(P.cutOff(200, 100, 64, 64, "contain"), "black above and below it");
+  assert.equal(P.cutOff(100, 200, 64, 64, "stretch"), "made 2.00 times wider");
+});
+
+test("a dropped video fills what waits for pictures: a clip's end before what goes on, its start after", () => {
+  const state = (kept) => C.fromValue({ levels: [0, 1].map((r) =>
+    Array.from({ length: 12 }, (_, f) => (kept.includes(f) ? 0 : 1000 - 1000 * r))) });
+  assert.deepEqual(P.partFor(state([]), 3), { count: 9, end: false });
+  assert.deepEqual(P.partFor(state([0, 1, 2, 3]), 0), { count: 4, end: true }); // continue
+  const transition = state([0, 1, 2, 9, 10, 11]);
+  assert.deepEqual(P.partFor(transition, 0), { count: 3, end: true });
+  assert.deepEqual(P.partFor(transition, 9), { count: 3, end: false });
+  const all = Array.from({ length: 12 }, (_, f) => f);
+  assert.deepEqual(P.partFor(state(all), 0), { count: 12, end: false }); // edit
+});
