@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 FRAMES, STEPS = 64, 200
 FIRST_STEP = """() => document.querySelector(".fvdm-strip[data-status=running]")
-  && /^step [1-9]/.test(document.querySelector("[data-testid=strip-caption]").textContent)"""
+  && Number(document.querySelector(".fvdm-strip").dataset.step) > 0"""
 
 
 def wait_for_page(page: Page, address: str) -> None:
