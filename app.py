@@ -51,6 +51,7 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "port": ("GRADIO_SERVER_PORT", port),
     "share": ("GRADIO_SHARE", yes),
     "model": ("FVDM_MODEL", str),
+    "models": ("FVDM_MODELS", Path),
     "device": ("FVDM_DEVICE", device),
     "outputs": ("FVDM_OUTPUTS", Path),
     "name": ("FVDM_NAME", str),
@@ -70,7 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
     add("host", "address to listen on, 127.0.0.1 if none is given")
     add("port", "port, the first free one if none is given", type=port)
-    add("model", "model folder or owner/name on the Hub, the shipped model if none is given")
+    add("model", "model folder, owner/name on the Hub or one of --models; the shipped one if none")
+    add("models", "folder of models to choose from on the page", type=Path)
     add("device", "cpu, cuda, cuda:1 or mps, the best there is if none is given", type=device)
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
     add("name", f"what runs are called, {NAME}; also {{time}}, {{frames}}, {{steps}}, {{model}}")
@@ -97,6 +99,9 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
     chosen.quota = 4.0 if chosen.quota is None else chosen.quota
     if not chosen.host.strip():
         flags.error("--host is empty: use 127.0.0.1 for this computer, 0.0.0.0 for the network")
+    chosen.models = chosen.models and chosen.models.expanduser()
+    if chosen.models is not None and not chosen.models.is_dir():
+        flags.error(f"--models: {chosen.models} is not a folder here")
     return chosen
 
 
@@ -110,15 +115,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     from ui.gpu import LENT
     from ui.guard import is_loopback
+    from ui.model_list import ModelList
     from ui.naming import Naming
     from ui.outputs import OutputError, Outputs
     from ui.studio import build_studio, launch_options
 
-    def load_pipeline() -> Any:
+    def load(source: str | None) -> Any:
         from fvdm_core.pipeline import Pipeline
 
-        return Pipeline.from_pretrained(chosen.model, device="cpu" if LENT else chosen.device)
+        return Pipeline.from_pretrained(source, device="cpu" if LENT else chosen.device)
 
+    models = ModelList(load, chosen.models, chosen.model)
     try:
         naming = Naming(chosen.name)
     except ValueError as error:
@@ -126,10 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         demo = build_studio(
-            load_pipeline,
+            models,
             outputs=Outputs(outputs, int(chosen.quota * 2**30), naming),
             examples=HERE / "assets" / "keyframes",
-            model_source=chosen.model,
         )
     except OutputError as error:
         print(f"app.py: {error}", file=sys.stderr)

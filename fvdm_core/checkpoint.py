@@ -9,11 +9,12 @@ from fvdm_core.files import SaveError, atomic_write
 from fvdm_core.hub import resolve_source
 from fvdm_core.model_folder import ModelFolder, config_of, load_model_folder, save_model_folder
 from fvdm_core.tensors import read_tensors, write_safetensors
-from fvdm_core.weights import load_model, save_model
+from fvdm_core.weights import Timesteps, load_model, open_model, save_model
 
 __all__ = [
     "ModelFolder",
     "SaveError",
+    "Timesteps",
     "atomic_write",
     "convert",
     "load_model",
@@ -36,10 +37,10 @@ def convert(
     The folder has no autoencoder: such models work on the latents of another one. Raises
     `ValueError` where the file is refused, `SaveError` where the folder cannot be written.
     """
-    model = load_model(source, num_heads)
+    model, timesteps = open_model(source, num_heads)
     save_model_folder(
         folder,
-        config=config_of(model, Path(source).stem),
+        config=config_of(model, Path(source).stem, timesteps),
         transformer=model.state_dict(),
         autoencoder=None,
     )

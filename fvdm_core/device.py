@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
 
 
@@ -47,3 +49,10 @@ def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.
     if dtype is not None:
         return dtype
     return torch.bfloat16 if fast_bf16(device) else torch.float32
+
+
+def give_back_memory() -> None:
+    """Free what nothing refers to any more, on the GPU too, so that other programs can have it."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

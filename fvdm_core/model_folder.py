@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from fvdm_core.files import atomic_write, file_name, open_plain
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
-from fvdm_core.weights import build, config_from, load_model
+from fvdm_core.weights import Timesteps, build, config_from, open_model
 
 FORMAT, VERSION = "fvdm-studio", 1
 CONFIG = "config.json"
@@ -30,7 +30,7 @@ SHARD = re.compile(r"transformer-\d{5}-of-\d{5}\.safetensors")
 MAX_JSON_BYTES = 4 << 20
 _TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
-    *("format", "version", *_TEXTS, "labels", "fps"),
+    *("format", "version", *_TEXTS, "labels", "fps", "timesteps"),
     *("transformer", "autoencoder", "schedule", "sha256"),
 )
 
@@ -112,10 +112,20 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 
 def _from_file(path: Path) -> ModelFolder:
-    model = load_model(path)
-    config = {"format": FORMAT, "version": VERSION, **config_of(model, path.stem)}
+    model, timesteps = open_model(path)
+    config = {"format": FORMAT, "version": VERSION, **config_of(model, path.stem, timesteps)}
     _, _, schedule = _check_config(config, file_name(path))
     return ModelFolder(config, model, None, schedule, _checksum(path)[:16])
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What a model folder says of itself, checked, without opening its weights.
+
+    Raises `ValueError` as `load_model_folder` does for the config.
+    """
+    config = read_json(folder / CONFIG)
+    _check_config(config, CONFIG)
+    return config
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -177,6 +187,12 @@ def _check_config(
     if type(fps) not in (int, float) or not (math.isfinite(fps) and 0 < fps <= 240):
         raise ValueError(f"{name}: fps is {str(fps)[:20]}; it must be above 0 and at most 240")
 
+    timesteps = config.get("timesteps", "vectorised")
+    if timesteps not in get_args(Timesteps):
+        raise ValueError(
+            f"{name}: timesteps is {str(timesteps)[:40]!r}; it must be one of "
+            f"{', '.join(get_args(Timesteps))}"
+        )
     model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
     if len(set(labels)) != len(labels) or len(labels) not in (0, model.num_classes):
         raise ValueError(
@@ -222,7 +238,7 @@ def _check_sums(config: dict[str, Any], found: dict[str, str]) -> None:
             )
 
 
-def config_of(model: VideoDiT, name: str) -> dict[str, Any]:
+def config_of(model: VideoDiT, name: str, timesteps: Timesteps) -> dict[str, Any]:
     """A config.json for a published model: the paper's schedule, no labels, no autoencoder."""
     return {
         "name": name[:100],
@@ -230,6 +246,7 @@ def config_of(model: VideoDiT, name: str) -> dict[str, Any]:
         "fps": 8,
         "license": "",
         "trained_on": "",
+        "timesteps": timesteps,
         "transformer": asdict(model.config),
         "autoencoder": None,
         "schedule": {"name": "linear", "num_train_timesteps": 1000, "prediction_type": "eps"},

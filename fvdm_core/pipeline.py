@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,9 @@ class Pipeline:
         fps: float = 8.0,
         name: str = "model",
         model_hash: str = "",
+        trained_on: str = "",
+        license: str = "",
+        timesteps: checkpoint.Timesteps = "vectorised",
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -135,6 +139,9 @@ class Pipeline:
         self.fps = fps
         self.name = name
         self.model_hash = model_hash
+        self.trained_on = trained_on
+        self.license = license
+        self.timesteps = timesteps
         self.num_frames = model.config.num_frames
 
     @classmethod
@@ -169,6 +176,9 @@ class Pipeline:
             fps=config["fps"],
             name=config["name"],
             model_hash=model_hash,
+            trained_on=config.get("trained_on", ""),
+            license=config.get("license", ""),
+            timesteps=config.get("timesteps", "vectorised"),
             device=device,
             dtype=dtype,
         )
@@ -185,6 +195,19 @@ class Pipeline:
         self.model.to(self.device, self.dtype)
         self.autoencoder.to(self.device, torch.float32)
         return self
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers both networks were trained to, the tables of places counted."""
+        return sum(tensor.numel() for tensor in self._weights())
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the weights of both networks take where they lie now."""
+        return sum(tensor.nbytes for tensor in self._weights())
+
+    def _weights(self) -> Iterator[Tensor]:
+        return chain(self.model.parameters(), self.autoencoder.parameters())
 
     def __call__(self, timeline: Timeline, **options: Any) -> Clip:
         """Run a timeline to its end; the options are those of `stream`."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.tensors import checked_copies, open_tensors, read_metadata, write_safetensors
 
 Shapes = Mapping[str, tuple[int, ...]]
+Timesteps = Literal["vectorised", "scalar"]  # one for each frame, or one for the whole clip
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 _BLOCK = re.compile(r"(blocks|blocks_spatial|blocks_temp)\.(\d+)\.(.+)")
@@ -37,7 +38,18 @@ def load_model(path: str | os.PathLike[str], num_heads: int | None = None) -> Vi
         from fvdm_core.model_folder import load_model_folder
 
         return load_model_folder(path).transformer
+    return open_model(path, num_heads)[0]
+
+
+def open_model(
+    path: str | os.PathLike[str], num_heads: int | None = None
+) -> tuple[VideoDiT, Timesteps]:
+    """As `load_model` of a file, and how its network was trained to be told the time.
+
+    A published file with Latte's one list of blocks is Latte's: one timestep for the whole clip.
+    """
     name = file_name(path)
+    timesteps: Timesteps = "vectorised"
     tensors = open_tensors(path)
     declared = read_metadata(path).get("config")
     if declared is not None:
@@ -48,9 +60,11 @@ def load_model(path: str | os.PathLike[str], num_heads: int | None = None) -> Vi
         if num_heads not in (None, config.num_heads):
             raise ValueError(f"num_heads is {num_heads}, but {name} says {config.num_heads}")
     else:
+        if any(key.startswith("blocks.") for key in tensors):
+            timesteps = "scalar"
         tensors = rename_published(tensors)
         config = infer_config({k: tuple(t.shape) for k, t in tensors.items()}, name, num_heads)
-    return build(VideoDiT, config, tensors, name)
+    return build(VideoDiT, config, tensors, name), timesteps
 
 
 def save_model(path: str | os.PathLike[str], model: VideoDiT) -> None:

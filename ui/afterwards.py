@@ -51,7 +51,8 @@ class Afterwards:
     def code(self, saved: Saved) -> str:
         """A run as a Python program."""
         recipe = read_recipe(saved.recipe)
-        return python_code(saved, recipe, self.studio.model_source, self.studio.window)
+        source = self.studio.models.source_of(recipe.model_hash)
+        return python_code(saved, recipe, source, self.studio.window)
 
     def restore_run(self, session: Any, sent: Any) -> Restored:
         recipe, pictures = of_run(self.run_of(session, sent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,24 @@ def with_size(editor: EditorValue, size: SizeRequest, window: int) -> EditorValu
         preset=editor.preset,
         formula=editor.formula,
     )
+
+
+def with_window(editor: EditorValue, before: int, window: int) -> EditorValue:
+    """The painting for a model that sees `window` frames where the last one saw `before`.
+
+    One that filled the old window fills the new one. Presets are laid out anew; what was painted
+    by hand keeps its windows, which `Timeline.with_windows` narrows where they are too wide.
+    """
+    frames = window if editor.frames == before else editor.frames
+    preset, steps = editor.preset, steps_of(editor, before)
+    if preset is not None and is_preset(editor, before):
+        params = _fitting(preset, frames)
+        with contextlib.suppress(RequestError):  # its parameters want more frames
+            request = PresetRequest(name=preset.name, params=params, frames=frames, steps=steps)
+            return with_preset(editor, request, window)
+    if frames == editor.frames:
+        return editor
+    return with_size(editor, SizeRequest(frames=frames, steps=steps), before)
 
 
 def is_preset(editor: EditorValue, window: int) -> bool:

@@ -45,7 +45,7 @@ class Walker:
     """Walks timelines with the pipeline that `pipeline()` returns in the process that walks."""
 
     def __init__(self, pipeline: Callable[[], Any]) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._walk = self._steps
         if spaces is not None:
             self._walk = spaces.GPU(duration=seconds_wanted)(self._steps)
@@ -74,7 +74,7 @@ class Walker:
         options: RunOptions,
         seconds_per_call: float | None,
     ) -> Iterator[Any]:
-        pipeline = self._pipeline()
+        pipeline = self.pipeline()
         if not LENT:
             yield from pipeline.stream(timeline, keyframes, options)
             return

@@ -221,14 +221,19 @@ def _eta(calls: Sequence[int], seconds_per_call: float | None) -> float | None:
     return None if seconds_per_call is None else sum(calls) * seconds_per_call
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether it is Python's, torch's or a GPU's way of saying so."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
+    )
+
+
 def reason(error: Exception, size: str = "") -> str:
     """What to tell the person about `error`, without paths or internals."""
     text = str(error)
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or any(words in text for words in ("can't allocate memory", "not enough memory"))
-    ):
+    if out_of_memory(error):
         what = f" for {size}" if size else ""
         return (
             f"There was not enough memory{what}. Use fewer frames, or close other programs and "

@@ -17,7 +17,7 @@ MAX_INLINE = 20_000  # characters of a timeline's JSON in the program; longer on
 def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) -> str:
     """The program. It reads the pictures, and a very long timeline, from the run's zip.
 
-    model: what the studio was started with; None is the model that ships. window: the frames that
+    model: the source of the run's model; None is the model that ships. window: the frames that
     the model sees, which presets of long clips depend on.
     """
     lines = []

@@ -58,6 +58,7 @@ class JobRegistry:
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
         self._closed = False
+        self._held = ""  # why no runs are taken now
 
     # ── Queueing ─────────────────────────────────────────────────────────────────────────────
 
@@ -67,7 +68,8 @@ class JobRegistry:
         """Queue `work` and return the job's id: `job_id`, or a new one that nobody can guess.
 
         Raises:
-            QueueFull: `max_waiting` runs wait already, or `max_per_owner` of this owner.
+            QueueFull: `max_waiting` runs wait already, or `max_per_owner` of this owner, or
+                none are taken now.
         """
         with self._changed:
             self._refuse_more(owner)
@@ -82,7 +84,31 @@ class JobRegistry:
             self._changed.notify_all()
             return job.id
 
+    def hold(self, why: str) -> bool:
+        """Take no runs until `release`, and say `why`; False where there are runs, or it is held.
+
+        Of two who ask at once, one gets True.
+        """
+        with self._changed:
+            if self._held or self._running is not None or len(self._turns):
+                return False
+            self._held = why
+            return True
+
+    def release(self) -> None:
+        """Take runs again."""
+        with self._changed:
+            self._held = ""
+
+    def forget_states(self) -> None:
+        """Drop what is kept of every run's steps; their clips stay."""
+        with self._changed:
+            for job in self._jobs.values():
+                job.rewind.clear()
+
     def _refuse_more(self, owner: str) -> None:
+        if self._held:
+            raise QueueFull(self._held)
         own = len(self._turns.line(owner))
         if len(self._turns) >= self.max_waiting:
             raise QueueFull(

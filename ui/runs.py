@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,14 @@ def make_work(
         says = timeline.describe()
         return outputs.save(session, job, frames, request.fps, recipe, keyframes, says)
 
+    def states() -> Iterator[Any]:
+        if walker.pipeline() is not pipeline:  # between this check of the request and its queueing
+            raise ValueError("The model was changed meanwhile: generate again.")
+        return walker.walk(timeline, keyframes, options, seconds_per_call)
+
     height, width = pipeline.image_size
     return Work(
-        states=lambda: walker.walk(timeline, keyframes, options, seconds_per_call),
+        states=states,
         finish=finish,
         calls=calls_per_step(timeline),
         frames=timeline.frames,

@@ -15,10 +15,11 @@ from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
-from ui.gpu import Walker
+from ui.gpu import LENT, Walker
 from ui.jobs import Work
 from ui.loading import LoadingModel
 from ui.mending import mends, unlike_training
+from ui.model_list import ModelList
 from ui.orders import Order
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
@@ -53,18 +54,17 @@ class Studio:
     """What the handlers share: the model, the jobs, and where things are kept."""
 
     def __init__(
-        self,
-        load_pipeline: Callable[[], Any],
-        outputs: Outputs,
-        examples: Path | None,
-        model_source: str | None = None,
+        self, models: Callable[[], Any] | ModelList, outputs: Outputs, examples: Path | None
     ) -> None:
         self.outputs = outputs
-        self.model_source = model_source
         self.costs = Costs(self.outputs.root / "costs.json")
         self.jobs = JobRegistry()
         self.queue = Queue(self.jobs)
-        self.model = LoadingModel(load_pipeline)
+        self.models = listed = (
+            models if isinstance(models, ModelList) else ModelList(lambda source: models())
+        )
+        self.model = LoadingModel(lambda: listed.load(listed.entry(listed.first)), listed.first)
+        self.lent = LENT  # a process that is lent a GPU keeps the model it was made with
         self.walker = Walker(self.model.get)
         self.examples = _examples(examples)
         self.timelines = example_timelines()
@@ -90,8 +90,16 @@ class Studio:
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         lines.append({"kind": "cost", "text": self._cost(timeline, request)})
         warnings = timeline.warnings(pictures) + unlike_training(timeline, self.window)
+        warnings += self._unlike_frames(timeline)
         lines += [{"kind": "warning", "text": text} for text in warnings]
         return lines + mends(timeline, pictures)
+
+    def _unlike_frames(self, timeline: Timeline) -> list[str]:
+        """What a model with one timestep for the whole clip makes of frames that differ."""
+        scalar = self.model.ready and self.model.get().timesteps == "scalar"
+        if not scalar or (timeline.levels == timeline.levels[:, :1]).all():
+            return []
+        return ["This model was trained on frames of equal noise; here they differ: expect little."]
 
     def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
         calls = timeline.model_calls
@@ -171,12 +179,29 @@ class Studio:
             job=job,
         )
 
-    def model_lines(self) -> list[dict[str, str]]:
-        """What the header says about the model."""
-        if self.model.error:
-            text = f"The model could not be loaded: {self.model.error}"
-            return [{"kind": "wrong", "text": text}]
-        return [{"kind": "note", "text": f"model: {self.model.get().name}"}]
+    def change_model(self, key: str) -> None:
+        """Begin to load another model of the list; the present one stays until it is there.
+
+        Raises:
+            RequestError: there is no such model, or it cannot be changed now.
+        """
+        entry = checked(lambda: self.models.entry(key))
+        if self.lent:
+            raise RequestError("On ZeroGPU the model cannot be changed.")
+        if self.model.pending or self.model.coming:
+            raise RequestError("A model is being loaded: choose another one when it is there.")
+        if not self.jobs.hold(f"{entry.title} is being loaded: generate again when it is there."):
+            raise RequestError(
+                "Runs are queued or going on, and each needs the model it was asked of: stop or "
+                "remove them, or wait until they are done, then choose again."
+            )
+
+        def decided() -> None:
+            if self.model.key == entry.key:
+                self.jobs.forget_states()  # they hold on to the model that made them
+            self.jobs.release()
+
+        self.model.replace(lambda: self.models.load(entry), entry.key, decided)
 
     # ── The first visit ──────────────────────────────────────────────────────────────────────
 

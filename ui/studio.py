@@ -15,6 +15,8 @@ from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
+from ui.model_list import ModelList
+from ui.model_panel import photographs, wire_models
 from ui.outputs import Outputs
 from ui.pieces import (
     ClipView,
@@ -23,6 +25,7 @@ from ui.pieces import (
     FormulaCheck,
     History,
     Lines,
+    ModelPanel,
     PresetPicker,
     Progress,
     RunList,
@@ -55,7 +58,6 @@ PRIORS = [
     ("from frame to frame", "progressive"),
     ("repeated, shuffled", "shuffled"),
 ]
-PHOTOGRAPHS = "The model knows such worlds only; a kept photograph can be spliced in exactly."
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
@@ -83,22 +85,20 @@ def _only(value: Any, *names: str) -> dict[str, Any]:
 
 
 def build_studio(
-    load_pipeline: Callable[[], Any],
+    models: Callable[[], Any] | ModelList,
     *,
     outputs: Path | Outputs,
     examples: Path | None = None,
-    model_source: str | None = None,
 ) -> gr.Blocks:
     """The page, not yet launched; the model loads meanwhile.
 
     Args:
-        load_pipeline: returns a `fvdm_core.Pipeline`; it is called once, in a thread.
+        models: the list to choose from, or what returns the one `fvdm_core.Pipeline` there is.
         outputs: the folder in which runs are kept, or what keeps them.
         examples: a folder of PNG pictures to offer as keyframes.
-        model_source: what `Pipeline.from_pretrained` was given, for programs that repeat a run.
     """
     kept = outputs if isinstance(outputs, Outputs) else Outputs(outputs)
-    studio = Studio(load_pipeline, kept, examples, model_source)
+    studio = Studio(models, kept, examples)
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
@@ -110,7 +110,7 @@ def build_studio(
 
         with gr.Row(elem_id="header"):
             gr.HTML('<h1 class="brand">FVDM <b>Studio</b></h1>', padding=False)
-            model = Lines([{"kind": "note", "text": "The model is loading…"}], elem_id="model")
+            model = ModelPanel(None, elem_id="model")
             theme = gr.Button("◐", elem_id="theme", size="sm", min_width=0, scale=0)
         picker = PresetPicker(
             None,
@@ -124,7 +124,7 @@ def build_studio(
             with gr.Column(elem_id="work", scale=1, min_width=0):
                 with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
                     shelf = ExampleShelf(studio.examples, elem_id="shelf")
-                    gr.HTML(f'<p class="photographs">{PHOTOGRAPHS}</p>', padding=False)
+                    note = gr.HTML(photographs(), padding=False)
                 editor = Canvas(studio.welcome(), label="timeline", elem_id="editor")
                 strip = Filmstrip(None, label="strip", elem_id="strip")
                 with gr.Row(elem_id="formula-row"):
@@ -351,15 +351,6 @@ def build_studio(
                 return studio.welcome(), *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
-        async def name_model(timeline: EditorValue, label: str | None) -> tuple[Any, Any]:
-            """Name the model and its labels once it is there."""
-            if not await studio.model.wait():
-                return gr.skip(), studio.model_lines()
-            labels = studio.model.get().labels
-            chosen = label if label in (ANY, *labels) else studio.fitting_label(timeline)
-            choices = [("any", ANY), *((name, name) for name in labels)]
-            return gr.update(choices=choices, value=chosen), studio.model_lines()
-
         async def name_size() -> Any:
             """Tell the canvas the size of the model's frames once it is there."""
             if not await studio.model.wait():
@@ -381,7 +372,8 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        visit.then(name_model, [editor, label], [label, model], **quick, **unlisted).then(**reading)
+        naming = wire_models(studio, model, editor, label, cfg, note, reading, keeping)
+        visit.then(**naming).then(**reading)
 
         demo.load(name_size, None, [editor], **quick, **unlisted)
 
@@ -403,7 +395,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
         ),
-        "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards")],
+        "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards", "models")],
         "js": START,
         "footer_links": [],
         "run_history": False,

@@ -95,8 +95,8 @@ def test_a_published_file_gives_the_published_output():
     )
 
 
-def test_a_latte_file_loads_by_renaming(tmp_path):
-    model = tiny_model(num_heads=1)
+def save_latte(path, model):
+    """The model as a published file of Latte: one list of blocks."""
     latte = {}
     for key, tensor in model.state_dict().items():
         first, _, rest = key.partition(".")
@@ -104,7 +104,12 @@ def test_a_latte_file_loads_by_renaming(tmp_path):
             index, _, rest = rest.partition(".")
             key = f"blocks.{2 * int(index) + (first == 'blocks_temp')}.{rest}"
         latte[key] = tensor
-    torch.save({"model": {}, "ema": latte, "args": argparse.Namespace(lr=1e-4)}, tmp_path / "l.pt")
+    torch.save({"model": {}, "ema": latte, "args": argparse.Namespace(lr=1e-4)}, path)
+
+
+def test_a_latte_file_loads_by_renaming(tmp_path):
+    model = tiny_model(num_heads=1)
+    save_latte(tmp_path / "l.pt", model)
     loaded = load_model(tmp_path / "l.pt")
     assert loaded.config == model.config
     for key, tensor in model.state_dict().items():
@@ -620,6 +625,17 @@ def test_converting_a_published_file(tmp_path):
         assert torch.equal(tensor, original[key])
     single = load_model_folder(DATA / "published_fvdm_tiny.pt")
     assert single.autoencoder is None and single.transformer.config == opened.transformer.config
+
+
+def test_a_latte_file_is_known_for_its_one_timestep_also_when_converted(tmp_path):
+    save_latte(tmp_path / "l.pt", tiny_model(num_heads=1))
+    convert(tmp_path / "l.pt", tmp_path / "latte")
+    convert(DATA / "published_fvdm_tiny.pt", tmp_path / "fvdm")
+    told = {
+        place: load_model_folder(place).config["timesteps"]
+        for place in (tmp_path / "l.pt", tmp_path / "latte", tmp_path / "fvdm")
+    }
+    assert list(told.values()) == ["scalar", "scalar", "vectorised"]
 
 
 # ── saving ────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ from ui.afterwards import Afterwards
 from ui.downloads import Downloads, zipped
 from ui.history import history_value
 from ui.naming import Naming
+from ui.model_list import ModelList
 from ui.outputs import Outputs, Saved, new_name
 from ui.python_code import python_code
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
@@ -399,7 +400,8 @@ def test_code_names_presets_and_formulas_and_tells_nothing_of_this_machine(
     again = run(studio, after.restore_run(KEPT, {"job": plain.job}).editor)
     assert "Timeline.preset('interpolation', frames=6, steps=4)" in after.code(again)
     for source in ("/home/somebody/models/mine", "a b", "../x"):
-        other = Studio(FakePipeline, studio.outputs, None, source)
+        listed = ModelList(lambda source: FakePipeline(), given=source)
+        other = Studio(listed, studio.outputs, None)
         other.model.get()
         assert source not in Afterwards(other).code(made)
         assert "the model's folder" in Afterwards(other).code(made)

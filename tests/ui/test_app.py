@@ -34,6 +34,7 @@ def free_port() -> int:
         (["--quota", "nan"], "'nan' is no room for runs"),
         (["--hots"], "unrecognized arguments"),
         (["--host", " "], "--host is empty"),
+        (["--models", "no/such/folder"], "--models: no/such/folder is not a folder here"),
     ],
 )
 def test_bad_flags_end_with_a_message(
@@ -46,7 +47,7 @@ def test_bad_flags_end_with_a_message(
     assert says in said and "Traceback" not in said
 
 
-def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable, _ in app.ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
     assert (app.settings([]).host, app.settings([]).port) == ("127.0.0.1", None)
@@ -57,7 +58,9 @@ def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert (chosen.host, chosen.port) == ("::1", 7001)
     monkeypatch.setenv("FVDM_OUTPUTS", "/data/outputs")
     monkeypatch.setenv("FVDM_ALLOW_HOST", "a.example b.example")
+    monkeypatch.setenv("FVDM_MODELS", str(tmp_path))
     chosen = app.settings(["--device", "cpu"])
+    assert chosen.models == tmp_path and chosen.model is None
     assert chosen.outputs == Path("/data/outputs") and chosen.device == "cpu"
     assert chosen.allow_host == ["a.example", "b.example"]
 

@@ -18,6 +18,7 @@ __all__ = [
     "FormulaCheck",
     "History",
     "Lines",
+    "ModelPanel",
     "PresetPicker",
     "Progress",
     "RunList",
@@ -80,6 +81,17 @@ class Progress(_Piece):
     """How far a run is: {"fraction": 0…1, "text", "status"}."""
 
     SCRIPT = "progress"
+
+
+class ModelPanel(_Piece):
+    """The model: its value is that of `ui.model_panel.panel_value`.
+
+    It fires "look" with the {version} it has, "choose" with a {key}, and "follow" with {window,
+    resample} when the page should be fitted to a model that took the place of another.
+    """
+
+    SCRIPT = "model_panel"
+    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/dom", "model_panel")
 
 
 class PresetPicker(_Piece):

@@ -1,0 +1,187 @@
+"""The model on the page: what is loaded, what else there is, and a page that follows a change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from pydantic import Field
+
+from fvdm_core.limits import MAX_FRAMES
+from ui import editing
+from ui.model_list import SHIPPED
+from ui.requests import EditorValue, Strict, checked
+from ui.service import Studio
+from ui.settings import ANY
+
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+PHOTOGRAPHS = {  # beside the example pictures, which are of the shipped model's worlds
+    True: "The model knows such worlds only; a kept photograph can be spliced in exactly.",
+    False: "These are pictures of the shipped model's worlds; this model may know none of them.",
+}
+SCALAR = (
+    "It was trained with one timestep for the whole clip. Timelines whose frames come down "
+    "together work as painted. Where frames differ in noise, as beside a kept picture or on a "
+    "ramp, it meets what it has never been trained on, and the result is poor."
+)
+ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
+LENT = "On ZeroGPU the model stays the one that the Space was started with."
+
+
+class ModelChoice(Strict):
+    """The entry of the list that a person chose."""
+
+    key: str = Field(max_length=300)
+
+
+class ModelLook(Strict):
+    """The version of the panel that a page has."""
+
+    version: int = Field(ge=-1)
+
+
+class ModelChange(Strict):
+    """What a page that goes over to another model had: the frames that the one before saw.
+
+    `resample`: whether a painting that filled them is to fill the new model's.
+    """
+
+    window: int = Field(ge=1, le=MAX_FRAMES)
+    resample: bool
+
+
+def photographs(shipped: bool = True) -> str:
+    """The sentence beside the examples, as markup without anything from outside."""
+    return f'<p class="photographs">{PHOTOGRAPHS[shipped]}</p>'
+
+
+def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
+    """The header's model panel; `followed`: the rest of the page fits this model already."""
+    model = studio.model
+    entries = studio.models.entries()
+    titles = {entry.key: entry.title for entry in entries}
+    coming = titles.get(model.coming, "a model") if model.coming else ""
+    pipeline = model.get() if model.ready else None
+    text, said = ("no model", "") if pipeline is None else (f"model: {pipeline.name}", "")
+    if coming:
+        text = f"loading {coming}…"
+    elif model.error:
+        stays = "" if pipeline is None else f" {pipeline.name} stays in place."
+        tried = titles.get(model.tried, "The model")
+        said = f"{tried} could not be loaded: {model.error.rstrip('.')}.{stays}"
+    others = len(entries) > 1
+    return {
+        "text": text,
+        "said": said,
+        "facts": [] if pipeline is None else facts(pipeline),
+        "notice": SCALAR if pipeline is not None and pipeline.timesteps == "scalar" else "",
+        "entries": [
+            {
+                "key": entry.key,
+                "title": entry.title,
+                "about": entry.about,
+                "here": pipeline is not None and entry.key == model.key,
+                "coming": entry.key == model.coming,
+            }
+            for entry in entries
+        ]
+        if others and not studio.lent
+        else [],
+        "hint": LENT if studio.lent else "" if others else ALONE,
+        "coming": bool(coming),
+        "version": model.version,
+        "loads": model.loads,
+        "window": studio.window,
+        "followed": followed,
+    }
+
+
+def facts(pipeline: Any) -> list[tuple[str, str]]:
+    """What there is to say about a loaded model: names and texts."""
+    height, width = pipeline.image_size
+    scalar = pipeline.timesteps == "scalar"
+    return [
+        ("Trained on", pipeline.trained_on or "not stated"),
+        ("Frames", f"{pipeline.num_frames} of {width}×{height}, {pipeline.fps:g} per second"),
+        ("Labels", ", ".join(pipeline.labels) or "none"),
+        (
+            "Size",
+            f"{pipeline.parameters / 1e6:.1f} million parameters, "
+            f"{pipeline.memory_bytes / 1e6:.0f} MB in memory",
+        ),
+        ("Timesteps", "one for the whole clip" if scalar else "one for each frame"),
+        ("Licence", pipeline.license or "not stated"),
+    ]
+
+
+def following(studio: Studio, editor: EditorValue, label: str | None) -> tuple[Any, Any, Any]:
+    """Label, guidance and the sentence beside the examples, as the present model has them."""
+    labels = studio.model.get().labels
+    chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
+    choices = [("any", ANY), *((name, name) for name in labels)]
+    shipped = studio.model.key == SHIPPED
+    return (
+        gr.update(choices=choices, value=chosen, visible=bool(labels)),
+        gr.update(visible=bool(labels)),  # guidance is towards a label
+        photographs(shipped),
+    )
+
+
+def wire_models(
+    studio: Studio,
+    panel: Component,
+    editor: Component,
+    label: Component,
+    guidance: Component,
+    note: Component,
+    reading: dict[str, Any],
+    keeping: dict[str, Any],
+) -> dict[str, Any]:
+    """Bind the panel; returns the event that fills it and what depends on it for a visit."""
+
+    async def name_model(timeline: EditorValue, label: str | None) -> tuple[Any, ...]:
+        """Name the model and its labels once it is there."""
+        if not await studio.model.wait():
+            return panel_value(studio, followed=True), gr.skip(), gr.skip(), gr.skip()
+        return panel_value(studio, followed=True), *following(studio, timeline, label)
+
+    def choose(event: gr.EventData) -> dict[str, Any]:
+        """Begin to load another model; the page looks until it is there."""
+        choice = checked(lambda: ModelChoice.model_validate(event._data))
+        studio.change_model(choice.key)
+        return panel_value(studio)
+
+    def look(event: gr.EventData) -> dict[str, Any]:
+        """The panel, where it is no longer what the page has."""
+        seen = checked(lambda: ModelLook.model_validate(event._data))
+        return gr.skip() if seen.version == studio.model.version else panel_value(studio)
+
+    def follow(timeline: EditorValue, label: str | None, event: gr.EventData) -> tuple[Any, ...]:
+        """Fit the page to a model that came after the one it was made for."""
+        had = checked(lambda: ModelChange.model_validate(event._data))
+        height, width = studio.model.get().image_size
+        fitted: dict[str, Any] = {"picture": [width, height]}
+        if had.resample and had.window != studio.window:
+            timeline = editing.with_window(timeline, had.window, studio.window)
+            fitted["value"] = timeline
+        return gr.update(**fitted), *following(studio, timeline, label)
+
+    panel.choose(  # type: ignore[attr-defined]
+        choose, None, [panel], show_progress="hidden", api_visibility="private"
+    )
+    panel.look(look, None, [panel], **QUICK)  # type: ignore[attr-defined]
+    followed = panel.follow(  # type: ignore[attr-defined]
+        follow,
+        [editor, label],
+        [editor, label, guidance, note],
+        trigger_mode="always_last",
+        **QUICK,
+    )
+    followed.then(**reading).then(**keeping)
+    return {
+        "fn": name_model,
+        "inputs": [editor, label],
+        "outputs": [panel, label, guidance, note],
+        **QUICK,
+    }

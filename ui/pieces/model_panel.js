@@ -1,0 +1,93 @@
+/* The header's line about the model, and the panel under it: what is loaded, and what else may be.
+
+   The server tells nobody when the model changes, so the page looks: often while one is on its way,
+   seldom otherwise. A page that sees another model than the one it fits asks to be fitted to it. */
+const { h, placeMenu } = FvdmDom;
+const root = element.querySelector(".piece");
+const SOON = 600; // ms between looks while a model is on its way
+const SELDOM = 15_000;
+let value = null;
+let fits = null; // the number of the model that the page fits, and the frames that one saw
+let mine = false; // the change was chosen here
+let timer = 0;
+
+const name = h("span", { class: "name" });
+const button = h("button", { type: "button", id: "model-name", "aria-haspopup": "dialog",
+  "aria-expanded": "false", title: "About the model, and other models", onClick: () => open() },
+name, h("span", { "aria-hidden": "true" }, "▾"));
+const said = h("p", { class: "said", role: "status" });
+const facts = h("dl", {});
+const notice = h("p", { class: "notice" });
+const list = h("ul", { "aria-label": "Models" });
+const heading = h("h2", {}, "Other models");
+const hint = h("p", { class: "hint" });
+const menu = h("div", { class: "model-menu", popover: "auto", role: "dialog", "aria-label": "Model" },
+  facts, notice, heading, list, hint);
+menu.addEventListener("toggle", (event) => {
+  button.setAttribute("aria-expanded", String(event.newState === "open"));
+});
+root.append(button, said, menu);
+
+function open() {
+  if (!value) return;
+  trigger("look", { version: -1 }); // files may have come or gone
+  menu.showPopover();
+  placeMenu(menu, button);
+}
+
+function choose(key) {
+  mine = true;
+  trigger("choose", { key });
+}
+
+function entry({ key, title, about, here, coming }) {
+  const state = coming ? "loading…" : here ? "loaded" : "";
+  return h("li", {}, h("button", { type: "button", "data-testid": "model", "data-key": key,
+    "aria-current": String(here), disabled: here || value.coming, onClick: () => choose(key) },
+  h("span", { class: "title" }, title), h("span", { class: "about" }, about),
+  h("span", { class: "state" }, state)));
+}
+
+function draw() {
+  name.textContent = value ? value.text : "The model is loading…";
+  root.toggleAttribute("data-busy", !value || value.coming);
+  if (!value) return;
+  said.textContent = value.said;
+  facts.replaceChildren(...value.facts.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
+  notice.textContent = value.notice;
+  hint.textContent = value.hint;
+  heading.hidden = list.hidden = !value.entries.length;
+  const focus = menu.contains(document.activeElement) && document.activeElement.dataset.key;
+  list.replaceChildren(...value.entries.map(entry));
+  if (focus) list.querySelector(`[data-key="${CSS.escape(focus)}"]:enabled`)?.focus();
+}
+
+function look() {
+  clearTimeout(timer);
+  if (value && !document.hidden) trigger("look", { version: value.version });
+  const soon = value?.coming;
+  if (soon || value?.entries.length) timer = setTimeout(look, soon ? SOON : SELDOM);
+}
+
+function receive() {
+  if (!props.value) return draw();
+  value = JSON.parse(JSON.stringify(props.value));
+  draw();
+  const now = { loads: value.loads, window: value.window };
+  if (value.followed) fits = now;
+  else if (fits && fits.loads !== now.loads && !value.coming) {
+    trigger("follow", { window: fits.window, resample: mine });
+    fits = now;
+  }
+  if (!value.coming) mine = false;
+  clearTimeout(timer);
+  if (value.coming || value.entries.length) timer = setTimeout(look, value.coming ? SOON : SELDOM);
+}
+
+window.fvdmModels?.abort(); // gradio may build the component anew
+const closing = new AbortController();
+window.fvdmModels = closing;
+closing.signal.addEventListener("abort", () => clearTimeout(timer));
+document.addEventListener("visibilitychange", () => document.hidden || look(), { signal: closing.signal });
+watch("value", receive);
+receive();
