@@ -119,9 +119,9 @@ def _facts(model: Path, name: str) -> tuple[str, str]:
 
     try:
         if os.path.isfile(model):
-            return name, f"weights, {_megabytes(model.stat().st_size)}"
+            return name, f"weights, {megabytes(model.stat().st_size)}"
         files = [file for file in model.iterdir() if file.suffix.lower() in WEIGHTS]
-        size = _megabytes(sum(file.stat().st_size for file in files))
+        size = megabytes(sum(file.stat().st_size for file in files))
         config = read_config(model)
     except ValueError as error:
         return name, str(error)
@@ -132,7 +132,7 @@ def _facts(model: Path, name: str) -> tuple[str, str]:
     return title, " · ".join(([name] if title != name else []) + [f"{frames} frames", size])
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fvdm_core.limits import MAX_FRAMES
 from ui import editing
-from ui.model_list import SHIPPED
+from ui.model_list import SHIPPED, megabytes
 from ui.requests import EditorValue, Strict, checked
 from ui.service import Studio
 from ui.settings import ANY
@@ -107,12 +107,16 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
         ("Labels", ", ".join(pipeline.labels) or "none"),
         (
             "Size",
-            f"{pipeline.parameters / 1e6:.1f} million parameters, "
-            f"{pipeline.memory_bytes / 1e6:.0f} MB in memory",
+            f"{_millions(pipeline.parameters)} parameters, "
+            f"{megabytes(pipeline.memory_bytes)} in memory",
         ),
         ("Timesteps", "one for the whole clip" if scalar else "one for each frame"),
         ("Licence", pipeline.license or "not stated"),
     ]
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.1f} million" if number >= 100_000 else str(number)
 
 
 def following(studio: Studio, editor: EditorValue, label: str | None) -> tuple[Any, Any, Any]:

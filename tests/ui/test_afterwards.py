@@ -26,8 +26,8 @@ from ui import editing
 from ui.afterwards import Afterwards
 from ui.downloads import Downloads, zipped
 from ui.history import history_value
-from ui.naming import Naming
 from ui.model_list import ModelList
+from ui.naming import Naming
 from ui.outputs import Outputs, Saved, new_name
 from ui.python_code import python_code
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError

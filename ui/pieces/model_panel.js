@@ -19,7 +19,7 @@ const said = h("p", { class: "said", role: "status" });
 const facts = h("dl", {});
 const notice = h("p", { class: "notice" });
 const list = h("ul", { "aria-label": "Models" });
-const heading = h("h2", {}, "Other models");
+const heading = h("h2", {}, "Models");
 const hint = h("p", { class: "hint" });
 const menu = h("div", { class: "model-menu", popover: "auto", role: "dialog", "aria-label": "Model" },
   facts, notice, heading, list, hint);
