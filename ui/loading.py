@@ -53,11 +53,10 @@ class LoadingModel:
                 if pipeline is not None:
                     self._pipeline, self.key = pipeline, key
                     self.loads += 1
-                    _give_back_memory()
             finally:
+                then()
                 self.coming = ""
                 self.version += 1
-                then()
                 _give_back_memory()
 
         threading.Thread(target=run, name="load another model", daemon=True).start()

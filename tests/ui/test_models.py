@@ -120,11 +120,16 @@ def test_a_folder_that_goes_away_leaves_the_rest(tmp_path: Path) -> None:
 def test_another_model_takes_the_place_and_the_memory_of_the_one_before(studio: Studio) -> None:
     before = weakref.ref(studio.model.get())
     assert studio.window == 16
+    job = studio.submit(painting(), GenerateRequest(), SESSION)  # its steps are kept, to be seen
+    until(lambda: studio.jobs.get(job).status.value == "done")
+    until(lambda: studio.jobs.hold("a moment"))
+    studio.jobs.release()
     choose(studio, "run")
     pipeline = studio.model.get()
     assert (pipeline.labels, studio.window, studio.model.key) == (["rain"], 8, OF_FOLDER + "run")
     gc.collect()
     assert before() is None
+    assert studio.jobs.get(job).result.video.is_file()
 
 
 @pytest.mark.parametrize(
