@@ -273,43 +273,39 @@ def build_studio(
             **unlisted,
         }
         size = [frames, steps]
+        # The last of what happens meanwhile is done too: a box that is left for the next one fires.
+        changing: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "always_last"}
         changes = [
             picker.pick(
                 pick,
                 [picker, editor, *size],
                 [editor],
-                trigger_mode="always_last",
-                **tasks,
-                **unlisted,
+                **changing,
             ),
             picker.tune(
                 pick,
                 [picker, editor, *size],
                 [editor],
-                trigger_mode="always_last",
-                **tasks,
-                **unlisted,
+                **changing,
             ),
             gr.on(
                 [frames.submit, frames.blur, steps.submit, steps.blur],
                 resize,
                 [editor, *size],
                 [editor],
-                **tasks,
-                **unlisted,
+                **changing,
             ),
             gr.on(
                 [formula.submit, use.click],
                 apply_formula,
                 [formula, editor, *size],
                 [editor],
-                **tasks,
-                **unlisted,
+                **changing,
             ),
         ]
-        changes.append(shelf.choose(place_example, [editor], [editor, label], **tasks, **unlisted))
-        changes.append(prior.input(set_prior, [editor, prior], [editor], **tasks, **unlisted))
-        changes.append(picker.bring(bring, [editor, *size], [editor], **tasks, **unlisted))
+        changes.append(shelf.choose(place_example, [editor], [editor, label], **changing))
+        changes.append(prior.input(set_prior, [editor, prior], [editor], **changing))
+        changes.append(picker.bring(bring, [editor, *size], [editor], **changing))
         for change in changes:
             change.success(**reading).then(**keeping)
         editor.edited(**reading).then(**keeping)
