@@ -19,7 +19,9 @@ from ui.service import Studio, is_present, session_of
 from ui.settings import request_of, settings_of
 from ui.watching import buttons, clip_files, progress_value, strip_value
 
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUICK = HIDDEN | {"queue": False}
+CAN_FAIL = HIDDEN | {"concurrency_limit": None}  # gradio shows no errors of what skips its queue
 
 
 class QueueAction(Strict):
@@ -144,7 +146,7 @@ def wire_queue(
     session, runs = parts.session, parts.runs
     asking = [parts.editor, *parts.settings, session]
     changing = [parts.run, parts.stop, runs]
-    parts.run.click(queue_run, asking, [*changing, session], **QUICK)
+    parts.run.click(queue_run, asking, [*changing, session], **CAN_FAIL)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
     load(
         lambda kept: queue_value(studio.queue.view(session_of(kept)["session"])),
@@ -162,10 +164,10 @@ def wire_queue(
         api_visibility="private",
     )
     following.then(**reading)
-    runs.act(act, [session], changing, trigger_mode="multiple", **QUICK)
-    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **QUICK)
+    runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
+    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **CAN_FAIL)
     taken.success(**reading).then(**keeping)
-    runs.renew(renew, asking, changing, **QUICK)
+    runs.renew(renew, asking, changing, **CAN_FAIL)
 
 
 def job_in(event: gr.EventData) -> str:
