@@ -345,7 +345,9 @@ def take(
         left, top = (min(box[side] for box in boxes) - MARGIN for side in ("x", "y"))
         width = max(box["x"] + box["width"] for box in boxes) + MARGIN - left
         height = max(box["y"] + box["height"] for box in boxes) + MARGIN - top
-        clip: Any = {"x": left, "y": top, "width": width, "height": height}
+        scrolled_x, scrolled_y = page.evaluate("[scrollX, scrollY]")
+        place = {"x": left + scrolled_x, "y": top + scrolled_y}
+        clip: Any = {**place, "width": width, "height": height}
         moments = iter([None]) if what.film is None else what.film(visit)
         return [page.screenshot(full_page=True, clip=clip) for _ in moments]
     finally:
