@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from . import sampler
     from .checkpoint import load_model
     from .model import VideoDiT
-    from .pipeline import Clip, Pipeline
+    from .pipeline import Pipeline
     from .schedule import NoiseSchedule
+    from .state import Clip
     from .timeline import Timeline
 
 __all__ = ["Clip", "NoiseSchedule", "Pipeline", "Timeline", "VideoDiT", "load_model", "sampler"]
 
 _HOMES = {
-    "Clip": "pipeline",
+    "Clip": "state",
     "NoiseSchedule": "schedule",
     "Pipeline": "pipeline",
     "Timeline": "timeline",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
@@ -31,78 +29,11 @@ from .noise import frame_noise
 from .options import RunOptions
 from .sampler import sample
 from .schedule import NoiseSchedule
+from .state import Clip, State
 from .timeline import MAX_LEVEL, Timeline
 
 SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A finished video: frames uint8 (F, H, W, 3) RGB, frames per second, and its recipe."""
-
-    frames: np.ndarray
-    fps: float
-    recipe: dict[str, Any]
-
-    def save(self, path: str | Path) -> None:
-        """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""
-        media.write_video(path, self.frames, self.fps, metadata=json.dumps(self.recipe))
-
-
-@dataclass
-class State:
-    """A run after `step` of its M steps; step 0 is the start.
-
-    `levels` (F,) are those the frames have now; `noisy` and `preview` are made when asked for.
-    `recipe` repeats what is there now: before the last step it says where to stop.
-    """
-
-    step: int
-    num_steps: int
-    levels: np.ndarray
-    x: Tensor = field(repr=False)  # (1, F, C, h, w)
-    pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
-    recipe: dict[str, Any] = field(repr=False)
-    _preview: Callable[[Tensor], np.ndarray] = field(repr=False)
-    _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
-    clip: Clip | None = field(default=None, repr=False)  # with the last state
-
-    @cached_property
-    def preview(self) -> np.ndarray:
-        """The predicted clean frames, uint8 (F, H, W, 3), as a cheap decoder sees them."""
-        return self._preview(self.pred_x_start)
-
-    @cached_property
-    def noisy(self) -> np.ndarray:
-        """The state itself, decoded as it is by the same, uint8 (F, H, W, 3)."""
-        return self._preview(self.x)
-
-    @cached_property
-    def frames(self) -> np.ndarray:
-        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut."""
-        return self._decode(self.pred_x_start)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Another process is given what there is to see, not the tensors of this one's device."""
-        seen = {"preview": self.preview, "noisy": self.noisy, "frames": self.preview}
-        left_here = ("x", "pred_x_start", "_preview", "_decode")
-        return {k: value for k, value in vars(self).items() if k not in left_here} | seen
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that it takes: of the tensors or, from another process, of the pictures."""
-        held = ("x", "pred_x_start") if "x" in vars(self) else ("preview", "noisy")
-        return sum(getattr(self, name).nbytes for name in held)
-
-    def light(self) -> State:
-        """The same in half the memory, off the device and without its clip: to be seen later."""
-        if "x" not in vars(self):
-            pictures = copy.copy(self)
-            pictures.recipe, pictures.clip = {}, None
-            return pictures
-        x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
-        return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)
 
 
 class Pipeline:

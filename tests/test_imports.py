@@ -35,9 +35,10 @@ CORE = {  # what a module of the core may import of the core
     "formula": {"limits"},
     "sampler": {"noise", "schedule", "solvers"},
     "loss": {"schedule", "solvers"},
+    "state": {"media"},
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
-        *("device", "hub", "kl_autoencoder", "limits", "noise", "options"),
+        *("device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
     },
 }
 WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")

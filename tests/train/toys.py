@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fvdm_core.pipeline import Clip
+from fvdm_core.state import Clip
 from train.worlds import UNSEEN, render
 
 

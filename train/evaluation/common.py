@@ -10,7 +10,8 @@ import torch
 from einops import rearrange
 from tqdm import tqdm
 
-from fvdm_core.pipeline import Clip, Pipeline, to_pixels
+from fvdm_core.pipeline import Pipeline, to_pixels
+from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
 

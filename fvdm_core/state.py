@@ -1,0 +1,85 @@
+"""What a run gives: a state after every step, and the clip at its end."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import media
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished video: frames uint8 (F, H, W, 3) RGB, frames per second, and its recipe."""
+
+    frames: np.ndarray
+    fps: float
+    recipe: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""
+        media.write_video(path, self.frames, self.fps, metadata=json.dumps(self.recipe))
+
+
+@dataclass
+class State:
+    """A run after `step` of its M steps; step 0 is the start.
+
+    `levels` (F,) are those the frames have now; `noisy` and `preview` are made when asked for.
+    `recipe` repeats what is there now: before the last step it says where to stop.
+    """
+
+    step: int
+    num_steps: int
+    levels: np.ndarray
+    x: Tensor = field(repr=False)  # (1, F, C, h, w)
+    pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
+    recipe: dict[str, Any] = field(repr=False)
+    _preview: Callable[[Tensor], np.ndarray] = field(repr=False)
+    _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
+    clip: Clip | None = field(default=None, repr=False)  # with the last state
+
+    @cached_property
+    def preview(self) -> np.ndarray:
+        """The predicted clean frames, uint8 (F, H, W, 3), as a cheap decoder sees them."""
+        return self._preview(self.pred_x_start)
+
+    @cached_property
+    def noisy(self) -> np.ndarray:
+        """The state itself, decoded as it is by the same, uint8 (F, H, W, 3)."""
+        return self._preview(self.x)
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut."""
+        return self._decode(self.pred_x_start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process is given what there is to see, not the tensors of this one's device."""
+        seen = {"preview": self.preview, "noisy": self.noisy, "frames": self.preview}
+        left_here = ("x", "pred_x_start", "_preview", "_decode")
+        return {k: value for k, value in vars(self).items() if k not in left_here} | seen
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes: of the tensors or, from another process, of the pictures."""
+        held = ("x", "pred_x_start") if "x" in vars(self) else ("preview", "noisy")
+        return sum(getattr(self, name).nbytes for name in held)
+
+    def light(self) -> State:
+        """The same in half the memory, off the device and without its clip: to be seen later."""
+        if "x" not in vars(self):
+            pictures = copy.copy(self)
+            pictures.recipe, pictures.clip = {}, None
+            return pictures
+        x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
+        return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)
