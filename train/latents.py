@@ -78,7 +78,7 @@ def encode(
     shape: tuple[int, int, int],
     weights: str,
     run: Run,
-) -> Latents | np.ndarray:
+) -> Latents:
     """All clips as latents, by all processes together, going on where they stopped.
 
     `encoder` makes pictures uint8 (B, f, H, W, 3) into latents (B, f, *shape); `weights` tells
@@ -87,8 +87,6 @@ def encode(
     """
     folder = run.folder / "latents"
     whole = (len(clips), clips.video.shape[1], *shape)
-    if (earlier := _earlier(run.folder, whole, weights)) is not None:
-        return earlier
     if parallel.is_first():
         _claim(folder, {"weights": weights, "shape": list(whole), "shard": SHARD})
     parallel.mean(0.0)  # the others wait for it
@@ -126,15 +124,6 @@ def _encode_shard(
                 parts.append(encoder(clips.video[batch, :frames]).half().cpu())
         tensors[name] = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float16)
     return tensors
-
-
-def _earlier(folder: Path, shape: tuple[int, ...], weights: str) -> np.ndarray | None:
-    """The one array of a run that was begun before there were shards, if it is whole."""
-    path, done = folder / "latents.npy", folder / "latents-done"
-    if not path.exists() or not done.exists() or done.read_text() != f"{shape[0]} {weights}":
-        return None
-    latents = np.load(path, mmap_mode="r")
-    return latents if latents.shape == shape else None
 
 
 def _claim(folder: Path, index: dict[str, Any]) -> None:

@@ -180,9 +180,7 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
     model.latent_std.copy_(torch.tensor(noted["std"])[:, None, None])
 
 
-def encode_clips(
-    config: TrainConfig, model: Autoencoder, clips: Clips, run: Run
-) -> Latents | np.ndarray:
+def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run) -> Latents:
     """All clips as latents on disk, in shards; each process encodes its own part of them."""
     model = model.eval()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -86,16 +84,3 @@ def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypat
         encode_clips(config, model, clips, run)
         written[rank] = {path.name[8:14] for path in (tmp_path / "latents").glob("*.safetensors")}
     assert written == {0: {"000000", "000002"}, 1: {"000000", "000001", "000002"}}
-
-
-def test_the_array_of_an_earlier_run_is_read_on(tmp_path, config, clips):
-    model = Autoencoder(config.autoencoder)
-    encode_clips(config, model, clips, Run(tmp_path / "new"))
-    index = (tmp_path / "new" / "latents" / "index.json").read_text("utf-8")
-    key = json.loads(index)["weights"]
-    old = np.ones((COUNT, 4, 4, 4, 4), np.float16)
-    np.save(tmp_path / "latents.npy", old)
-    (tmp_path / "latents-done").write_text(f"{COUNT} {key}")
-    assert np.array_equal(encode_clips(config, model, clips, Run(tmp_path)), old)
-    (tmp_path / "latents-done").write_text(f"{COUNT - 1} {key}")  # not whole: encoded anew
-    assert not np.array_equal(everything(encode_clips(config, model, clips, Run(tmp_path))), old)
