@@ -18,6 +18,7 @@ from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import photographs, wire_models
 from ui.outputs import Outputs
+from ui.painting_panel import PaintingParts, wire_painting
 from ui.pieces import (
     ClipView,
     CompareView,
@@ -32,16 +33,7 @@ from ui.pieces import (
 )
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
-from ui.requests import (
-    MAX_SEED,
-    BringRequest,
-    EditorValue,
-    FormulaRequest,
-    GenerateRequest,
-    PresetRequest,
-    SizeRequest,
-    checked,
-)
+from ui.requests import MAX_SEED
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS
@@ -72,16 +64,7 @@ START = """() => {
     button?.setAttribute("title", name);
   }
 }"""
-KEEP = """(editor, ...settings) => {
-  const cells = editor.levels.length * editor.levels[0].length;
-  return cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
-}"""
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
-
-
-def _only(value: Any, *names: str) -> dict[str, Any]:
-    """The named fields of a value that a page sent."""
-    return {name: value[name] for name in names if name in value} if isinstance(value, dict) else {}
 
 
 def build_studio(
@@ -99,9 +82,7 @@ def build_studio(
     """
     kept = outputs if isinstance(outputs, Outputs) else Outputs(outputs)
     studio = Studio(models, kept, examples)
-    # Gradio shows no errors of what skips its queue: quick is for what does not fail.
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # for what does not fail
     unlisted: dict[str, Any] = {"api_visibility": "private"}
 
     with gr.Blocks(title="FVDM Studio", analytics_enabled=False, fill_width=True) as demo:
@@ -186,148 +167,25 @@ def build_studio(
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 
-        # ── The panel changes the painting ───────────────────────────────────────────────────
-
-        def pick(
-            chosen: dict[str, Any], timeline: EditorValue, frames: Any, steps: Any
-        ) -> EditorValue:
-            """Put a preset in place of the painting; pictures are kept."""
-            request = checked(
-                lambda: PresetRequest(**_only(chosen, "name", "params"), frames=frames, steps=steps)
-            )
-            return editing.with_preset(timeline, request, studio.window)
-
-        def resize(timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
-            """Give the painting another number of frames and steps."""
-            size = checked(lambda: SizeRequest(frames=frames, steps=steps))
-            now = timeline.frames, editing.steps_of(timeline, studio.window)
-            if (size.frames, size.steps) == now:
-                return gr.skip()  # a box was only left: what is being painted must stay
-            return editing.with_size(timeline, size, studio.window)
-
-        def apply_formula(text: str, timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
-            """Put a formula's levels in place of the painting."""
-            request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
-            return editing.with_formula(timeline, request)
-
-        def set_prior(timeline: EditorValue, prior: Any) -> EditorValue:
-            """Give the painting another kind of starting noise."""
-            return editing.with_prior(timeline, str(prior))
-
-        def bring(
-            timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData
-        ) -> EditorValue:
-            """Put an example, a preset of the person's own or a file in place of the painting."""
-            brought = checked(lambda: BringRequest(**_only(event._data, "kind", "name", "text")))
-            size = checked(lambda: SizeRequest(frames=frames, steps=steps))
-            return editing.with_brought(timeline, brought, studio.timelines, size)
-
-        def place_example(timeline: EditorValue, event: gr.EventData) -> tuple[Any, Any]:
-            """Put a clicked example on the first slot that wants a picture."""
-            wanted = event._data.get("name") if isinstance(event._data, dict) else None
-            for example in studio.examples.examples:
-                if example.name == wanted:
-                    placed = editing.with_picture(timeline, example.file)
-                    return placed, studio.fitting_label(placed) or gr.skip()
-            return gr.skip(), gr.skip()
-
-        def preview_timeline(
-            timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
-        ) -> list[dict[str, Any]]:
-            """Say what a timeline does, what it costs and what to look out for."""
-            request = checked(lambda: GenerateRequest(label=label or None, cfg_scale=guidance))
-            return studio.summary(timeline, request)
-
-        def read(timeline: EditorValue, label: str | None, guidance: Any) -> tuple[Any, ...]:
-            """Bring the panel in line with the painting."""
-            window = studio.window
-            return (
-                preview_timeline(timeline, label, guidance),
-                editing.picker_value(timeline, window),
-                timeline.frames,
-                gr.update(
-                    value=editing.steps_of(timeline, window),
-                    label=editing.steps_words(timeline, window),
-                ),
-                timeline.formula,
-                timeline.prior,
-            )
-
-        def presets() -> list[dict[str, Any]]:
-            """The presets with their parameters at 16 frames and 30 steps."""
-            return editing.preset_list(studio.window)
-
-        reading: dict[str, Any] = {
-            "fn": read,
-            "inputs": [editor, label, cfg],
-            "outputs": [summary, picker, frames, steps, formula, prior],
-            "trigger_mode": "always_last",
-            **quick,
-            **unlisted,
-        }
-        keeping: dict[str, Any] = {
-            "fn": None,
-            "inputs": [editor, *settings],
-            "outputs": [painting],
-            "js": KEEP,
-            **unlisted,
-        }
-        size = [frames, steps]
-        # The last of what happens meanwhile is done too: a box that is left for the next one fires.
-        changing: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "always_last"}
-        changes = [
-            picker.pick(
-                pick,
-                [picker, editor, *size],
-                [editor],
-                **changing,
+        reading, keeping = wire_painting(
+            studio,
+            PaintingParts(
+                editor=editor,
+                picker=picker,
+                shelf=shelf,
+                frames=frames,
+                steps=steps,
+                formula=formula,
+                use=use,
+                check=check,
+                prior=prior,
+                label=label,
+                cfg=cfg,
+                summary=summary,
+                settings=settings,
+                painting=painting,
             ),
-            picker.tune(
-                pick,
-                [picker, editor, *size],
-                [editor],
-                **changing,
-            ),
-            gr.on(
-                [frames.submit, frames.blur, steps.submit, steps.blur],
-                resize,
-                [editor, *size],
-                [editor],
-                **changing,
-            ),
-            gr.on(
-                [formula.submit, use.click],
-                apply_formula,
-                [formula, editor, *size],
-                [editor],
-                **changing,
-            ),
-        ]
-        changes.append(shelf.choose(place_example, [editor], [editor, label], **changing))
-        changes.append(prior.input(set_prior, [editor, prior], [editor], **changing))
-        changes.append(picker.bring(bring, [editor, *size], [editor], **changing))
-        for change in changes:
-            change.success(**reading).then(**keeping)
-        editor.edited(**reading).then(**keeping)
-        gr.on(
-            [cfg.release, label.input],
-            preview_timeline,
-            [editor, label, cfg],
-            [summary],
-            api_name="preview_timeline",
-            **quick,
         )
-        gr.on([setting.change for setting in settings], **keeping)
-        formula.input(
-            editing.formula_preview,
-            [formula, *size],
-            [check],
-            trigger_mode="always_last",
-            **quick,
-            **unlisted,
-        )
-        presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
-        gr.api(presets, api_name="presets")
         dice.click(None, None, [seed], js=DICE, **unlisted)
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
 

@@ -1,0 +1,196 @@
+"""What changes the painting from beside it: presets, sizes, formula, examples, files; and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ui import editing
+from ui.requests import (
+    BringRequest,
+    EditorValue,
+    FormulaRequest,
+    GenerateRequest,
+    PresetRequest,
+    SizeRequest,
+    checked,
+)
+from ui.service import Studio
+
+KEEP = """(editor, ...settings) => {
+  const cells = editor.levels.length * editor.levels[0].length;
+  return cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
+}"""
+
+
+@dataclass(frozen=True)
+class PaintingParts:
+    """The components of the page that read or change the painting."""
+
+    editor: Any
+    picker: Any
+    shelf: Any
+    frames: Any
+    steps: Any
+    formula: Any
+    use: Any
+    check: Any
+    prior: Any
+    label: Any
+    cfg: Any
+    summary: Any
+    settings: list[Any]
+    painting: Any
+
+
+def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Connect the parts, and give two events for whatever else changes the painting.
+
+    The first brings the panel in line with the painting, the second keeps it in the browser.
+    """
+    # Gradio shows no errors of what skips its queue: quick is for what does not fail.
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
+    unlisted: dict[str, Any] = {"api_visibility": "private"}
+
+    def pick(chosen: dict[str, Any], timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
+        """Put a preset in place of the painting; pictures are kept."""
+        request = checked(
+            lambda: PresetRequest(**_only(chosen, "name", "params"), frames=frames, steps=steps)
+        )
+        return editing.with_preset(timeline, request, studio.window)
+
+    def resize(timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
+        """Give the painting another number of frames and steps."""
+        size = checked(lambda: SizeRequest(frames=frames, steps=steps))
+        now = timeline.frames, editing.steps_of(timeline, studio.window)
+        if (size.frames, size.steps) == now:
+            return gr.skip()  # a box was only left: what is being painted must stay
+        return editing.with_size(timeline, size, studio.window)
+
+    def apply_formula(text: str, timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
+        """Put a formula's levels in place of the painting."""
+        request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
+        return editing.with_formula(timeline, request)
+
+    def set_prior(timeline: EditorValue, prior: Any) -> EditorValue:
+        """Give the painting another kind of starting noise."""
+        return editing.with_prior(timeline, str(prior))
+
+    def bring(timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData) -> EditorValue:
+        """Put an example, a preset of the person's own or a file in place of the painting."""
+        brought = checked(lambda: BringRequest(**_only(event._data, "kind", "name", "text")))
+        size = checked(lambda: SizeRequest(frames=frames, steps=steps))
+        return editing.with_brought(timeline, brought, studio.timelines, size)
+
+    def place_example(timeline: EditorValue, event: gr.EventData) -> tuple[Any, Any]:
+        """Put a clicked example on the first slot that wants a picture."""
+        wanted = event._data.get("name") if isinstance(event._data, dict) else None
+        for example in studio.examples.examples:
+            if example.name == wanted:
+                placed = editing.with_picture(timeline, example.file)
+                return placed, studio.fitting_label(placed) or gr.skip()
+        return gr.skip(), gr.skip()
+
+    def preview_timeline(
+        timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
+    ) -> list[dict[str, Any]]:
+        """Say what a timeline does, what it costs and what to look out for."""
+        request = checked(lambda: GenerateRequest(label=label or None, cfg_scale=guidance))
+        return studio.summary(timeline, request)
+
+    def read(timeline: EditorValue, label: str | None, guidance: Any) -> tuple[Any, ...]:
+        """Bring the panel in line with the painting."""
+        window = studio.window
+        return (
+            preview_timeline(timeline, label, guidance),
+            editing.picker_value(timeline, window),
+            timeline.frames,
+            gr.update(
+                value=editing.steps_of(timeline, window),
+                label=editing.steps_words(timeline, window),
+            ),
+            timeline.formula,
+            timeline.prior,
+        )
+
+    def presets() -> list[dict[str, Any]]:
+        """The presets with their parameters at 16 frames and 30 steps."""
+        return editing.preset_list(studio.window)
+
+    reading: dict[str, Any] = {
+        "fn": read,
+        "inputs": [parts.editor, parts.label, parts.cfg],
+        "outputs": [
+            parts.summary,
+            parts.picker,
+            parts.frames,
+            parts.steps,
+            parts.formula,
+            parts.prior,
+        ],
+        "trigger_mode": "always_last",
+        **quick,
+        **unlisted,
+    }
+    keeping: dict[str, Any] = {
+        "fn": None,
+        "inputs": [parts.editor, *parts.settings],
+        "outputs": [parts.painting],
+        "js": KEEP,
+        **unlisted,
+    }
+    size = [parts.frames, parts.steps]
+    # The last of what happens meanwhile is done too: a box that is left for the next one fires.
+    changing: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "always_last"}
+    changes = [
+        parts.picker.pick(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
+        parts.picker.tune(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
+        gr.on(
+            [parts.frames.submit, parts.frames.blur, parts.steps.submit, parts.steps.blur],
+            resize,
+            [parts.editor, *size],
+            [parts.editor],
+            **changing,
+        ),
+        gr.on(
+            [parts.formula.submit, parts.use.click],
+            apply_formula,
+            [parts.formula, parts.editor, *size],
+            [parts.editor],
+            **changing,
+        ),
+        parts.shelf.choose(place_example, [parts.editor], [parts.editor, parts.label], **changing),
+        parts.prior.input(set_prior, [parts.editor, parts.prior], [parts.editor], **changing),
+        parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **changing),
+    ]
+    for change in changes:
+        change.success(**reading).then(**keeping)
+    parts.editor.edited(**reading).then(**keeping)
+    gr.on(
+        [parts.cfg.release, parts.label.input],
+        preview_timeline,
+        [parts.editor, parts.label, parts.cfg],
+        [parts.summary],
+        api_name="preview_timeline",
+        **quick,
+    )
+    gr.on([setting.change for setting in parts.settings], **keeping)
+    parts.formula.input(
+        editing.formula_preview,
+        [parts.formula, *size],
+        [parts.check],
+        trigger_mode="always_last",
+        **quick,
+        **unlisted,
+    )
+    presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
+    gr.api(presets, api_name="presets")
+    return reading, keeping
+
+
+def _only(value: Any, *names: str) -> dict[str, Any]:
+    """The named fields of a value that a page sent."""
+    return {name: value[name] for name in names if name in value} if isinstance(value, dict) else {}
