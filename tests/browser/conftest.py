@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -84,6 +85,18 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the studio at `address` keeps runs and uploads."""
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], folder: Path) -> str:
+    """A studio with a stand-in for the model; a module that wants another has an own `address`."""
+    return serve(FAKE_STUDIO, str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -10,23 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from fvdm_core.media import read_metadata, read_video
 
-APP = Path(__file__).parent / "studio_app.py"
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("after")
-
-
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str], folder: Path) -> str:
-    return serve(APP, str(folder))
 
 
 def ready(page: Page) -> Page:

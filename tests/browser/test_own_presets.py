@@ -7,19 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from fvdm_core.examples import example_timelines
 from fvdm_core.timeline import Timeline
 
-APP = Path(__file__).parent / "fake_studio.py"
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return serve(APP, str(tmp_path_factory.mktemp("studio")))
 
 
 def ready(page: Page) -> Page:

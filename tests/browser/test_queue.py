@@ -9,19 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-APP = Path(__file__).parent / "fake_studio.py"
-
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("studio")
-
-
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str], folder: Path) -> str:
-    return serve(APP, str(folder))
 
 
 @pytest.fixture

@@ -11,19 +11,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-APP = Path(__file__).parent / "fake_studio.py"
 MIDDLE = "n => [...n.getContext('2d').getImageData(0, 0, n.width, n.height).data]"
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("studio")
-
-
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str], folder: Path) -> str:
-    return serve(APP, str(folder))
 
 
 @pytest.fixture
