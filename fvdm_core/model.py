@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 SIZES = {  # hidden_size, depth, num_heads (DiT, Peebles & Xie 2023, table 1)
     "S": (384, 12, 6),
@@ -87,6 +88,7 @@ class VideoDiT(nn.Module):
     def __init__(self, config: VideoDiTConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False  # activations of the blocks in the backward pass, to save memory
         width = config.hidden_size
         self.x_embedder = PatchEmbed(config.patch_size, config.latent_channels, width)
         self.t_embedder = TimestepEmbedder(width)
@@ -168,20 +170,25 @@ class VideoDiT(nn.Module):
         if self.config.attention == "joint":
             x = x + temp_embed
             for block in self.blocks:
-                x = block(x, c, "joint")  # (B, F, N, D)
+                x = self._run(block, x, c, "joint")  # (B, F, N, D)
         else:
             for i, (spatial, temporal) in enumerate(
                 zip(self.blocks_spatial, self.blocks_temp, strict=True)
             ):
-                x = spatial(x, c, "space")  # (B, F, N, D)
+                x = self._run(spatial, x, c, "space")  # (B, F, N, D)
                 if i == 0:
                     x = x + temp_embed
-                x = temporal(x, c, "time")  # (B, F, N, D)
+                x = self._run(temporal, x, c, "time")  # (B, F, N, D)
 
         x = self.final_layer(x, c)  # (B, F, N, P*P*C_out)
         return rearrange(
             x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid, w=grid, p=patch, q=patch
         )
+
+    def _run(self, block: nn.Module, x: Tensor, c: Tensor, over: str) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(block, x, c, over, use_reentrant=False, preserve_rng_state=False)
+        return block(x, c, over)
 
     def _check(self, x: Tensor, t: Tensor) -> None:
         config = self.config

@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"train: out of memory with {config.optim.batch_size} clips of {config.data.frames} "
             f"frames of {config.data.image_size}x{config.data.image_size} in a step; try a "
-            f"smaller --batch-size or a smaller --size. {AGAIN}",
+            f"larger --accumulate, a smaller --batch-size or a smaller --size. {AGAIN}",
             file=sys.stderr,
         )
         return 1

@@ -100,6 +100,7 @@ class OptimConfig:
 
     steps: int = 1000
     batch_size: int = 16
+    accumulate: int = 1  # pieces of a batch, one after the other, for what does not fit at once
     optimizer: str = "adamw"  # or "muon"
     lr: float = 8e-4
     warmup: int = 200
@@ -120,6 +121,12 @@ class OptimConfig:
             )
         _check_whole("optim", "steps", self.steps, 1, 100_000_000)
         _check_whole("optim", "batch_size", self.batch_size, 1, 65_536)
+        _check_whole("optim", "accumulate", self.accumulate, 1, self.batch_size)
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"optim.batch_size {self.batch_size} is not divisible by optim.accumulate "
+                f"{self.accumulate}"
+            )
         _check("optim", "lr", self.lr, 1e-9, 1.0)
         _check_whole("optim", "warmup", self.warmup, 0, 10_000_000)
         _check("optim", "weight_decay", self.weight_decay, 0, 10)
@@ -153,6 +160,7 @@ class TrainConfig:
     license: str = "Apache-2.0"
     trained_on: str = ""
     compile: bool = False
+    recompute: bool = False  # activations in the backward pass: slower, in far less memory
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
@@ -160,8 +168,9 @@ class TrainConfig:
             text = getattr(self, name)  # all but init go into config.json, which has these limits
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{name} must be a text of at most {most} characters")
-        if not isinstance(self.compile, bool):
-            raise ValueError(f"compile is {self.compile!r}; it must be true or false")
+        for name in ("compile", "recompute"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be true or false")
         self.noise_schedule()
         latent, data = self.transformer, self.data
         if self.autoencoder.image_size != data.image_size:

@@ -28,7 +28,7 @@ class Diverged(ArithmeticError):
 
 def fit(
     module: nn.Module,
-    loss_at: Callable[[int, torch.Generator], Tensor],
+    loss_at: Callable[[int, torch.Generator, slice], Tensor],
     optim: OptimConfig,
     run: Run,
     stage: str,
@@ -37,12 +37,16 @@ def fit(
     unit: str,
     describe_batch: Callable[[int], str] = lambda step: "",
     on_sample: Callable[[nn.Module, Path], None] | None = None,
+    forward: nn.Module | None = None,
 ) -> nn.Module:
     """Train `module` for `optim.steps` steps and return its moving average.
 
-    `loss_at(step, generator)` gives the losses (B,) of this process's share of a step. All
-    randomness comes from the generator, which is seeded by (seed, step): so a resumed run repeats
-    an uninterrupted one bit for bit without saving any random state. Raises `Stopped` after a
+    `loss_at(step, generator, own)` gives the losses of the items `own` of a step's batch: of each
+    of `optim.accumulate` pieces of this process's share in turn. All randomness comes from the
+    generator, which is seeded by (seed, step) and draws for the whole batch: so any pieces and
+    processes make the same update, and a resumed run repeats an uninterrupted one bit for bit
+    without saving any random state. `forward` is what `loss_at` calls, where that is not `module`
+    itself but compiled or averaged over processes. Raises `Stopped` after a
     signal, once the state is saved, `Diverged` before a step that is not finite would be applied,
     and `ValueError` where the folder's newest state is of another network.
     """
@@ -63,11 +67,16 @@ def fit(
     clock = time.monotonic()
     for step in range(start, optim.steps):
         optimizer.set_lr(optim.lr_at(step))
-        generator = torch.Generator().manual_seed((seed << 32) + step)
-        own_loss = loss_at(step, generator).mean()
-        own_loss.backward()
+        own_loss = 0.0
+        for piece in range(optim.accumulate):
+            own = parallel.share(optim.batch_size, piece, optim.accumulate)
+            generator = torch.Generator().manual_seed((seed << 32) + step)
+            parallel.exchange_gradients(forward or module, now=piece == optim.accumulate - 1)
+            piece_loss = loss_at(step, generator, own).mean() / optim.accumulate
+            piece_loss.backward()
+            own_loss += piece_loss.item()
         norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
-        loss, asked_to_stop = parallel.mean(own_loss.item(), float(run.stop_requested))
+        loss, asked_to_stop = parallel.mean(own_loss, float(run.stop_requested))
         stopping = asked_to_stop > 0
         if not (math.isfinite(loss) and math.isfinite(norm.item())):
             raise Diverged(

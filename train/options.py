@@ -13,6 +13,7 @@ OVERRIDES = {  # option -> where it goes in the config
     "init": "init",
     "steps": "optim.steps",
     "batch_size": "optim.batch_size",
+    "accumulate": "optim.accumulate",
     "lr": "optim.lr",
     "seed": "seed",
 }
@@ -57,6 +58,7 @@ def parse(arguments: list[str], description: str | None = None) -> argparse.Name
     parser.add_argument("--export", type=Path, help="the model folder (default: <out>/model)")
     parser.add_argument("--steps", type=int, help="steps of the transformer")
     parser.add_argument("--batch-size", type=int, help="clips in a step of the transformer")
+    parser.add_argument("--accumulate", type=int, help="take a batch in so many pieces")
     parser.add_argument("--lr", type=float, help="learning rate of the transformer")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")

@@ -46,16 +46,18 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def share(batch_size: int) -> slice:
-    """Which items of a global batch are this process's.
+def share(batch_size: int, piece: int = 0, pieces: int = 1) -> slice:
+    """Which items of a global batch are this process's, in one of the pieces of a step.
 
     Raises `ValueError` where the batch cannot be divided evenly.
     """
-    if batch_size % processes():
+    parts = processes() * pieces
+    if batch_size % parts:
         raise ValueError(
             f"a batch of {batch_size} cannot be shared evenly by {processes()} processes"
+            + (f" in {pieces} pieces" if pieces > 1 else "")
         )
-    return slice(rank(), None, processes())
+    return slice(piece * processes() + rank(), None, parts)
 
 
 def averaging(module: nn.Module) -> nn.Module:
@@ -63,6 +65,16 @@ def averaging(module: nn.Module) -> nn.Module:
     if processes() == 1:
         return module
     return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+
+
+def exchange_gradients(forward: nn.Module, now: bool) -> None:
+    """Whether the next backward pass averages gradients over the processes, or only adds to them.
+
+    To be said before the forward pass.
+    """
+    for module in forward.modules():
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            module.require_backward_grad_sync = now
 
 
 def mean(*values: float) -> list[float]:

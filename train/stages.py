@@ -90,13 +90,12 @@ def train_autoencoder(
     model = model.to(device())
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = parallel.averaging(compiled(_Reconstruction(model), config))
-    own = parallel.share(optim.batch_size)
     texture_count = round(config.data.textures * optim.batch_size)
     drawn = textures(TEXTURES if texture_count else SHOWN, config.data.image_size, config.seed)
     abstract = np.stack(list(drawn))
     clip_count = optim.batch_size - texture_count
 
-    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
         rng = np.random.default_rng([config.seed, step])
         frames = rng.integers(clips.video.shape[1], size=clip_count)
         indices = batches(len(clips), clip_count, config.seed, step)
@@ -136,6 +135,7 @@ def train_autoencoder(
             clips.names[i] for i in batches(len(clips), clip_count, config.seed, step)
         ),
         on_sample=on_sample,
+        forward=forward,
     )
     assert isinstance(averaged, Autoencoder)
     parallel.first_then_others(lambda: _fix_scale(averaged, clips, run))
@@ -218,11 +218,11 @@ def train_transformer(
     model = VideoDiT(config.transformer)
     start_from(model, start, except_for="y_embedder." if new_labels else "")
     model = model.to(device())
+    model.recompute = config.recompute
     forward = parallel.averaging(compiled(model, config))
-    own = parallel.share(optim.batch_size)
     labelled = config.transformer.num_classes > 0
 
-    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
         indices = batches(len(clips), optim.batch_size, config.seed, step)
         levels = sample_timesteps(
             len(indices),
@@ -265,6 +265,7 @@ def train_transformer(
             clips.names[i] for i in batches(len(clips), optim.batch_size, config.seed, step)
         ),
         on_sample=on_sample,
+        forward=forward,
     )
     assert isinstance(averaged, VideoDiT)
     return averaged

@@ -237,3 +237,24 @@ def test_a_config_that_does_not_fit_together_is_refused(change, words):
 def test_an_unknown_size_is_refused_with_the_known_ones(size):
     with pytest.raises(ValueError, match="choose one of S/2, .*XL/8"):
         VideoDiT.from_size(size)
+
+
+@pytest.mark.parametrize("attention", ["interleaved", "joint"])
+def test_recomputed_activations_give_the_same_gradients(attention):
+    """Bit for bit, and what is kept for the backward pass is less."""
+    model = random_model(attention=attention)
+    x, t = clip()
+    gradients, kept = [], []
+    for recompute in (False, True):
+        model.recompute = recompute
+        model.zero_grad()
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, sizes=sizes: (sizes.append(tensor.numel()), tensor)[1], lambda kept: kept
+        ):
+            loss = model(x, t).square().mean()
+        loss.backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+        kept.append(sum(sizes))
+    assert len(gradients[0]) > 20 and all(map(torch.equal, *gradients))
+    assert kept[1] < kept[0] / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -33,19 +34,20 @@ def network() -> nn.Module:
 def regression(module: nn.Module, at=lambda step: None):
     """The loss of noisy points of one function; `at(step)` is called first."""
 
-    def loss_at(step: int, generator: torch.Generator) -> torch.Tensor:
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> torch.Tensor:
         at(step)
         x = torch.randn(4, 3, generator=generator)
         noise = torch.randn(4, 1, generator=generator)
-        return (module(x) - x.sum(1, keepdim=True) - 0.1 * noise).square().mean(dim=1)
+        wanted = x.sum(1, keepdim=True) + 0.1 * noise
+        return (module(x[own]) - wanted[own]).square().mean(dim=1)
 
     return loss_at
 
 
-def run_fit(folder, at=lambda step: None, run=None, module=None):
+def run_fit(folder, at=lambda step: None, run=None, module=None, optim=OPTIM):
     run = run or Run(folder)
     module = module or network()
-    averaged = fit(module, regression(module, at), OPTIM, run, "toy", 7, 4, "points")
+    averaged = fit(module, regression(module, at), optim, run, "toy", 7, 4, "points")
     return module, averaged, run.load_state("toy")
 
 
@@ -64,18 +66,31 @@ def assert_same(one, other):
         assert one == other
 
 
-@pytest.mark.parametrize("stop_at", [0, 9, 17, 28])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_at):
+@pytest.mark.parametrize("pieces", [2, 4])
+def test_a_batch_in_pieces_gives_the_same_updates(tmp_path, pieces):
     whole = run_fit(tmp_path / "whole")
+    optim = dataclasses.replace(OPTIM, accumulate=pieces)
+    seen = []
+    in_pieces = run_fit(tmp_path / "pieces", seen.append, optim=optim)
+    assert seen == [step for step in range(30) for _ in range(pieces)]
+    for one, other in zip(whole[:2], in_pieces[:2], strict=True):
+        for name, value in one.state_dict().items():
+            assert torch.allclose(value, other.state_dict()[name], rtol=0, atol=1e-6), name
+
+
+@pytest.mark.parametrize(("stop_at", "pieces"), [(0, 1), (9, 1), (17, 1), (28, 1), (17, 2)])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_at, pieces):
+    optim = dataclasses.replace(OPTIM, accumulate=pieces)
+    whole = run_fit(tmp_path / "whole", optim=optim)
     run = Run(tmp_path / "parts")
 
     def stop(step: int) -> None:
         run.stop_requested = step == stop_at
 
     with pytest.raises(Stopped, match=f"stopped at step {stop_at + 1} of 30; its state is saved"):
-        run_fit(None, stop, run)
+        run_fit(None, stop, run, optim=optim)
     run.stop_requested = False
-    resumed = run_fit(None, run=run)
+    resumed = run_fit(None, run=run, optim=optim)
     assert_same(whole[0].state_dict(), resumed[0].state_dict())
     assert_same(whole[1].state_dict(), resumed[1].state_dict())
     assert_same(whole[2], resumed[2])
@@ -126,8 +141,8 @@ def test_nan_stops_before_the_update_and_names_step_and_clips(tmp_path, kind):
     module = network()
     before = {}
 
-    def loss_at(step: int, generator: torch.Generator) -> torch.Tensor:
-        loss = regression(module)(step, generator)
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> torch.Tensor:
+        loss = regression(module)(step, generator, own)
         if step < 17:
             return loss
         before.update({name: p.clone() for name, p in module.state_dict().items()})

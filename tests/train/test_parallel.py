@@ -34,10 +34,13 @@ def torchrun(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path):
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path, pieces):
     alone = train(tmp_path / "alone")
-    torchrun(str(Path(__file__).with_name("two_processes.py")), str(tmp_path / "two"))
+    script = str(Path(__file__).with_name("two_processes.py"))
+    torchrun(script, str(tmp_path / "two"), str(pieces))
     together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
+    assert (alone.pop("exchanged"), together["exchanged"]) == (0, 12)  # once a step, in one bucket
     for name, value in alone.items():
         assert torch.allclose(value, together[name], rtol=0, atol=1e-6), name
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 1  # not each
@@ -67,4 +70,18 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
 def test_alone_nothing_is_shared():
     assert (parallel.processes(), parallel.is_first()) == (1, True)
     assert list(range(6))[parallel.share(6)] == list(range(6))
+
+
+def test_pieces_and_processes_divide_a_batch(monkeypatch):
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    parts = []
+    for rank in range(2):
+        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        parts += [i for piece in range(3) for i in range(12)[parallel.share(12, piece, 3)]]
+    assert sorted(parts) == list(range(12)) and len(parts) == 12
+    with pytest.raises(ValueError, match="a batch of 8 cannot .* by 2 processes in 3 pieces"):
+        parallel.share(8, 0, 3)
+
+
+def test_alone_a_mean_is_the_value():
     assert parallel.mean(1.5, 2.0) == [1.5, 2.0]

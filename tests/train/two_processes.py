@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from train import parallel
 from train.config import OptimConfig
@@ -17,26 +19,36 @@ BATCH = 8
 OPTIM = OptimConfig(steps=12, batch_size=BATCH, lr=0.01, warmup=3, save_every=6, sample_every=1000)
 
 
-def train(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights after 12 steps of `BATCH` points of a noisy function."""
+def train(folder: Path, pieces: int = 1) -> dict[str, Tensor]:
+    """The averaged weights after 12 steps of `BATCH` points of a noisy function, and how often
+    gradients were exchanged."""
+    exchanged = []
+
+    def exchange(group, bucket):
+        exchanged.append(bucket)
+        return allreduce_hook(group, bucket)
+
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
     forward = parallel.averaging(module)
-    own = parallel.share(BATCH)
+    if forward is not module:
+        forward.register_comm_hook(None, exchange)
 
-    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
         x = torch.randn(BATCH, 3, generator=generator)
         noise = torch.randn(BATCH, 1, generator=generator)
         wanted = x.sum(1, keepdim=True) + 0.1 * noise
         return (forward(x[own]) - wanted[own]).square().mean(dim=1)
 
     run = Run(folder, writes=parallel.is_first())
-    return fit(module, loss_at, OPTIM, run, "toy", 7, BATCH, "points").state_dict()
+    optim = dataclasses.replace(OPTIM, accumulate=pieces)
+    averaged = fit(module, loss_at, optim, run, "toy", 7, BATCH, "points", forward=forward)
+    return {**averaged.state_dict(), "exchanged": torch.tensor(len(exchanged))}
 
 
 if __name__ == "__main__":
     parallel.start()
-    weights = train(Path(sys.argv[1]))
+    weights = train(Path(sys.argv[1]), int(sys.argv[2]))
     if parallel.is_first():
         torch.save(weights, Path(sys.argv[1]) / "weights.pt")
     parallel.stop()

@@ -120,11 +120,11 @@ def learn(config: LearnConfig, run: Run, workers: int = 0) -> WorldNetwork:
     network.to(device)
     stream: Iterator[list[Tensor]] | None = None
 
-    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
         nonlocal stream
         if stream is None:
             stream = batches(config, step, workers)
-        videos, wanted = (part.to(device) for part in next(stream))
+        videos, wanted = (part[own].to(device) for part in next(stream))
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
             _, predicted = network(videos)
         return factor_loss(predicted.float(), (wanted - network.mean) / network.deviation)
