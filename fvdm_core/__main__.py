@@ -129,7 +129,7 @@ def generate(options: argparse.Namespace) -> str:
             **{each.name: getattr(options, each.name) for each in fields(RunOptions)}
         ),
     )
-    for warning in timeline.warnings(keyframes):
+    for warning in timeline.warnings(keyframes, pipe.prior):
         sys.stderr.write(f"Note: {warning}\n")
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
         for state in states:

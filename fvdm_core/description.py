@@ -63,11 +63,12 @@ def warnings(
     without_picture: Sequence[int],
     unused: Sequence[int] = (),
     out_of_sight: Sequence[int] | np.ndarray = (),
+    trained_with: str = "independent",
 ) -> list[str]:
     """Say what a person should know before running, each with what to do. levels: (M+1, F).
 
     unused: frames whose picture nothing starts from. out_of_sight: frames that no window shows a
-    clean frame to, on the whole way down.
+    clean frame to, on the whole way down. trained_with: the prior of the model's own noise.
     """
     said: list[str] = []
     if not (levels[1:] < levels[:-1]).any():
@@ -97,10 +98,10 @@ def warnings(
             f"{_percent(levels[-1, ends])} noise and will look noisy. Paint the last row down to 0."
         )
     said += [*_steep(levels), *_lost(levels)]
-    if prior != "independent":
+    if prior != trained_with:
         said.append(
-            f"The model was trained with independent noise, not with {prior} noise: "
-            "expect lower quality. Choose independent noise for the best."
+            f"The model was trained with {trained_with} noise, not with {prior} noise: "
+            f"expect lower quality. Choose {trained_with} noise for the best."
         )
     return said
 

@@ -18,6 +18,7 @@ from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain
 from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
 from fvdm_core.weights import Timesteps, build, config_from, open_model
@@ -30,7 +31,7 @@ SHARD = re.compile(r"transformer-\d{5}-of-\d{5}\.safetensors")
 MAX_JSON_BYTES = 4 << 20
 _TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
-    *("format", "version", *_TEXTS, "labels", "fps", "timesteps"),
+    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior"),
     *("transformer", "autoencoder", "schedule", "sha256"),
 )
 
@@ -192,6 +193,11 @@ def _check_config(
         raise ValueError(
             f"{name}: timesteps is {str(timesteps)[:40]!r}; it must be one of "
             f"{', '.join(get_args(Timesteps))}"
+        )
+    if config.get("prior", PRIORS[0]) not in TRAINED_PRIORS:
+        raise ValueError(
+            f"{name}: prior is {str(config['prior'])[:40]!r}; it must be one of "
+            f"{', '.join(TRAINED_PRIORS)}"
         )
     model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
     if len(set(labels)) != len(labels) or len(labels) not in (0, model.num_classes):

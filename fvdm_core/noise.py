@@ -6,12 +6,15 @@ numpy's seeded generators give the same stream on every machine, so a recipe rep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 PRIORS = ("independent", "mixed", "progressive", "shuffled")
+TRAINED_PRIORS = PRIORS[:3]  # a model may be trained with; shuffled noise is only for sampling
+Noise = TypeVar("Noise", np.ndarray, Tensor)
 _SHARED, _OWN, _SHUFFLE = 0, 1, 2  # the kind of a stream: part of its key
 
 
@@ -43,18 +46,48 @@ def frame_noise(
     if prior == "shuffled":
         drawn = [draw(_OWN, _shuffled_frame(seed, frame, window)) for frame in frames]
     elif prior == "mixed":
-        shared_share, own_share = _shares(alpha)
-        shared = draw(_SHARED, 0)
-        drawn = [shared_share * shared + own_share * draw(_OWN, frame) for frame in frames]
+        drawn = _mixed([draw(_OWN, frame) for frame in frames], draw(_SHARED, 0), alpha)
     elif prior == "progressive":
-        shared_share, own_share = _shares(alpha)
-        chain = [draw(_OWN, 0)]
-        for frame in range(1, max(frames) + 1):
-            chain.append(shared_share * chain[-1] + own_share * draw(_OWN, frame))
+        chain = _chained([draw(_OWN, frame) for frame in range(max(frames) + 1)], alpha)
         drawn = [chain[frame] for frame in frames]
     else:
         drawn = [draw(_OWN, frame) for frame in frames]
     return torch.from_numpy(np.stack(drawn).astype(np.float32, copy=False))
+
+
+def training_noise(
+    shape: Sequence[int],
+    prior: str = "independent",
+    alpha: float = 1.0,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Unit Gaussian noise (B, F, …) of a training step, its frames related as in `frame_noise`.
+
+    Raises `ValueError` for a prior that is not for training.
+    """
+    if prior not in TRAINED_PRIORS:
+        raise ValueError(f"noise prior {prior!r}: choose one of {', '.join(TRAINED_PRIORS)}")
+    noise = torch.randn(tuple(shape), generator=generator)
+    if prior == "mixed":
+        shared = torch.randn((shape[0], *shape[2:]), generator=generator)
+        return torch.stack(_mixed(noise.unbind(1), shared, alpha), dim=1)
+    if prior == "progressive":
+        return torch.stack(_chained(noise.unbind(1), alpha), dim=1)
+    return noise
+
+
+def _mixed(own: Sequence[Noise], shared: Noise, alpha: float) -> list[Noise]:
+    shared_share, own_share = _shares(alpha)
+    return [shared_share * shared + own_share * noise for noise in own]
+
+
+def _chained(own: Sequence[Noise], alpha: float) -> list[Noise]:
+    before_share, own_share = _shares(alpha)
+    chain = [own[0]]
+    for noise in own[1:]:
+        chain.append(before_share * chain[-1] + own_share * noise)
+    return chain
 
 
 def _shares(alpha: float) -> tuple[float, float]:

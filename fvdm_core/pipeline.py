@@ -53,6 +53,7 @@ class Pipeline:
         trained_on: str = "",
         license: str = "",
         timesteps: checkpoint.Timesteps = "vectorised",
+        prior: str = "independent",
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class Pipeline:
         self.trained_on = trained_on
         self.license = license
         self.timesteps = timesteps
+        self.prior = prior  # of the noise that it was trained with
         self.num_frames = model.config.num_frames
 
     @classmethod
@@ -110,6 +112,7 @@ class Pipeline:
             trained_on=config.get("trained_on", ""),
             license=config.get("license", ""),
             timesteps=config.get("timesteps", "vectorised"),
+            prior=config.get("prior", "independent"),
             device=device,
             dtype=dtype,
         )

@@ -224,10 +224,12 @@ class Timeline:
         """Say in plain words what this timeline does, from the matrix alone."""
         return description.describe(self.levels, self.sources, self.window_size)
 
-    def warnings(self, pictures: Collection[int] = ()) -> list[str]:
+    def warnings(
+        self, pictures: Collection[int] = (), trained_with: str = "independent"
+    ) -> list[str]:
         """Return what a person should know before running it, each with what to do.
 
-        pictures: the frames (from 0) that are given a picture.
+        pictures: the frames (from 0) that are given a picture. trained_with: the model's prior.
         """
         return description.warnings(
             self.levels,
@@ -236,6 +238,7 @@ class Timeline:
             self.needs_picture(pictures),
             self.unused_pictures(pictures),
             () if self.windows is None else out_of_sight(self.windows, self.levels),
+            trained_with,
         )
 
     def to_json(self) -> str:

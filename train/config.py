@@ -11,7 +11,9 @@ from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
 from fvdm_core.model import VideoDiTConfig
+from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
 
 CONFIGS = Path(__file__).parent / "configs"
 SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", "schedule")
@@ -109,6 +111,8 @@ class OptimConfig:
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
     p_condition: float = 0.0  # share of clips with some frames given clean
+    prior: str = "independent"  # how the noise of a clip's frames hangs together
+    prior_alpha: float = 1.0  # of mixed and progressive noise: more is more alike
     label_dropout: float = 0.1
     save_every: int = 500
     sample_every: int = 2000
@@ -119,6 +123,11 @@ class OptimConfig:
             raise ValueError(
                 f"optim.optimizer is {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}"
             )
+        if self.prior not in TRAINED_PRIORS:
+            raise ValueError(
+                f"optim.prior is {self.prior!r}; choose one of {', '.join(TRAINED_PRIORS)}"
+            )
+        _check("optim", "prior_alpha", self.prior_alpha, 0, MAX_PRIOR_ALPHA)
         _check_whole("optim", "steps", self.steps, 1, 100_000_000)
         _check_whole("optim", "batch_size", self.batch_size, 1, 65_536)
         _check_whole("optim", "accumulate", self.accumulate, 1, self.batch_size)

@@ -25,6 +25,7 @@ def model_config(config: TrainConfig, labels: Sequence[str]) -> dict[str, Any]:
         "fps": config.data.fps,
         "license": config.license,
         "trained_on": config.trained_on,
+        "prior": config.optim.prior,
         "transformer": dataclasses.asdict(config.transformer),
         "autoencoder": dataclasses.asdict(config.autoencoder),
         "schedule": {"num_train_timesteps": 1000, **config.schedule},

@@ -17,6 +17,7 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.files import atomic_write
 from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
+from fvdm_core.noise import training_noise
 
 from . import parallel
 from .clips import Clips, batches, textures
@@ -232,7 +233,10 @@ def train_transformer(
             generator=generator,
         )
         levels = keep_frames(levels, optim.p_condition, generator=generator)
-        noise = torch.randn((len(indices), *latents.shape[1:]), generator=generator)[own]
+        noise = training_noise(
+            *((len(indices), *latents.shape[1:]), optim.prior, optim.prior_alpha),
+            generator=generator,
+        )[own]
         dropped = torch.rand(len(indices), generator=generator) < optim.label_dropout
         y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)[own]
         still = torch.from_numpy(clips.still(indices))

@@ -12,6 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from fvdm_core.examples import example_timelines
+from fvdm_core.noise import PRIORS
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.costs import Costs, in_words
@@ -89,7 +90,10 @@ class Studio:
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         lines.append({"kind": "cost", "text": self._cost(timeline, request)})
-        warnings = timeline.warnings(pictures) + unlike_training(timeline, self.window)
+        trained_with = self.model.get().prior if self.model.ready else PRIORS[0]
+        warnings = timeline.warnings(pictures, trained_with) + unlike_training(
+            timeline, self.window
+        )
         warnings += self._unlike_frames(timeline)
         lines += [{"kind": "warning", "text": text} for text in warnings]
         return lines + mends(timeline, pictures)

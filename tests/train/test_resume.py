@@ -141,3 +141,16 @@ def test_init_from_a_published_file_is_refused(tmp_path, tiny_toml, capsys, own_
     assert main([str(tiny_toml), *flags]) == 1
     said = capsys.readouterr().err
     assert "works on latents of an autoencoder that it does not hold" in said
+
+
+def test_the_model_says_with_which_noise_it_was_trained(tmp_path, tiny_toml, own_signals):
+    text = tiny_toml.read_text().replace("[optim]\n", '[optim]\nprior = "mixed"\n')
+    config = tmp_path / "mixed.toml"
+    config.write_text(re.sub(r"(?m)^steps = .*", "steps = 2", text))
+    assert main([str(config), "--out", str(tmp_path / "run"), "--threads", "1"]) == 0
+    pipe = Pipeline.from_pretrained(str(tmp_path / "run" / "model"))
+    assert pipe.prior == "mixed"
+    plain = Timeline.preset("standard", frames=4, steps=5)
+    (said,) = plain.warnings(trained_with=pipe.prior)
+    assert "trained with mixed noise, not with independent noise" in said
+    assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.prior) == []

@@ -58,7 +58,7 @@ class FakePipeline:
     image_size = (16, 16)
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
-    trained_on, license, timesteps = "nothing", "", "vectorised"
+    trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
