@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """The shape of an autoencoder; `widths` has one entry per halving of the picture."""
+    """The shape of an autoencoder; `widths` has one entry per resolution.
+
+    The first is `stem` times smaller than the picture, each further one half of that before it.
+    """
 
     image_size: int = 64
     latent_channels: int = 8
     widths: tuple[int, ...] = (64, 128, 192)
     blocks: int = 2  # residual blocks per resolution
+    stem: int = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -25,15 +29,17 @@ class AutoencoderConfig:
                 f"widths {self.widths} and latent_channels {self.latent_channels} must be at least "
                 f"1, blocks {self.blocks} at least 0"
             )
+        if self.stem < 1:
+            raise ValueError(f"stem is {self.stem}; it must be at least 1")
         if self.image_size < 1 or self.image_size % self.downsample:
             raise ValueError(
                 f"image_size {self.image_size} is not divisible by {self.downsample}, the "
-                f"reduction of {len(self.widths)} halvings"
+                f"reduction of a stem of {self.stem} and {len(self.widths) - 1} halvings"
             )
 
     @property
     def downsample(self) -> int:
-        return 2 ** len(self.widths)
+        return self.stem * 2 ** (len(self.widths) - 1)
 
     @property
     def latent_size(self) -> int:
@@ -50,19 +56,24 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config = config
         widths, channels = config.widths, config.latent_channels
+        factors = (config.stem, *[2] * (len(widths) - 1))
 
         down: list[nn.Module] = []
         width_before = 3
-        for width in widths:
-            down += [nn.PixelUnshuffle(2), nn.Conv2d(4 * width_before, width, 3, padding=1)]
+        for factor, width in zip(factors, widths, strict=True):
+            down.append(nn.PixelUnshuffle(factor))
+            down.append(nn.Conv2d(factor**2 * width_before, width, 3, padding=1))
             down += [ResidualBlock(width) for _ in range(config.blocks)]
             width_before = width
         self.encoder = nn.Sequential(*down, nn.Conv2d(widths[-1], channels, 3, padding=1))
 
         up: list[nn.Module] = [nn.Conv2d(channels, widths[-1], 3, padding=1)]
-        for width, width_after in zip(widths[::-1], (*widths[-2::-1], 3), strict=True):
+        for factor, width, width_after in zip(
+            factors[::-1], widths[::-1], (*widths[-2::-1], 3), strict=True
+        ):
             up += [ResidualBlock(width) for _ in range(config.blocks)]
-            up += [nn.Conv2d(width, 4 * width_after, 3, padding=1), nn.PixelShuffle(2)]
+            up.append(nn.Conv2d(width, factor**2 * width_after, 3, padding=1))
+            up.append(nn.PixelShuffle(factor))
         self.decoder = nn.Sequential(*up)
 
         self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))

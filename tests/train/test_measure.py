@@ -76,7 +76,7 @@ def test_a_ball_that_vanishes_is_caught(clips, frames):
 @pytest.mark.parametrize("frames", [slice(14, 16), slice(0, 2), slice(8, 16)])
 def test_a_ball_that_changes_colour_is_caught(clips, frames):
     for clip in clips[:10]:
-        unused = next(k for k in range(6) if k not in clip.factors["colors"])
+        unused = next(k for k in range(len(BALL_COLORS)) if k not in clip.factors["colors"])
         assert not balls_are_constant(painted(clip, 1, frames, BALL_COLORS[unused]))
         neighbour = BALL_COLORS[clip.factors["colors"][0]]  # a swap to a colour already there
         assert not balls_are_constant(painted(clip, 1, frames, neighbour))

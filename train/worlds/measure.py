@@ -13,7 +13,7 @@ from train.worlds.collisions import BALL_COLORS
 _SIDE = 64  # balls are found on a picture of this width, whatever its size
 _CHROMA = 56  # what a ball's pixel has at least; floors have less than 25, a half faded ball 80
 _PEEL = 3.0  # pixels peeled off each blob: parts touching blobs, drops seams between two balls
-_SMALLEST = 0.058  # radius, in widths, below which a blob is no ball; the smallest have 0.10
+_SMALLEST = 0.058  # radius, in widths, below which a blob is no ball; the smallest have 0.12
 
 
 class Ball(NamedTuple):
