@@ -164,7 +164,7 @@ def test_an_autoencoder_of_other_latents_is_refused(weights, tmp_path):
 
 
 def test_one_that_is_neither_a_folder_nor_on_the_hub_is_refused(weights):
-    for name in ("https://example.com/a", "../../etc", "no such thing"):
+    for name in ("https://example.com/a", "../../no such folder", "no such thing"):
         with pytest.raises(ValueError, match="is not a folder here"):
             Pipeline.from_pretrained(weights, device="cpu", autoencoder=name)
 

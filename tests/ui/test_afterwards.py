@@ -80,7 +80,7 @@ def run(
     session: str = SESSION,
 ) -> Saved:
     job = studio.submit(editor, request, session)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while not (snapshot := studio.jobs.get(job)).status.over:  # type: ignore[union-attr]
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -52,7 +52,7 @@ def test_the_example_makes_a_clip(address: str, tmp_path: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     assert read_video(folder / "clip.mp4").frames.shape[0] == 16

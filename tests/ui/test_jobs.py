@@ -64,7 +64,7 @@ def registry() -> Iterator[JobRegistry]:
     registry.close()
 
 
-def wait_for(registry: JobRegistry, job: str, *wanted: Status, seconds: float = 5) -> Snapshot:
+def wait_for(registry: JobRegistry, job: str, *wanted: Status, seconds: float = 60) -> Snapshot:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         snapshot = registry.get(job)
@@ -200,7 +200,7 @@ def test_the_eta_counts_model_calls_not_steps(registry: JobRegistry) -> None:
     run = Recorder(4, gate)
     work = Work(run.states, run.finish, [1, 0, 0, 3], frames=4, seconds_per_call=2.0)
     job = registry.submit(work)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while (snapshot := registry.get(job)) and not snapshot.levels and time.monotonic() < until:
         time.sleep(0.005)
     assert snapshot is not None and snapshot.eta == pytest.approx(8.0)
@@ -211,8 +211,9 @@ def test_the_eta_counts_model_calls_not_steps(registry: JobRegistry) -> None:
 def test_what_a_call_takes_is_learned_from_whole_runs(registry: JobRegistry) -> None:
     learned: list[float] = []
     run = Recorder(10, pause=0.01)
+    before = time.monotonic()
     wait_for(registry, registry.submit(run.work(learned=learned.append)))
-    assert len(learned) == 1 and 0.009 < learned[0] < 0.1
+    assert len(learned) == 1 and 0.009 < learned[0] < time.monotonic() - before
 
 
 def test_old_jobs_are_forgotten_by_count_and_by_age() -> None:

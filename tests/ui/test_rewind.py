@@ -37,7 +37,7 @@ def work(pause: float = 0.0) -> Work:
 
 
 def wait(jobs: JobRegistry, job: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not jobs.get(job).status.over:  # type: ignore[union-attr]
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -71,7 +71,7 @@ class Space:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 if httpx.get(self.url, timeout=30).status_code == 200:
@@ -84,7 +84,7 @@ class Space:
     def close(self) -> str:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.communicate(timeout=20)[0]
+            return self.process.communicate(timeout=90)[0]
         finally:
             self.process.kill()
 
@@ -111,7 +111,7 @@ def generate(space: Space, folder: Path, **changes: Any) -> list[Any]:
     more = {"fps": 8, "splice_exact": False, "session": None}
     arguments = settings | more | changes
     job = client.submit({"levels": LEVELS}, **arguments, api_name="/generate")
-    job.result(timeout=120)
+    job.result(timeout=300)
     return job.outputs()
 
 

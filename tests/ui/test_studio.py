@@ -131,7 +131,7 @@ def test_the_strip_shows_the_pipeline_s_preview_of_each_step(
         job = client.submit(
             painting(), "faces", 3, 1.5, "ddim", 0, 8, True, None, api_name="/generate"
         )
-        job.result(timeout=60)
+        job.result(timeout=180)
     finally:
         server.pipeline.pause = 0
     timeline = Timeline(painting()["levels"])
@@ -284,13 +284,13 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
         running = client.submit(
             painting(), "sky", 7, 1.5, "ddim", 0, 8, True, kept, api_name="/generate"
         )
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while not (outputs := running.outputs()) and time.monotonic() < until:
             time.sleep(0.05)
         kept = outputs[-1][-1]
         client.predict(kept, api_name="/stop")
         gate.set()
-        result = running.result(timeout=30)
+        result = running.result(timeout=180)
     finally:
         server.pipeline.gate = None
         gate.set()
@@ -311,7 +311,7 @@ def test_two_sessions_at_once_get_their_own(client: Client) -> None:
         for seed in (1, 2)
     ]
     for one, job in zip(alone, jobs, strict=True):
-        together = clip_of(job.result(timeout=60))
+        together = clip_of(job.result(timeout=180))
         assert Path(together["video"]).read_bytes() == Path(one["video"]).read_bytes()
 
 
