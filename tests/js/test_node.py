@@ -26,5 +26,6 @@ def find_node() -> str | None:
 def test_node(script: Path) -> None:
     node = find_node()
     assert node, "node is missing: install nodejs or Playwright"
-    done = subprocess.run([node, "--test", str(script)], capture_output=True, text=True, timeout=300)
+    command = [node, "--test", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
