@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-LAUNCHES = 4  # attempts to begin serving
 NAME = "{date}-{label}-{seed}"
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 
@@ -106,18 +105,6 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
-def launch(demo: Any, **options: Any) -> None:
-    """Serve the page; gradio gives up where its first request takes a busy machine 3 s."""
-    for attempts_left in reversed(range(LAUNCHES)):
-        try:
-            demo.launch(**options)
-            return
-        except ValueError as error:
-            if not attempts_left or "localhost is not accessible" not in str(error):
-                raise
-            demo.close()
-
-
 def main(arguments: list[str] | None = None) -> int:
     chosen = settings(arguments)
     outputs = chosen.outputs
@@ -161,8 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        launch(
-            demo,
+        demo.launch(
             server_name=chosen.host,
             server_port=chosen.port,
             share=bool(chosen.share),

@@ -82,6 +82,11 @@ class NoiseSchedule:
         """The standard deviation of the noise at each level: float32, of the shape of `levels`."""
         return self._noise.to(levels.device)[levels.long()].float()
 
+    def mixing(self, points: int = 101) -> list[tuple[float, float]]:
+        """The pairs (signal, noise) of evenly spaced levels from clean to noise, to draw them."""
+        levels = torch.linspace(0, self.num_train_timesteps, points).round()
+        return list(zip(self.signal(levels).tolist(), self.noise(levels).tolist(), strict=True))
+
     def timesteps(self, levels: Tensor) -> Tensor:
         """What the network is told: n - 1 for a VP level n > 0, and 0 for a clean frame."""
         return levels.long() if self.is_flow else (levels.long() - 1).clamp(min=0)

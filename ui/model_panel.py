@@ -115,6 +115,12 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
     ]
 
 
+def frames_of(pipeline: Any) -> dict[str, Any]:
+    """What the canvas has to know of a model's frames: their size, and how they become noise."""
+    height, width = pipeline.image_size
+    return {"picture": [width, height], "mixing": pipeline.schedule.mixing()}
+
+
 def _millions(number: int) -> str:
     return f"{number / 1e6:.1f} million" if number >= 100_000 else str(number)
 
@@ -164,8 +170,7 @@ def wire_models(
     def follow(timeline: EditorValue, label: str | None, event: gr.EventData) -> tuple[Any, ...]:
         """Fit the page to a model that came after the one it was made for."""
         had = checked(lambda: ModelChange.model_validate(event._data))
-        height, width = studio.model.get().image_size
-        fitted: dict[str, Any] = {"picture": [width, height]}
+        fitted = frames_of(studio.model.get())
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline

@@ -16,7 +16,7 @@ from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
-from ui.model_panel import photographs, wire_models
+from ui.model_panel import frames_of, photographs, wire_models
 from ui.outputs import Outputs
 from ui.painting_panel import PaintingParts, wire_painting
 from ui.pieces import (
@@ -43,6 +43,7 @@ STORAGE: dict[str, Any] = {
     "secret": "fvdm-studio-in-this-browser"
 }  # fixed, so that a restart can read it again
 MAX_UPLOAD = "64mb"
+QUEUE_REST = 0.02  # seconds between looks at the queue; gradio's 1 ms keeps a slow core half busy
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
 PRIORS = [
     ("each frame its own", "independent"),
@@ -205,12 +206,11 @@ def build_studio(
                 return studio.welcome(), *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
-        async def name_size() -> Any:
-            """Tell the canvas the size of the model's frames once it is there."""
+        async def name_frames() -> Any:
+            """Tell the canvas of the model's frames once it is there."""
             if not await studio.model.wait():
                 return gr.skip()
-            height, width = studio.model.get().image_size
-            return gr.update(picture=[width, height])
+            return gr.update(**frames_of(studio.model.get()))
 
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
@@ -229,9 +229,10 @@ def build_studio(
         naming = wire_models(studio, model, editor, label, cfg, note, reading, keeping)
         visit.then(**naming).then(**reading)
 
-        demo.load(name_size, None, [editor], **quick, **unlisted)
+        demo.load(name_frames, None, [editor], **quick, **unlisted)
 
     demo.queue(max_size=16)
+    demo._queue.sleep_when_free = QUEUE_REST
     demo.studio = studio
     return demo
 
@@ -243,6 +244,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
     """
     studio: Studio = demo.studio  # type: ignore[attr-defined]
     return {
+        "_frontend": False,  # no look at itself: a busy machine is given up on after 3 s
         "theme": gr.themes.Base(
             primary_hue="orange",
             neutral_hue="slate",

@@ -87,4 +87,4 @@ with gr.Blocks() as page:
     start.click(run, editor, film, show_progress="hidden")
 
 if __name__ == "__main__":
-    page.launch()
+    page.launch(_frontend=False)  # no look at itself, which a busy machine answers too late

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 
 from fake import FakePipeline, FakeState, example_pictures  # noqa: E402
 
-from app import launch  # noqa: E402
 from ui.studio import build_studio, launch_options  # noqa: E402
 
 
@@ -37,4 +36,4 @@ class HeldPipeline(FakePipeline):
 demo = build_studio(
     HeldPipeline, outputs=folder / "outputs", examples=example_pictures(folder / "examples")
 )
-launch(demo, **launch_options(demo))
+demo.launch(**launch_options(demo))

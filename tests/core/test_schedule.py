@@ -39,6 +39,7 @@ def test_flow_is_a_straight_line():
     schedule = NoiseSchedule("flow", prediction_type="flow")
     assert schedule.signal(torch.tensor([0, 250, 1000])).tolist() == [1.0, 0.75, 0.0]
     assert schedule.noise(torch.tensor([0, 250, 1000])).tolist() == [0.0, 0.25, 1.0]
+    assert schedule.mixing(5) == [(1, 0), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0, 1)]
 
 
 def test_the_network_is_told_one_less_than_the_level():

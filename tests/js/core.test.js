@@ -284,6 +284,10 @@ test("signal and noise are a point on the circle, from clean to noise", () => {
   }
   assert.equal(C.signalNoise(0)[1], 0);
   assert.ok(C.signalNoise(1000)[0] < 0.01);
+  const flow = [[1, 0], [0.5, 0.5], [0, 1]]; // a model's own table, read between its points
+  assert.deepEqual(C.signalNoise(0, flow), [1, 0]);
+  assert.deepEqual(C.signalNoise(250, flow), [0.75, 0.25]);
+  assert.deepEqual(C.signalNoise(1000, flow), [0, 1]);
 });
 
 test("anchors redraw their curve within the tolerance, and a line needs two", () => {

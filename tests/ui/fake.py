@@ -15,6 +15,7 @@ import numpy as np
 from fvdm_core.media import write_png
 from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
+from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import MAX_LEVEL, Timeline
 
 
@@ -53,6 +54,7 @@ class FakePipeline:
     """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""
 
     labels = ["sky", "faces"]
+    schedule = NoiseSchedule()
     fps = 8
     num_frames = 16
     image_size = (16, 16)

@@ -583,10 +583,16 @@ const FvdmCore = (() => {
 
   // ── What a level looks like ────────────────────────────────────────────────────────────────
 
-  /** [signal, noise] of a level under the paper's continuous schedule, β from 0.1 to 20:
-      ᾱ(t) = exp(−0.1 t − 19.9 t² / 2). A picture to paint by; the run uses the model's own. */
-  function signalNoise(level) {
+  /** [signal, noise] of a level, from a table of such pairs at even distances. Before there is a
+      model's, those of the paper's continuous schedule, β from 0.1 to 20:
+      ᾱ(t) = exp(−0.1 t − 19.9 t² / 2). */
+  function signalNoise(level, table = null) {
     const t = level / MAX;
+    if (table) {
+      const place = t * (table.length - 1);
+      const below = Math.min(table.length - 2, Math.floor(place));
+      return table[below].map((value, k) => lerp(value, table[below + 1][k], place - below));
+    }
     const alphaBar = Math.exp(-0.1 * t - 0.5 * 19.9 * t * t);
     return [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
   }

@@ -16,7 +16,8 @@ const FvdmEditor = (() => {
     + "change the level, digits set it, Control Z takes back.";
 
   class Editor {
-    /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames }. */
+    /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames,
+        mixing() → its [signal, noise] of evenly spaced levels, or null }. */
     constructor(root, io) {
       this.root = root;
       this.closing = new AbortController(); // ends what listens outside the component
@@ -61,7 +62,7 @@ const FvdmEditor = (() => {
         upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
         commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
       });
-      this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame));
+      this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame), this.io.mixing);
       this.live = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", "data-testid": "editor-live" });
       this.status = h("div", { class: "status", "data-testid": "editor-status" });
       this.axis = h("div", { class: "axis", "data-testid": "step-axis" });

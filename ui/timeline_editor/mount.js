@@ -9,6 +9,7 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   value: plain(props.value),
   upload,
   pictureSize: () => plain(props.picture) ?? [1, 1],
+  mixing: () => plain(props.mixing),
   send: (value) => {
     props.value = structuredClone(value); // gradio sees new objects only
     trigger("edited");

@@ -37,8 +37,10 @@ const FvdmTip = (() => {
 
   class Tip {
     /** pictureOf(frame) gives { image, from, to } of the frame, or null: the part of the image that
-        is shown, in pixels, and where in the frame it lies, as shares of 1. */
-    constructor(pictureOf) {
+        is shown, in pixels, and where in the frame it lies, as shares of 1. mixing() gives the
+        model's [signal, noise] of evenly spaced levels, or null. */
+    constructor(pictureOf, mixing) {
+      this.mixing = mixing;
       this.pictureOf = pictureOf;
       this.canvas = h("canvas", { width: SIZE, height: SIZE });
       this.level = h("b");
@@ -75,7 +77,7 @@ const FvdmTip = (() => {
         landscape(g); // a picture that is still loading
       }
       const image = g.getImageData(0, 0, SIZE, SIZE);
-      const [signal, noise] = C.signalNoise(level);
+      const [signal, noise] = C.signalNoise(level, this.mixing());
       for (let k = 0, e = 0; k < image.data.length; k += 4) {
         for (let c = 0; c < 3; c++, e++) {
           const x = image.data[k + c] / 127.5 - 1;
