@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from fvdm_core import media
-from ui.outputs import GIF_FPS, Outputs, Saved
+from ui.outputs import GIF_FPS, Outputs, Saved, looped
 
 ENCODERS = 2  # at a time; more would only slow the runs down
 CHUNK = 1 << 20
@@ -101,7 +101,9 @@ def encode(saved: Saved, path: Path, fps: int) -> None:
     Raises `ValueError` or `OSError` in words where that is not possible.
     """
     frames = np.stack([_pixels(file) for file in saved.frames])
-    rate = min(fps, GIF_FPS) if path.suffix == ".gif" else fps
+    rate = fps
+    if path.suffix == ".gif":
+        frames, rate = looped(frames), min(fps, GIF_FPS)
     media.write_video(path, frames, rate, metadata=media.read_metadata(saved.video))
 
 

@@ -1,6 +1,6 @@
 """What a run leaves on disk: outputs/<session>/<name>.<job>/ with video, frames and recipe.
 
-clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each
+clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each; a loop's GIF has no seam
 recipe.json                             with the pictures of the keyframes, where they are small
 keyframes/0001.png …                    those pictures, as they were fitted
 thumb.jpg  about.json                   what the history shows, so that it reads nothing large
@@ -34,6 +34,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job regist
 QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
 MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
+SAME = 2  # of 255: the most by which two decodings of one picture differ
 GIF_FPS = 50  # more than this no GIF can say
 
 
@@ -96,6 +97,20 @@ class Saved:
         return about if isinstance(about, dict) else {}
 
 
+def loops(frames: np.ndarray) -> bool:
+    """Whether a moving clip, uint8 (F, H, W, 3), ends with the frame that it began with."""
+
+    def alike(frame: np.ndarray) -> bool:
+        return int(np.abs(frames[0].astype(np.int16) - frame).max()) <= SAME
+
+    return len(frames) > 2 and alike(frames[-1]) and not all(map(alike, frames))
+
+
+def looped(frames: np.ndarray) -> np.ndarray:
+    """What is played over and over: a loop without its last frame, which is the first again."""
+    return frames[:-1] if loops(frames) else frames
+
+
 def new_name() -> str:
     """A folder name that nobody can guess."""
     return secrets.token_urlsafe(16)
@@ -155,6 +170,7 @@ class Outputs:
             "seed": recipe.get("seed"),
             "stopped": "stopped_after_step" in recipe,
             "says": says,
+            "loops": loops(frames),
         }
         bare = _json(recipe)
         text = _json(with_pictures(recipe, pictures))
@@ -168,7 +184,9 @@ class Outputs:
             for index, picture in pictures.items():
                 media.write_png(_numbered(draft / "keyframes", index), picture)
             media.write_video(draft / "clip.mp4", frames, fps, metadata=inside)
-            media.write_video(draft / "clip.gif", frames, min(fps, GIF_FPS), metadata=inside)
+            media.write_video(
+                draft / "clip.gif", looped(frames), min(fps, GIF_FPS), metadata=inside
+            )
             _write(draft / "recipe.json", text.encode())
             _write(draft / "about.json", _json(about).encode())
             _write(draft / "thumb.jpg", make_ribbon(frames))

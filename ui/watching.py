@@ -89,4 +89,5 @@ def clip_files(saved: Saved) -> ClipFiles:
         name=saved.name,
         frames=int(about.get("frames") or len(saved.frames)),
         fps=int(about.get("fps") or 8),
+        loops=about.get("loops") is True,
     )

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fvdm_core import media
 from ui.naming import Naming
-from ui.outputs import OutputError, Outputs, _size, is_name, new_name, trim
+from ui.outputs import OutputError, Outputs, _size, is_name, loops, new_name, trim
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
@@ -35,6 +36,16 @@ def test_a_run_is_kept_with_video_frames_and_recipe(tmp_path: Path) -> None:
     assert Outputs(tmp_path).find(session, job) == saved
     assert Outputs(tmp_path).find(session, new_name()) is None
     assert Outputs(tmp_path).find("..", job) is None
+
+
+def test_a_loop_is_played_without_its_first_frame_twice(tmp_path: Path) -> None:
+    there_and_back = FRAMES[[0, 1, 2, 0]]
+    saved = Outputs(tmp_path).save(new_name(), new_name(), there_and_back, 8, {})
+    assert saved.about()["loops"] is True
+    assert len(media.read_video(saved.video).frames) == len(saved.frames) == 4
+    with Image.open(saved.gif) as gif:
+        assert gif.n_frames == 3
+    assert not loops(FRAMES) and not loops(FRAMES[:1]) and not loops(FRAMES[[0, 0, 0]])
 
 
 def test_keyframes_lie_beside_the_run_and_inside_its_files(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ class ClipFiles(GradioModel):
     name: str
     frames: int
     fps: int
+    loops: bool = False  # the last frame is the first again
 
 
 class ClipView(_Piece):

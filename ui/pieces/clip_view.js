@@ -29,6 +29,14 @@ function draw() {
     video.currentTime = ((frameNow() + step + clip.frames) % clip.frames + 0.5) / clip.fps;
   });
 
+  /** A loop's last frame is its first: only one of them is shown. */
+  function wrap() {
+    if (!video.isConnected) return;
+    const over = video.currentTime >= (clip.frames - 1) / clip.fps;
+    if (over && !video.paused && !video.seeking) video.currentTime = 0;
+    requestAnimationFrame(wrap);
+  }
+
   const link = (text, file, name, title, id) =>
     h("a", { href: `${base}/${file}`, download: name, title, id }, text);
   const act = (event, details) => {
@@ -71,6 +79,7 @@ function draw() {
       FvdmClipMenus.opener("More", "save-more", "Other speeds and kinds of files", more.menu)),
     on.menu, more.menu,
   );
+  if (clip.loops) requestAnimationFrame(wrap);
   window.fvdmClip = { job: clip.job };
   dispatchEvent(new CustomEvent("fvdm:clip", { detail: { job: clip.job } }));
 }
