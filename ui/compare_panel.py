@@ -14,6 +14,7 @@ from ui.comparing import (
     compared_value,
     failed_value,
     orders,
+    run_of,
     submit_both,
     waiting_value,
 )
@@ -41,12 +42,17 @@ def wire_compare(studio: Studio, parts: Parts, compare: CompareView) -> None:
             request = request_of(settings)
             await studio.model.wait()
             both = await run_sync(orders, studio, choices, canvas, request, session)
-            jobs = await run_sync(submit_both, studio, both, session)
+            jobs = await run_sync(submit_both, studio, both, session, choices.again)
+            kept = {
+                job: await run_sync(run_of, studio, job, session)
+                for job in jobs
+                if studio.jobs.get(job) is None
+            }
         except RequestError as error:
             yield failed_value(str(error.message))
             return
         while True:
-            runs = [run for job in jobs if (run := studio.jobs.get(job)) is not None]
+            runs = [run for job in jobs if (run := kept.get(job) or studio.jobs.get(job))]
             ended = [run for run in runs if run.status in (Status.STOPPED, Status.FAILED)]
             if ended or len(runs) < len(jobs):
                 why = ended[0].message if ended else "It is no longer known."

@@ -22,6 +22,7 @@ from ui.requests import (
     Strict,
     checked,
 )
+from ui.restoring import of_run, restored
 from ui.service import Prepared, Studio
 from ui.sheets import Sheet, make_sheet
 
@@ -33,15 +34,27 @@ LEGEND = 12  # colours of the legend
 
 
 class Choice(Strict):
-    """One side of a comparison: the canvas, a run of the session, or a preset."""
+    """One side of a comparison: the canvas, a run of the session or its history, or a preset."""
 
     kind: Literal["canvas", "run", "preset"]
     name: str = Field(default="", max_length=64, description="the run's id or the preset's name")
 
 
 class Choices(Strict):
+    """`again`: both were compared before, so nothing is generated for it."""
+
     a: Choice
     b: Choice
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is compared; `run` is the one that was chosen, which may be older than the server."""
+
+    painting: EditorValue
+    request: GenerateRequest
+    run: Snapshot | None = None
 
 
 @dataclass(frozen=True)
@@ -85,30 +98,58 @@ def legend() -> list[str]:
 # ── The two runs ─────────────────────────────────────────────────────────────────────────────
 
 
+def run_of(studio: Studio, job: str, session: str) -> Snapshot:
+    """A run of the list, or one of the history.
+
+    Raises:
+        RequestError: the session has no such run.
+    """
+    for run in studio.jobs.runs_of(session):
+        if run.job == job:
+            return run
+    saved = studio.outputs.find(session, job)
+    if saved is None:
+        raise RequestError("This run is no longer listed: choose another one.")
+    recipe, pictures = of_run(saved)
+    pipeline = studio.model.get()
+    back = restored(recipe, pictures, pipeline)
+    # What another model made is made anew by this one: timelines are compared, not models.
+    whole = recipe.stopped_after_step is None and recipe.model_hash == pipeline.model_hash
+    return Snapshot(
+        job,
+        back.editor.frames,
+        back.editor.steps,
+        Status.DONE if whole else Status.STOPPED,
+        result=saved,
+        about=Order.of(back.editor, back.request, studio.window),
+    )
+
+
 def orders(
     studio: Studio,
     choices: Choices,
     canvas: EditorValue,
     request: GenerateRequest,
     session: str,
-) -> list[tuple[EditorValue, GenerateRequest]]:
+) -> list[Side]:
     """Both sides, with the settings of the first run among them, else those of the panel.
 
     Raises:
         RequestError: a run is gone, or both sides are the same.
     """
-    sides = []
+    sides: list[tuple[EditorValue, Snapshot | None]] = []
     settings = None
     for choice in (choices.a, choices.b):
-        painting = canvas
+        painting, run = canvas, None
         if choice.kind == "run":
-            painting, used = studio.order_of(choice.name, session).unpack()
+            run = run_of(studio, choice.name, session)
+            painting, used = run.about.unpack()
             settings = settings or used
         elif choice.kind == "preset":
             painting = _preset(choice.name, canvas, studio.window)
-        sides.append(painting)
-    both = [(painting, settings or request) for painting in sides]
-    if len({Order.of(*side, studio.window).key for side in both}) == 1:
+        sides.append((painting, run))
+    both = [Side(painting, settings or request, run) for painting, run in sides]
+    if len({Order.of(side.painting, side.request, studio.window).key for side in both}) == 1:
         raise RequestError("Both sides are the same timeline: choose another one for A or B.")
     return both
 
@@ -121,19 +162,23 @@ def _preset(name: str, canvas: EditorValue, window: int) -> EditorValue:
 
 
 def submit_both(
-    studio: Studio, both: Sequence[tuple[EditorValue, GenerateRequest]], session: str
+    studio: Studio, both: Sequence[Side], session: str, again: bool = False
 ) -> list[str]:
-    """The runs of both sides: one that the session has already, or a new one.
+    """The runs of both sides: one that the session has already, or, unless `again`, a new one.
 
     Raises:
         RequestError: a side is refused, or the queue is full; then neither of them runs.
     """
-    listed = studio.jobs.runs_of(session)
-    sides = [
-        _same_run(listed, Order.of(painting, request, studio.window))
-        or studio.prepare(painting, request, session)
-        for painting, request in both
-    ]
+    known = [*studio.jobs.runs_of(session), *(side.run for side in both if side.run)]
+
+    def run_for(side: Side) -> str | Prepared:
+        order = Order.of(side.painting, side.request, studio.window)
+        same = _same_run(known, order)
+        if same is None and again:
+            raise RequestError("One of the two is no longer there: compare once more.")
+        return same or studio.prepare(side.painting, side.request, session)
+
+    sides = [run_for(side) for side in both]
     added: list[str] = []
     for side in sides:
         if isinstance(side, Prepared):
@@ -184,6 +229,7 @@ def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
     cut = "" if len(clips[0]) == len(clips[1]) else f"The first {frames} frames of both. "
     return {
         "status": "done",
+        "jobs": [run.job for run in runs],
         "text": f"{cut}Both with {runs[0].about.shared}.",
         "frames": frames,
         "fps": runs[0].about.fps,

@@ -21,6 +21,7 @@ from ui.comparing import (
     legend,
     orders,
     read_frames,
+    run_of,
     submit_both,
 )
 from ui.jobs import Snapshot, Status
@@ -173,6 +174,31 @@ def test_two_lengths_are_compared_and_said(place: Place) -> None:
     job = place.studio.submit(painting(frames=6), PANEL, ANN)
     value = compared_value(place.end(place.compare(f"run:{job}", "canvas:")))
     assert value["text"].startswith("The first 4 frames of both.") and value["frames"] == 4
+
+
+def test_a_run_from_before_a_restart_is_compared_without_making_it_anew(
+    place: Place, tmp_path: Path
+) -> None:
+    jobs = place.compare("canvas:", "preset:pyramid")
+    wanted = compared_value(place.end(jobs))
+    restarted = Studio(lambda: place.pipeline, Outputs(tmp_path / "outputs"), None)
+    restarted.model.get()
+    try:
+        sides = {side: {"kind": "run", "name": job} for side, job in zip("ab", jobs, strict=True)}
+        both = orders(restarted, Choices.model_validate(sides), painting(), PANEL, ANN)
+        assert submit_both(restarted, both, ANN, again=True) == jobs
+        assert compared_value([run_of(restarted, job, ANN) for job in jobs]) == wanted
+        assert not restarted.jobs.runs_of(ANN)
+        with pytest.raises(RequestError, match="no longer listed"):
+            run_of(restarted, jobs[0], BOB)
+        # what another model made, or what is gone, is only made anew where that was asked for
+        place.pipeline.model_hash = "f" * 16
+        both = orders(restarted, Choices.model_validate(sides), painting(), PANEL, ANN)
+        with pytest.raises(RequestError, match="no longer there"):
+            submit_both(restarted, both, ANN, again=True)
+        assert set(submit_both(restarted, both, ANN)).isdisjoint(jobs)
+    finally:
+        restarted.jobs.close()
 
 
 def test_what_cannot_be_compared_is_refused_and_nothing_is_queued(place: Place) -> None:

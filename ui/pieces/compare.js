@@ -4,7 +4,10 @@ const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : null);
 const SIDES = ["a", "b"];
+const SHOWN = "fvdm-compared"; // in the tab's storage: the two runs that are shown
 let runs = [];
+let older = []; // runs of the history that were asked for
+const again = shownBefore(); // shown once more when the session is known
 let shownRuns = "";
 let asked = false; // the list of runs was told that there may be new ones
 let touched = false; // whether the person has chosen or compared: then nothing is chosen for them
@@ -38,6 +41,7 @@ function options() {
   return [
     option("canvas", "", "The canvas"),
     group("Runs", runs.map((run) => option("run", run.job, `${run.title} · ${run.settings}`))),
+    group("Earlier runs", older.filter(({ job }) => !runs.some((run) => run.job === job)).map((run) => option("run", run.job, run.title))),
     group("Presets, at the canvas' size", plain(props.presets).map(({ name, title }) =>
       option("preset", name, title))),
   ].filter(Boolean);
@@ -70,6 +74,37 @@ function start() {
   trigger("compare", { a: chosen("a"), b: chosen("b") });
 }
 
+/** Puts a run among the choices, also one that only the history has. */
+function offerRun({ job, title }) {
+  if (![...runs, ...older].some((run) => run.job === job)) older.push({ job, title: title ?? "Before" });
+  offer();
+}
+
+/** What was shown before a reload. */
+function shownBefore() {
+  try {
+    return JSON.parse(sessionStorage.getItem(SHOWN));
+  } catch {
+    return null; // nothing, or no storage
+  }
+}
+
+function showAgain(sides) {
+  touched = true;
+  for (const side of sides) offerRun(side);
+  sides.forEach(({ job }, k) => { selects[SIDES[k]].value = `run:${job}`; });
+  asked = true; // nothing new runs for it
+  trigger("compare", { a: chosen("a"), b: chosen("b"), again: true });
+}
+
+function keep(sides) {
+  try {
+    sessionStorage.setItem(SHOWN, JSON.stringify(sides));
+  } catch {
+    // without storage, a reload forgets it
+  }
+}
+
 addEventListener("fvdm:runs", ({ detail }) => {
   const now = JSON.stringify(detail.runs.map((run) => [run.job, run.title, run.settings]));
   if (now === shownRuns) return;
@@ -77,9 +112,11 @@ addEventListener("fvdm:runs", ({ detail }) => {
   runs = detail.runs;
   offer();
   if (!touched) selects.b.value = firstOther();
+  if (!touched && again?.length === 2) showAgain(again);
 });
 
 addEventListener("fvdm:compare", ({ detail }) => {
+  offerRun(detail);
   selects.a.value = "canvas:";
   selects.b.value = `run:${detail.job}`;
   touched = true;
@@ -198,7 +235,10 @@ function receive() {
     asked = true;
     dispatchEvent(new CustomEvent("fvdm:follow"));
   }
-  if (value.status === "done") show(value);
+  if (value.status === "failed") keep(null);
+  if (value.status !== "done") return;
+  keep(value.jobs.map((job, k) => ({ job, title: value.sides[k].title })));
+  show(value);
 }
 
 offer();

@@ -92,7 +92,10 @@ function choose(job) {
       remove.textContent = "Delete for good?";
       sure = setTimeout(() => choose(chosen), SURE_MS);
     } }, "Delete");
-  detail.replaceChildren(restore, remove,
+  const compare = h("button", { type: "button", id: "compare-run",
+    title: "See this run beside what is on the canvas",
+    onClick: () => dispatchEvent(new CustomEvent("fvdm:compare", { detail: { job, title: run.name } })) }, "Compare");
+  detail.replaceChildren(restore, compare, remove,
     h("span", {}, `${run.name}${run.stopped ? ", stopped early" : ""}. ${run.says}`));
 }
 
