@@ -52,6 +52,7 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "share": ("GRADIO_SHARE", yes),
     "model": ("FVDM_MODEL", str),
     "models": ("FVDM_MODELS", Path),
+    "vae": ("FVDM_VAE", str),
     "device": ("FVDM_DEVICE", device),
     "outputs": ("FVDM_OUTPUTS", Path),
     "name": ("FVDM_NAME", str),
@@ -71,8 +72,17 @@ def parser() -> argparse.ArgumentParser:
 
     add("host", "address to listen on, 127.0.0.1 if none is given")
     add("port", "port, the first free one if none is given", type=port)
-    add("model", "model folder, owner/name on the Hub or one of --models; the shipped one if none")
+    add(
+        "model",
+        "model folder or file, owner/name or owner/name/file.pt on the Hub, or one of --models; "
+        "the shipped one if none",
+    )
     add("models", "folder of models to choose from on the page", type=Path)
+    add(
+        "vae",
+        "folder or owner/name on the Hub of the AutoencoderKL for models that come without an "
+        "autoencoder; Stable Diffusion's if none is given",
+    )
     add("device", "cpu, cuda, cuda:1 or mps, the best there is if none is given", type=device)
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
     add("name", f"what runs are called, {NAME}; also {{time}}, {{frames}}, {{steps}}, {{model}}")
@@ -123,7 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
     def load(source: str | None) -> Any:
         from fvdm_core.pipeline import Pipeline
 
-        return Pipeline.from_pretrained(source, device="cpu" if LENT else chosen.device)
+        place = "cpu" if LENT else chosen.device
+        return Pipeline.from_pretrained(source, device=place, autoencoder=chosen.vae)
 
     models = ModelList(load, chosen.models, chosen.model)
     try:

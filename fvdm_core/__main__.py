@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvdm_core.options import SOLVERS, RunOptions
+from fvdm_core.options import CONDITIONINGS, SOLVERS, RunOptions
 from fvdm_core.pictures import FITS
 from fvdm_core.presets import PRESETS
 
@@ -64,8 +64,21 @@ def parser() -> argparse.ArgumentParser:
         dest="splice_exact",
         help="frozen frames are the picture itself, pixel for pixel",
     )
+    run.add_argument(
+        "--conditioning",
+        choices=CONDITIONINGS,
+        help="what the model is shown of frames that stand still: themselves, or noised again in "
+        "each step to the level of the others (default: what it was trained for)",
+    )
     make.set_defaults(**vars(default))
-    make.add_argument("--model", help="a model folder, or owner/name on the Hub")
+    make.add_argument(
+        "--model", help="a model folder or file, or owner/name or owner/name/file.pt on the Hub"
+    )
+    make.add_argument(
+        "--vae",
+        help="for a model without an autoencoder: a folder or owner/name of an AutoencoderKL "
+        "(default: Stable Diffusion's)",
+    )
     make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
     make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
 
@@ -120,7 +133,7 @@ def generate(options: argparse.Namespace) -> str:
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
-    pipe = Pipeline.from_pretrained(options.model, device=options.device)
+    pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     states = pipe.stream(
         timeline,

@@ -1,39 +1,44 @@
-"""Finds a model by what a person types: a folder, a file, or a repository of the Hub."""
+"""Finds a model by what a person types: a folder, a file, a repository of the Hub, its file."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
+from fvdm_core.files import atomic_write
 from fvdm_core.model_folder import AUTOENCODER, CONFIG, INDEX, SHARD, TRANSFORMER
 
 log = logging.getLogger(__name__)
 
-# "owner/repo" or "owner/repo@revision": no dots in front, no further slashes, nothing like a URL
+# "owner/repo", "owner/repo@revision", and either with "/file.pt" behind it: no dots in front, no
+# further slashes, nothing like a URL
 HUB_ID = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(@(?P<revision>\w[\w.-]{0,99}))?",
+    r"(?P<repo>[A-Za-z0-9][\w-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(@(?P<revision>\w[\w.-]{0,99}))?"
+    r"(/(?P<file>\w[\w.-]{0,95}\.(pt|pth|ckpt|bin|safetensors)))?",
     re.ASCII,
 )
 MODEL_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,99}", re.ASCII)
 DIFFUSERS_FILES = (CONFIG, "diffusion_pytorch_model.safetensors")
 MAX_DOWNLOAD_BYTES = 8 << 30
 _NETWORK_SECONDS = 15.0
+_LISTED = 6  # file names in a message
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def resolve_source(text: str, allow_local: bool = True, models: Path | None = None) -> Path:
-    """The folder or file that `text` names: something local, or "owner/repo[@revision]" on the Hub.
+    """The folder or file that `text` names: something local, or "owner/repo[@revision][/file]" of
+    the Hub.
 
     `models` is a folder whose entries may be named plainly. With `allow_local=False`, for servers
     that strangers reach, only those names are accepted, and what does not exist and what is not
     allowed are refused in the same words.
 
-    From the Hub only *.safetensors and *.json files of a model folder are taken, after their sizes
-    are known. Raises `ValueError` that says what is wrong and what to do.
+    From the Hub only *.safetensors and *.json files of a model folder are taken, or the one file of
+    weights that is named, after their sizes are known. A file in another format than safetensors
+    is never chosen unnamed. Raises `ValueError` that says what is wrong and what to do.
     """
     text = text.strip()
     shown = text if len(text) <= 100 else f"{text[:97]}…"
@@ -50,9 +55,12 @@ def resolve_source(text: str, allow_local: bool = True, models: Path | None = No
     if not match or ".." in text:
         raise ValueError(
             f"{shown!r} is not a folder or file here, and not a repository like owner/name or "
-            "owner/name@revision"
+            "owner/name@revision, nor a file of one like owner/name/weights.pt"
         )
-    return _download(match["repo"], match["revision"])
+    if match["file"]:
+        folder, _ = _download(match["repo"], match["revision"], [match["file"]])
+        return folder / match["file"]
+    return _entry(*_download(match["repo"], match["revision"]))
 
 
 def resolve_autoencoder(text: str) -> Path:
@@ -64,42 +72,50 @@ def resolve_autoencoder(text: str) -> Path:
     if Path(text).expanduser().is_dir():
         return Path(text).expanduser()
     match = HUB_ID.fullmatch(text)
-    if not match or ".." in text:
+    if not match or match["file"] or ".." in text:
         raise ValueError(
             f"{text[:100]!r} is not a folder here, and not a repository like owner/name"
         )
-    return _download(match["repo"], match["revision"], DIFFUSERS_FILES)
+    return _download(match["repo"], match["revision"], DIFFUSERS_FILES)[0]
 
 
-def _download(repo: str, revision: str | None, files: Collection[str] = ()) -> Path:
-    """The local copy of a repository, or where it cannot be reached that of an earlier download.
+def _download(
+    repo: str, revision: str | None, files: Collection[str] = ()
+) -> tuple[Path, list[str]]:
+    """The local copy of a repository and its files, or where it cannot be reached that of an
+    earlier download.
 
-    `files` are those to take; without them, those of a model.
+    `files` are those to take; without them, those of a model. The progress is shown by the Hub's
+    own bars, where there is a terminal.
     """
-    import huggingface_hub
+    from huggingface_hub import HfApi, constants, snapshot_download
 
+    cache = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     # any error: those of the HTTP client belong to libraries that change from version to version
     try:
-        info = huggingface_hub.HfApi().model_info(
+        info = HfApi().model_info(
             repo, revision=revision, files_metadata=True, timeout=_NETWORK_SECONDS
         )
     except Exception as error:
-        return _cached(repo, revision, error, huggingface_hub.snapshot_download, files)
-    wanted = _wanted({file.rfilename: file.size for file in info.siblings or []}, repo, files)
+        return _cached(cache, repo, revision, error, files)
+    sizes = {file.rfilename: file.size for file in info.siblings or []}
+    wanted = _wanted(sizes, repo, files, cache)
     log.info("%s: %d files, %d MB", repo, len(wanted), sum(wanted.values()) // 10**6)
     try:
-        folder = huggingface_hub.snapshot_download(
-            repo, revision=info.sha, allow_patterns=list(wanted)
-        )
+        # by the commit, so that exactly what was measured comes
+        folder = snapshot_download(repo, revision=info.sha, allow_patterns=list(wanted))
     except Exception as error:
-        return _cached(repo, revision, error, huggingface_hub.snapshot_download, files)
-    return Path(folder) if files else _entry(Path(folder), list(wanted))
+        return _cached(cache, repo, revision, error, files)
+    _note(cache, revision, info.sha)
+    return Path(folder), list(wanted)
 
 
-def _wanted(sizes: dict[str, int | None], repo: str, files: Collection[str] = ()) -> dict[str, int]:
+def _wanted(
+    sizes: Mapping[str, int | None], repo: str, files: Collection[str], cache: Path
+) -> dict[str, int]:
     """`files`, or those of a model folder, or else the only safetensors file; sizes checked."""
     if absent := [name for name in files if name not in sizes]:
-        raise ValueError(f"{repo} has no {absent[0]}, so it is not what is needed here")
+        raise ValueError(f"{repo} has no {absent[0]}{_instead(sizes, repo)}")
     names = list(files) or [
         name
         for name in sizes
@@ -110,7 +126,7 @@ def _wanted(sizes: dict[str, int | None], repo: str, files: Collection[str] = ()
         if len(names) != 1:
             raise ValueError(
                 f"{repo} is not a model for this studio: it has no {TRANSFORMER}, and "
-                f"{len(names)} other safetensors files where one is needed"
+                f"{len(names)} other safetensors files where one is needed{_instead(sizes, repo)}"
             )
     unknown = [name for name in names if sizes[name] is None]
     wanted = {name: size for name in names if (size := sizes[name]) is not None}
@@ -121,7 +137,8 @@ def _wanted(sizes: dict[str, int | None], repo: str, files: Collection[str] = ()
             + (f" and {unknown[0]} of unknown size" if unknown else "")
             + f"; at most {MAX_DOWNLOAD_BYTES / 1e9:.1f} GB are allowed"
         )
-    free = shutil.disk_usage(Path.home() if Path.home().exists() else os.curdir).free
+    there = next((folder for folder in (cache, *cache.parents) if folder.exists()), Path.cwd())
+    free = shutil.disk_usage(there).free
     if total > free:
         raise ValueError(
             f"{repo} needs {total / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on this disk"
@@ -129,23 +146,46 @@ def _wanted(sizes: dict[str, int | None], repo: str, files: Collection[str] = ()
     return wanted
 
 
+def _instead(sizes: Mapping[str, int | None], repo: str) -> str:
+    """The end of a refusal: which files of the repository may be named, where there are any."""
+    matches = [HUB_ID.fullmatch(f"{repo}/{name}") for name in sorted(sizes)]
+    names = [match["file"] for match in matches if match and match["file"]]
+    if not names:
+        return ""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; name a file of it, such as {repo}/{names[0]} (of {', '.join(names[:_LISTED])}{more})"
+
+
+def _note(cache: Path, revision: str | None, commit: str) -> None:
+    """Remember in the Hub's own cache which commit a branch or tag was, as a download by its name
+    does and one by the commit does not; without it nothing is found when there is no network."""
+    if revision == commit:
+        return
+    note = cache / "refs" / (revision or "main")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(note) as temporary:
+            temporary.write_text(commit, "utf-8")
+    except OSError as error:  # what was downloaded is there all the same
+        log.warning("%s; it will not be found without the network", error)
+
+
 def _cached(
-    repo: str,
-    revision: str | None,
-    error: Exception,
-    download: Callable[..., Any],
-    files: Collection[str] = (),
-) -> Path:
+    cache: Path, repo: str, revision: str | None, error: Exception, files: Collection[str]
+) -> tuple[Path, list[str]]:
+    """What an earlier download left, or `ValueError` with the reason why there is no new one."""
     reason = _reason(repo, revision, error)
     try:
-        folder = Path(download(repo, revision=revision, local_files_only=True))
-    except Exception:  # whatever the cache says, the reason above is the one that helps
+        note = cache / "refs" / (revision or "main")
+        commit = note.read_text("utf-8").strip() if note.exists() else str(revision)
+        folder = cache / "snapshots" / commit
+        names = [file.name for file in folder.iterdir()] if _COMMIT.fullmatch(commit) else []
+    except (OSError, ValueError):
+        names = []
+    if not names or not set(files) <= set(names):
         raise ValueError(reason) from None
     log.warning("%s; the copy of an earlier download is used", reason)
-    names = [file.name for file in folder.iterdir()]
-    if files and not set(files) <= set(names):
-        raise ValueError(reason)
-    return folder if files else _entry(folder, names)
+    return folder, names
 
 
 def _entry(folder: Path, names: list[str]) -> Path:
@@ -158,9 +198,9 @@ def _entry(folder: Path, names: list[str]) -> Path:
     return folder / weights[0]
 
 
-def _reason(repo: str, revision: str | None, error: Exception) -> str:
+def _reason(repo: str, revision: str | None, error: BaseException) -> str:
     name = f"{repo}@{revision}" if revision else repo
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = _status(error)
     if status in (401, 403):
         return (
             f"{name} does not exist on the Hub or is not open to you (HTTP {status}); check the "
@@ -175,3 +215,13 @@ def _reason(repo: str, revision: str | None, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == 28:
         return f"the disk is full, so {name} cannot be downloaded; free some space"
     return f"the Hub cannot be reached for {name}; check the network, or use a local folder"
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status that an error, or one that led to it, was made of."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__
+    return None

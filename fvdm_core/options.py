@@ -8,6 +8,8 @@ from fvdm_core.limits import shown
 from fvdm_core.pictures import MAX_FPS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
+Conditioning = Literal["clean", "replacement"]
+CONDITIONINGS: tuple[Conditioning, ...] = get_args(Conditioning)
 SOLVERS: tuple[Solver, ...] = get_args(Solver)  # sampler.SOLVERS, without importing torch
 MAX_SEED = 2**63 - 1
 MAX_CFG_SCALE = 20.0
@@ -24,6 +26,10 @@ class RunOptions:
     fit: how pictures are fitted to the model's size, for all or for each frame (from 0).
     splice_exact: frames that are kept come back as the fitted picture, pixel for pixel, instead of
         as the autoencoder renders it.
+    conditioning: what the model is shown of frames that stand still. "clean": themselves.
+        "replacement": noised, in every step anew, to the level of those that come down, so that all
+        have one timestep (RePaint). None is what the model was trained for: "replacement" where it
+        knows one timestep for the whole clip, else "clean".
 
     Raises ValueError naming the option, its value and what is allowed.
     """
@@ -36,6 +42,7 @@ class RunOptions:
     fps: float | None = None
     fit: Fit | Mapping[int, Fit] = "crop"
     splice_exact: bool = False
+    conditioning: Conditioning | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed
@@ -53,6 +60,11 @@ class RunOptions:
         if not isinstance(self.splice_exact, bool):
             raise ValueError(
                 f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
+            )
+        if self.conditioning not in (None, *CONDITIONINGS):
+            raise ValueError(
+                f"conditioning is {shown(self.conditioning)}; it must be one of "
+                f"{', '.join(CONDITIONINGS)}"
             )
 
     def fit_of(self, frame: int) -> Fit:

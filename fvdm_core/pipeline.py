@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import checkpoint, media
 from .autoencoder import Autoencoder
+from .conditioning import replacement
 from .device import fast_bf16, pick_device, pick_dtype
 from .hub import resolve_autoencoder
 from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
@@ -85,10 +86,13 @@ class Pipeline:
         dtype: torch.dtype | None = None,
         autoencoder: str | Path | None = None,
     ) -> Pipeline:
-        """Load the shipped model, a model folder or file, or an "owner/repo[@revision]" of the Hub.
+        """Load the shipped model, a model folder or file, or one of the Hub.
 
+        source: of the Hub "owner/repo", a model folder or a single safetensors file, or
+        "owner/repo/ffs.pt", a file of weights; "owner/repo@revision" for another revision.
         autoencoder: for a model that comes without one, a folder or "owner/repo" of diffusers'
-        AutoencoderKL; else the folder vae inside the model's, or Stable Diffusion's from the Hub.
+        AutoencoderKL; else the folder vae in the model's folder or beside its file, or Stable
+        Diffusion's from the Hub.
 
         Raises `ValueError` saying what is wrong with the source and what would be right.
         """
@@ -173,7 +177,15 @@ class Pipeline:
             options,
             label=None if index is None else self.labels[index],
             fps=options.fps or self.fps,
+            conditioning=options.conditioning
+            or ("replacement" if self.timesteps == "scalar" else "clean"),
         )
+        if timeline.seen and options.conditioning == "replacement":
+            raise ValueError(
+                f"conditioning is 'replacement', which shows {frame_name(min(timeline.seen))} at "
+                "the level of those that come down, but the timeline says in `seen` at which level "
+                "it is shown: leave out one of them"
+            )
         pictures = self._fit_pictures(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
@@ -210,6 +222,9 @@ class Pipeline:
             solver=options.solver,
             eta=options.eta,
             seed=options.seed,
+            show=replacement(timeline, self.schedule, [options.seed])
+            if options.conditioning == "replacement"
+            else None,
         )
         for state in states:
             last = state.step == timeline.num_steps
@@ -362,7 +377,7 @@ def _kl_autoencoder(
     path: Path, model: VideoDiT, name: str, chosen: str | Path | None
 ) -> tuple[KLAutoencoder, str]:
     """Stable Diffusion's autoencoder, or another of its kind, for a model that works on latents."""
-    beside = path / "vae"
+    beside = (path if path.is_dir() else path.parent) / "vae"
     if chosen is None and model.config.latent_channels != 4 and not beside.is_dir():
         raise ValueError(
             f"{name} comes without an autoencoder, so it cannot make pictures; open a model folder "

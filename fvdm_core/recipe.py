@@ -136,7 +136,8 @@ def _recipe(document: Any) -> Recipe:
             "update it"
         )
     timeline = Timeline.from_json(json.dumps(_object(document, "timeline", needed=True)))
-    options = RunOptions(**{name: document[name] for name in _OPTIONS if name in document})
+    asked = {name: document[name] for name in _OPTIONS if name in document}
+    options = RunOptions(**{"conditioning": "clean"} | asked)  # older recipes do not name it
     if options.label is not None and not isinstance(options.label, str | int):
         raise ValueError(f"label is {shown(options.label)}; it must be text or null")
     hashes = _by_frame(document, "keyframes", timeline.frames)

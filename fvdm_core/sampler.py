@@ -16,6 +16,8 @@ from .solvers import Pair, ddim_step, ddpm_step, dpmpp_2m_step, half_log_snr, re
 
 SOLVERS = ("dpmpp_2m", "ddim", "ddpm")
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, W, C, H, W), t (B, W) -> prediction
+# x (B, W, C, H, W), levels (W,), the window's frames, the step -> x and levels for the network
+Show = Callable[[Tensor, Tensor, Sequence[int], int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,16 @@ def sample(
     solver: str = "ddim",
     eta: float = 0.0,
     seed: int | Sequence[int] = 0,
+    show: Show | None = None,
 ) -> Iterator[SampleState]:
     """Yield a state after each step of `timeline`, starting from x (B, F, C, H, W) at levels[0].
 
     `denoise(x, t)` is called once per window in which some frame goes down, with that window's
     frames only. A frame whose level does not change is returned bit for bit; one that goes up is
     noised again. An int `seed` gives sample b of the batch the seed `seed + b`, so a sample does
-    not depend on its batch. Raises `ValueError` for shapes or solvers that do not fit, and
-    `NotFinite` when a step gives NaN or infinity.
+    not depend on its batch. `show` may change what `denoise` gets to see, never the state. Raises
+    `ValueError` for shapes or solvers that do not fit, and `NotFinite` when a step gives NaN or
+    infinity.
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
@@ -78,8 +82,11 @@ def sample(
             told = now.clone()
             for frame, level in timeline.seen.items():
                 told[frame] = level
-            t = schedule.timesteps(told[frames]).expand(len(x), -1)  # (B, W)
-            output = denoise(state[:, frames], t).float()  # (B, W, C or 2C, H, W)
+            seen, told = state[:, frames], told[frames]
+            if show is not None:
+                seen, told = show(seen, told, window.frames, step)
+            t = schedule.timesteps(told).expand(len(x), -1)  # (B, W)
+            output = denoise(seen, t).float()  # (B, W, C or 2C, H, W)
             prediction, variance = _split_variance(output[:, inside], x.shape[2])
             x_start = schedule.pred_x_start(
                 state[:, updated], prediction, now[updated].expand(len(x), -1)

@@ -116,6 +116,15 @@ class Timeline:
         step = checked_integer("step", step, 0, self.num_steps - 1)
         return whole(self.frames) if self.windows is None else self.windows[step]
 
+    @cached_property
+    def moves_together(self) -> bool:
+        """Whether in every step all frames that move stand at one level, as a model that knows one
+        timestep for the whole clip needs it."""
+        moving = self.levels[1:] != self.levels[:-1]  # (M, F)
+        lowest = np.where(moving, self.levels[:-1], MAX_LEVEL + 1).min(axis=1)  # (M,)
+        highest = np.where(moving, self.levels[:-1], -1).max(axis=1)
+        return bool(((lowest == highest) | ~moving.any(axis=1)).all())
+
     def active_windows(self, step: int) -> Step:
         """Return the windows of a step in which some updated frame goes down: its model calls."""
         windows = self.windows_at(step)

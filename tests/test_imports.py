@@ -34,11 +34,12 @@ CORE = {  # what a module of the core may import of the core
     "device": set(),
     "formula": {"limits"},
     "sampler": {"noise", "schedule", "solvers"},
+    "conditioning": {"noise", "sampler", "schedule", "solvers"},
     "loss": {"schedule", "solvers"},
     "state": {"media"},
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
-        *("device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
+        *("conditioning", "device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
     },
 }
 WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")

@@ -22,8 +22,10 @@ PHOTOGRAPHS = {  # beside the example pictures, which are of the shipped model's
 }
 SCALAR = (
     "It was trained with one timestep for the whole clip. Timelines whose frames come down "
-    "together work as painted. Where frames differ in noise, as beside a kept picture or on a "
-    "ramp, it meets what it has never been trained on, and the result is poor."
+    "together work as painted; frames that are kept are shown to it noised again at each step "
+    "(RePaint's replacement), which “Kept frames” under “Solver and speed” changes. Where frames "
+    "that move differ in noise, as on a ramp, it meets what it has never been trained on, and the "
+    "result is poor."
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
@@ -125,15 +127,20 @@ def _millions(number: int) -> str:
     return f"{number / 1e6:.1f} million" if number >= 100_000 else str(number)
 
 
-def following(studio: Studio, editor: EditorValue, label: str | None) -> tuple[Any, Any, Any]:
-    """Label, guidance and the sentence beside the examples, as the present model has them."""
+def following(
+    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Label, guidance, conditioning and the sentence beside the examples, as the present model has
+    them."""
     labels = studio.model.get().labels
     chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
     choices = [("any", ANY), *((name, name) for name in labels)]
     shipped = studio.model.key == SHIPPED
+    scalar = studio.model.get().timesteps == "scalar"
     return (
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
         gr.update(visible=bool(labels)),  # guidance is towards a label
+        gr.update(visible=scalar, value=(conditioning or "replacement") if scalar else None),
         photographs(shipped),
     )
 
@@ -144,17 +151,18 @@ def wire_models(
     editor: Component,
     label: Component,
     guidance: Component,
+    conditioning: Component,
     note: Component,
     reading: dict[str, Any],
     keeping: dict[str, Any],
 ) -> dict[str, Any]:
     """Bind the panel; returns the event that fills it and what depends on it for a visit."""
 
-    async def name_model(timeline: EditorValue, label: str | None) -> tuple[Any, ...]:
+    async def name_model(timeline: EditorValue, label: str | None, shown: Any) -> tuple[Any, ...]:
         """Name the model and its labels once it is there."""
         if not await studio.model.wait():
-            return panel_value(studio, followed=True), gr.skip(), gr.skip(), gr.skip()
-        return panel_value(studio, followed=True), *following(studio, timeline, label)
+            return panel_value(studio, followed=True), *[gr.skip()] * len(followers)
+        return panel_value(studio, followed=True), *following(studio, timeline, label, shown)
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -167,14 +175,18 @@ def wire_models(
         seen = checked(lambda: ModelLook.model_validate(event._data))
         return gr.skip() if seen.version == studio.model.version else panel_value(studio)
 
-    def follow(timeline: EditorValue, label: str | None, event: gr.EventData) -> tuple[Any, ...]:
+    def follow(
+        timeline: EditorValue, label: str | None, shown: Any, event: gr.EventData
+    ) -> tuple[Any, ...]:
         """Fit the page to a model that came after the one it was made for."""
         had = checked(lambda: ModelChange.model_validate(event._data))
         fitted = frames_of(studio.model.get())
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        return gr.update(**fitted), *following(studio, timeline, label)
+        return gr.update(**fitted), *following(studio, timeline, label, shown)
+
+    followers = [label, guidance, conditioning, note]
 
     panel.choose(  # type: ignore[attr-defined]
         choose, None, [panel], show_progress="hidden", api_visibility="private"
@@ -182,15 +194,15 @@ def wire_models(
     panel.look(look, None, [panel], **QUICK)  # type: ignore[attr-defined]
     followed = panel.follow(  # type: ignore[attr-defined]
         follow,
-        [editor, label],
-        [editor, label, guidance, note],
+        [editor, label, conditioning],
+        [editor, *followers],
         trigger_mode="always_last",
         **QUICK,
     )
     followed.then(**reading).then(**keeping)
     return {
         "fn": name_model,
-        "inputs": [editor, label],
-        "outputs": [panel, label, guidance, note],
+        "inputs": [editor, label, conditioning],
+        "outputs": [panel, *followers],
         **QUICK,
     }

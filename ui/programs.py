@@ -27,10 +27,12 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         eta: Any,
         fps: Any,
         splice_exact: Any,
-        session: Any,
+        conditioning: Any = None,
+        session: Any = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Make a clip from a timeline; the last update has its files."""
-        request = request_of([label, seed, guidance, solver, eta, fps, splice_exact])
+        settings = [label, seed, guidance, solver, eta, fps, splice_exact, conditioning]
+        request = request_of(settings)
         await studio.model.wait()
         kept = session_of(session)
         kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])

@@ -27,7 +27,7 @@ from fvdm_core.limits import (
     MAX_ROWS,
     shown,
 )
-from fvdm_core.options import MAX_CFG_SCALE, RunOptions, Solver
+from fvdm_core.options import MAX_CFG_SCALE, Conditioning, RunOptions, Solver
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import PRIORS, Timeline, Window
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
@@ -233,6 +233,10 @@ class GenerateRequest(Strict):
         default=RunOptions.splice_exact,
         strict=True,
         description="frozen frames come back pixel for pixel",
+    )
+    conditioning: Conditioning | None = Field(
+        default=RunOptions.conditioning,
+        description="what the model is shown of frozen frames; null is what it was trained for",
     )
 
     def options(self) -> RunOptions:

@@ -36,7 +36,7 @@ from ui.requests import (
     local_file,
 )
 from ui.runs import kind_of_call, make_work
-from ui.settings import ANY, request_of
+from ui.settings import ANY, completed, request_of
 
 UPLOAD_QUOTA = 2 * 2**30
 WELCOME = "faces"  # the example that a first visit finds on frame 1
@@ -94,14 +94,17 @@ class Studio:
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
             timeline, self.window
         )
-        warnings += self._unlike_frames(timeline)
+        warnings += self._unlike_frames(timeline, request)
         lines += [{"kind": "warning", "text": text} for text in warnings]
         return lines + mends(timeline, pictures)
 
-    def _unlike_frames(self, timeline: Timeline) -> list[str]:
+    def _unlike_frames(self, timeline: Timeline, request: GenerateRequest) -> list[str]:
         """What a model with one timestep for the whole clip makes of frames that differ."""
-        scalar = self.model.ready and self.model.get().timesteps == "scalar"
-        if not scalar or (timeline.levels == timeline.levels[:, :1]).all():
+        if not self.model.ready or self.model.get().timesteps != "scalar":
+            return []
+        clean = request.conditioning == "clean"  # else what stands still is shown like the rest
+        levels = timeline.levels
+        if (levels == levels[:, :1]).all() if clean else timeline.moves_together:
             return []
         return ["This model was trained on frames of equal noise; here they differ: expect little."]
 
@@ -253,7 +256,7 @@ def restore(kept: Any) -> dict[str, Any] | None:
     """The painting and settings that a browser kept, or None where they are no longer valid."""
     if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
         return None
-    settings = kept["settings"]
+    settings = completed(kept["settings"])
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
         request_of(settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ui.requests import GenerateRequest, checked
 
-FIELDS = ("label", "seed", "cfg_scale", "solver", "eta", "fps", "splice_exact")
+FIELDS = ("label", "seed", "cfg_scale", "solver", "eta", "fps", "splice_exact", "conditioning")
 ANY = ""  # the label of no label
 
 
@@ -25,3 +25,8 @@ def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
     asked = request.model_dump() | {"label": request.label or ANY}
     return [asked[field] for field in FIELDS]
+
+
+def completed(settings: Sequence[Any]) -> list[Any]:
+    """What a browser kept before there were as many settings as now, with the rest as usual."""
+    return [*settings, *settings_of(GenerateRequest())[len(settings) :]]

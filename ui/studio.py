@@ -51,6 +51,7 @@ PRIORS = [
     ("from frame to frame", "progressive"),
     ("repeated, shuffled", "shuffled"),
 ]
+CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
 TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
@@ -152,6 +153,13 @@ def build_studio(
                         label="Splice kept pictures exactly",
                         elem_id="exact",
                     )
+                    conditioning = Dropdown(
+                        CONDITIONINGS,
+                        value=None,
+                        label="Kept frames, to the model",
+                        visible=False,  # a model with a timestep for each frame takes them clean
+                        elem_id="conditioning",
+                    )
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(
@@ -164,7 +172,7 @@ def build_studio(
 
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
-        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact]
+        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact, conditioning]
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 
@@ -226,7 +234,9 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        naming = wire_models(studio, model, editor, label, cfg, note, reading, keeping)
+        naming = wire_models(
+            studio, model, editor, label, cfg, conditioning, note, reading, keeping
+        )
         visit.then(**naming).then(**reading)
 
         demo.load(name_frames, None, [editor], **quick, **unlisted)

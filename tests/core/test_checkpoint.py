@@ -724,6 +724,8 @@ def test_local_sources(tmp_path, monkeypatch):
     [
         *("", "../x", "a/b/c", "a/../b", "https://huggingface.co/a/b", "a/b@", "a/b@x/y"),
         *("~nobody/x y", "-a/b", ".a/b", "a/.b", "a/b?c", "\x00", "é/b", "a" * 5000),
+        *("a/b/x.py", "a/b/.pt", "a/b/../x.pt", "a/b/c/x.pt", "a/b/x.pt@v1", "a/b@v1/c/x.pt"),
+        *("a/b/x.pt?download=1", "a/b//x.pt", "a/b/x.pt/", "a/b/*.pt", "a/b/x.zip", "/a/b/x.pt"),
     ],
 )
 def test_texts_that_are_no_sources(text, monkeypatch):
@@ -747,10 +749,16 @@ def test_strangers_get_the_same_words_for_absent_and_forbidden(tmp_path):
 class FakeHub:
     """Stands in for huggingface_hub: a repository with files and sizes, or an error."""
 
-    def __init__(self, folder: Path, sizes: dict[str, int | None], error: Exception | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        sizes: dict[str, int | None],
+        error: Exception | None = None,
+        cache: Path | None = None,
+    ):
         self.folder, self.sizes, self.error = folder, sizes, error
         self.downloads: list[dict] = []
-        self.cached = False
+        self.constants = types.SimpleNamespace(HF_HUB_CACHE=str(cache or folder / "no cache"))
 
     def HfApi(self):  # noqa: N802
         return self
@@ -761,9 +769,7 @@ class FakeHub:
         files = [types.SimpleNamespace(rfilename=n, size=s) for n, s in self.sizes.items()]
         return types.SimpleNamespace(siblings=files, sha="0" * 40)
 
-    def snapshot_download(self, repo, revision, allow_patterns=None, local_files_only=False):
-        if local_files_only and not self.cached:
-            raise FileNotFoundError("nothing in the cache")
+    def snapshot_download(self, repo, revision, allow_patterns):
         self.downloads.append({"revision": revision, "files": allow_patterns})
         return str(self.folder)
 
@@ -798,6 +804,7 @@ def test_only_weights_and_configs_are_downloaded(folder, monkeypatch):
         ({"config.json": 10, "transformer.safetensors": None}, "unknown size"),
         ({"model.pt": 10}, "0 other safetensors"),
         ({"a.safetensors": 10, "b.safetensors": 10}, "2 other safetensors"),
+        ({"ffs.pt": 10, "ucf101.pt": 9}, "such as owner/repo/ffs.pt (of ffs.pt, ucf101.pt)"),
     ],
 )
 def test_sizes_are_checked_before_the_download(folder, monkeypatch, sizes, words):
@@ -810,6 +817,7 @@ def test_sizes_are_checked_before_the_download(folder, monkeypatch, sizes, words
     ("error", "words"),
     [
         (http_error(401), "not open to you"),
+        (http_error(403), "not open to you"),
         (http_error(404), "does not exist on the Hub"),
         (http_error(429), "too many requests"),
         (http_error(503), "HTTP 503"),
@@ -817,15 +825,49 @@ def test_sizes_are_checked_before_the_download(folder, monkeypatch, sizes, words
     ],
 )
 def test_hub_errors_have_words_and_fall_back_to_the_cache(
-    folder, monkeypatch, caplog, error, words
+    folder, tmp_path, monkeypatch, caplog, error, words
 ):
-    fake = with_hub(monkeypatch, FakeHub(folder, {}, error))
+    cache = tmp_path / "hub"
+    with_hub(monkeypatch, FakeHub(folder, {}, error, cache))
     message = refusal(resolve_source, "owner/repo")
     assert words in message and "owner/repo" in message and "hf_secret" not in message
-    fake.cached = True
+    kept = cache / "models--owner--repo"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("a" * 40)
+    (kept / "snapshots").mkdir()
+    folder.rename(kept / "snapshots" / ("a" * 40))
     with caplog.at_level(logging.WARNING):
-        assert resolve_source("owner/repo") == folder
+        assert resolve_source("owner/repo") == kept / "snapshots" / ("a" * 40)
     assert words in caplog.text and "earlier download" in caplog.text
+    assert words in refusal(resolve_source, "owner/repo@v2")
+    assert words in refusal(resolve_source, "owner/repo/ffs.pt")
+
+
+LATTE = {"ffs.pt": 1000, "ucf101.pt": 2000, "README.md": 1, "run.py": 5, "vae/x.pt": 10**13}
+
+
+@pytest.mark.parametrize("text", ["owner/repo/ffs.pt", "owner/repo@v1.0/ffs.pt"])
+def test_one_named_file_of_a_repository_is_taken_and_no_other(tmp_path, monkeypatch, text):
+    save_latte(tmp_path / "ffs.pt", tiny_model(num_heads=1))
+    fake = with_hub(monkeypatch, FakeHub(tmp_path, LATTE))
+    path = resolve_source(text)
+    assert path == tmp_path / "ffs.pt" and load_model_folder(path).config["name"] == "ffs"
+    assert fake.downloads == [{"revision": "0" * 40, "files": ["ffs.pt"]}]
+
+
+def test_a_named_file_is_measured_and_read_like_any_other(tmp_path, monkeypatch):
+    fake = with_hub(monkeypatch, FakeHub(tmp_path, LATTE))
+    said = refusal(resolve_source, "owner/repo/faces.pt")
+    assert "has no faces.pt" in said and "of ffs.pt, ucf101.pt)" in said
+    fake.sizes = {"ffs.pt": 10**12, "ucf101.pt": None}
+    assert "1000.0 GB" in refusal(resolve_source, "owner/repo/ffs.pt")
+    assert "unknown size" in refusal(resolve_source, "owner/repo/ucf101.pt")
+    assert not fake.downloads
+    fake.sizes = LATTE
+    marker = tmp_path / "ran"
+    torch.save({"ema": {"w": torch.ones(2), "x": Command(marker)}}, tmp_path / "ffs.pt")
+    said = refusal(load_model_folder, resolve_source("owner/repo/ffs.pt"))
+    assert "contains code objects" in said and not marker.exists()
 
 
 def test_model_folders_name_their_parts_alike():
