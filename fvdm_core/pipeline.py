@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -190,6 +190,43 @@ class Pipeline:
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         return self._run(timeline, pictures, known, index, options)
+
+    @torch.no_grad()
+    def batch(
+        self,
+        timeline: Timeline,
+        seeds: Sequence[int],
+        keyframes: Sequence[Mapping[int, Picture]] | None = None,
+        **changes: Any,
+    ) -> list[np.ndarray]:
+        """The frames of many clips of one timeline, made at once: one per seed, uint8 each.
+
+        A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
+        larger matrix products. `changes` are fields of `RunOptions`, one value for all clips.
+        Raises what `stream` raises.
+        """
+        options = RunOptions(**changes)
+        index = self._label_index(options.label)
+        timeline = timeline.with_windows(self.num_frames)
+        starts = []
+        for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
+            pictures = self._fit_pictures(timeline, given, options)
+            known = known_frames(timeline, pictures)
+            starts.append(self._initial(timeline, pictures, known, seed))
+        x = torch.cat(starts)
+        denoise = self._denoiser(index, options.cfg_scale)
+        states = sample(
+            denoise,
+            x,
+            timeline,
+            self.schedule,
+            solver=options.solver,
+            eta=options.eta,
+            seed=seeds,
+        )
+        for state in states:
+            x = state.x
+        return [self._decode(clip[None]) for clip in x]
 
     @torch.no_grad()
     def _run(

@@ -86,7 +86,7 @@ def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
         kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
         for seed in tqdm(PAIRS, desc=f"{world} {task}", leave=False, disable=None):
             truth = unseen(model, world, seed)
-            made = generate(model, task, world, seed, truth)
+            (made,) = generate(model, task, world, [seed], [truth])
             short = "image to video" if task == "image-to-video" else "in-between"
             rows += [Row(f"true clip {seed}", truth), Row(short, made, kept)]
     return draw_sheet(f"{world}: unseen clips, and made from their framed frames", rows)

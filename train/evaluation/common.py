@@ -16,6 +16,7 @@ from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
 
 STEPS = 30
+BATCH = 8  # clips that are sampled at once
 IDENTICAL = 100.0  # dB: what equal pictures get, instead of infinity
 Autoencode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> the same, encoded, decoded
 Encode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> latents float64 (F, C, h, w)
@@ -87,11 +88,36 @@ def kept_frames(timeline: Timeline) -> tuple[int, ...]:
     return tuple(np.flatnonzero(~timeline.levels.any(axis=0)).tolist())
 
 
-def generate(model: VideoModel, task: str, world: str, seed: int, truth: np.ndarray) -> np.ndarray:
-    """What a preset makes of a true clip's kept frames, uint8 (F, H, W, 3)."""
+def samples(
+    model: VideoModel,
+    timeline: Timeline,
+    world: str,
+    seeds: Sequence[int],
+    keyframes: Sequence[dict[int, np.ndarray]] | None = None,
+    **options: Any,
+) -> list[np.ndarray]:
+    """A clip per seed, uint8 (F, H, W, 3): of a pipeline `BATCH` at a time, else one by one."""
+    given = [{} for _ in seeds] if keyframes is None else list(keyframes)
+    made: list[np.ndarray] = []
+    for first in progress(range(0, len(seeds), BATCH), f"{world}: batches"):
+        part, pictures = seeds[first : first + BATCH], given[first : first + BATCH]
+        if isinstance(model, Pipeline):
+            made += model.batch(timeline, part, pictures, label=world, **options)
+            continue
+        for seed, known in zip(part, pictures, strict=True):
+            chosen = {"keyframes": known} if known else {}
+            made.append(model(timeline, label=world, seed=seed, **chosen, **options).frames)
+    return made
+
+
+def generate(
+    model: VideoModel, task: str, world: str, seeds: Sequence[int], truth: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """What a preset makes of the true clips' kept frames, uint8 (F, H, W, 3) each."""
     timeline = Timeline.preset(task, frames=model.num_frames, steps=STEPS)
-    keyframes = {frame: truth[frame] for frame in kept_frames(timeline)}
-    return model(timeline, keyframes=keyframes, label=world, seed=seed).frames
+    kept = kept_frames(timeline)
+    keyframes = [{frame: video[frame] for frame in kept} for video in truth]
+    return samples(model, timeline, world, seeds, keyframes)
 
 
 def psnr(truth: np.ndarray, other: np.ndarray) -> float:

@@ -24,6 +24,7 @@ from .common import (
     generate,
     markdown,
     progress,
+    samples,
     unseen,
 )
 
@@ -154,11 +155,12 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Const
     found = []
     for world in (label for label in model.labels if label in MEASURES):
         values: dict[str, list[dict[str, float]]] = {}
-        for seed in progress(range(seeds), f"{world}: what stays"):
-            truth = unseen(model, world, seed)
+        clips = [unseen(model, world, seed) for seed in range(seeds)]
+        made = {"standard": samples(model, standard, world, range(seeds))}
+        made |= {task: generate(model, task, world, range(seeds), clips) for task in TASKS}
+        for seed, truth in enumerate(progress(clips, f"{world}: what stays")):
             videos = {"real": truth, "after autoencoder": autoencode(truth)}
-            videos["standard"] = model(standard, label=world, seed=seed).frames
-            videos |= {task: generate(model, task, world, seed, truth) for task in TASKS}
+            videos |= {source: several[seed] for source, several in made.items()}
             for source, video in videos.items():
                 values.setdefault(source, []).append(MEASURES[world](video))
         for source, rows in values.items():

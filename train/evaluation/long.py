@@ -19,6 +19,7 @@ from .common import (
     figure,
     markdown,
     progress,
+    samples,
     unseen,
 )
 
@@ -104,11 +105,11 @@ def _measure(
     timeline = None if order == "real" else _timeline(order, frames, model.num_frames)
     at = seams(timeline) if timeline else []
     jumps, shifts, spreads = [], [], []
-    for seed in progress(range(seeds), f"{world}: {frames} frames, {order}"):
-        if timeline:
-            video = model(timeline, label=world, seed=seed).frames
-        else:
-            video = unseen(model, world, seed, frames)
+    if timeline:
+        videos = samples(model, timeline, world, range(seeds))
+    else:
+        videos = [unseen(model, world, seed, frames) for seed in range(seeds)]
+    for video in progress(videos, f"{world}: {frames} frames, {order}"):
         jumps.append(seam_change(video, at))
         shift, spread = drift(encode(video), model.num_frames)
         shifts.append(shift)

@@ -21,6 +21,7 @@ from .common import (
     markdown,
     progress,
     psnr,
+    samples,
     unseen,
 )
 
@@ -68,10 +69,7 @@ def _measure(
     real = [unseen(model, world, seed) for seed in range(seeds)]
     coded = [autoencode(video) for video in progress(real, f"{world}: autoencoder")]
     standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
-    made = [
-        model(standard, label=world, seed=seed).frames
-        for seed in progress(range(seeds), f"{world}: samples")
-    ]
+    made = samples(model, standard, world, range(seeds))
     counts_balls = world == BALLS
     tasks = {task: _keyframe_task(model, world, task, keyframe_seeds) for task in TASKS}
     return WorldScores(
@@ -89,11 +87,11 @@ def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tupl
     """Fidelity of the kept frames in dB, and the jump beside them, over unseen clips."""
     kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
     fidelity, beside, elsewhere = [], [], []
-    for seed in progress(range(seeds), f"{world}: {task}"):
-        truth = unseen(model, world, seed)
-        made = generate(model, task, world, seed, truth)
-        fidelity.append(psnr(truth[list(kept)], made[list(kept)]))
-        near, far = changes(made, kept)
+    truth = [unseen(model, world, seed) for seed in range(seeds)]
+    made = generate(model, task, world, range(seeds), truth)
+    for true, video in zip(truth, made, strict=True):
+        fidelity.append(psnr(true[list(kept)], video[list(kept)]))
+        near, far = changes(video, kept)
         beside.append(near)
         elsewhere.append(far)
     return _mean(fidelity), _mean(beside) / max(_mean(elsewhere), 1e-9)

@@ -16,7 +16,7 @@ from .common import (
     check_worlds,
     generate,
     markdown,
-    progress,
+    samples,
     unseen,
 )
 from .distances import Distance, frechet_distance, kernel_distance
@@ -71,14 +71,13 @@ def _features(
     model: VideoModel, extractor: Extractor, world: str, seeds: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
-    videos: dict[str, list[np.ndarray]] = {source: [] for source in ("reference", *SOURCES)}
-    for seed in progress(range(seeds), f"{world}: clips for distances"):
-        videos["reference"].append(unseen(model, world, seed))
-        second = unseen(model, world, seeds + seed)
-        videos["real"].append(second)
-        videos["standard"].append(model(standard, label=world, seed=seed).frames)
-        for task in TASKS:
-            videos[task].append(generate(model, task, world, seed, second))
+    second = [unseen(model, world, seeds + seed) for seed in range(seeds)]
+    videos = {
+        "reference": [unseen(model, world, seed) for seed in range(seeds)],
+        "real": second,
+        "standard": samples(model, standard, world, range(seeds)),
+        **{task: generate(model, task, world, range(seeds), second) for task in TASKS},
+    }
     features = {source: extract(extractor, clips) for source, clips in videos.items()}
     return features.pop("reference"), features
 

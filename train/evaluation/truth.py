@@ -21,7 +21,6 @@ from .common import (
     generate,
     kept_frames,
     markdown,
-    progress,
     psnr,
     unseen,
 )
@@ -95,9 +94,10 @@ def _measure(
     kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
     made = [frame for frame in range(model.num_frames) if frame not in kept]
     values: dict[str, list[tuple[float, float]]] = {}
-    for seed in progress(range(seeds), f"{world}: {task} against the truth"):
-        truth = unseen(model, world, seed)
-        others = {"model": generate(model, task, world, seed, truth)}
+    clips = [unseen(model, world, seed) for seed in range(seeds)]
+    generated = generate(model, task, world, range(seeds), clips)
+    for truth, video_made in zip(clips, generated, strict=True):
+        others = {"model": video_made}
         others["autoencoder"] = autoencode(truth)
         others |= {name: fill(truth, kept) for name, fill in WAYS[task].items()}
         for name, video in others.items():
