@@ -203,9 +203,11 @@ class Pipeline:
 
         A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
         larger matrix products. `changes` are fields of `RunOptions`, one value for all clips.
-        Raises what `stream` raises.
+        Raises what `stream` raises, and `ValueError` for `splice_exact`, which is for single clips.
         """
         options = RunOptions(**changes)
+        if options.splice_exact:
+            raise ValueError("splice_exact is for single clips; leave it out of a batch")
         index = self._label_index(options.label)
         timeline = timeline.with_windows(self.num_frames)
         starts = []

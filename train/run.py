@@ -69,6 +69,11 @@ class Run:
         signal.signal(signal.SIGTERM, request_stop)
         signal.signal(signal.SIGINT, request_stop)
 
+    def stop_if_asked(self, message: str) -> None:
+        """Raise `Stopped` where a signal came."""
+        if self.stop_requested:
+            raise Stopped(message)
+
     def claim(self, identity: dict[str, Any]) -> None:
         """Note what this folder's run is of, or raise `ValueError` where it is of something else.
 

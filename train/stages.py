@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -209,10 +210,13 @@ def train_transformer(
     run: Run,
     start: VideoDiT | None = None,
     new_labels: bool = False,
+    on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
     With `new_labels` the labels of `start` mean something else: they are learned from nothing.
+    Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
+    named after the step; by default it draws one.
     """
     optim, schedule = config.optim, config.noise_schedule()
     torch.manual_seed(config.seed + 1)
@@ -251,7 +255,7 @@ def train_transformer(
                 counted[own].to(device()),
             )
 
-    def on_sample(module: nn.Module, path: Path) -> None:
+    def draw(module: nn.Module, path: Path) -> None:
         assert isinstance(module, VideoDiT)
         with autocast():
             sample_sheet(path, module, autoencoder, schedule)
@@ -268,7 +272,7 @@ def train_transformer(
         describe_batch=lambda step: ", ".join(
             clips.names[i] for i in batches(len(clips), optim.batch_size, config.seed, step)
         ),
-        on_sample=on_sample,
+        on_sample=on_sample or draw,
         forward=forward,
     )
     assert isinstance(averaged, VideoDiT)

@@ -1,0 +1,94 @@
+"""The paper's study, as one command that goes on where it stopped: `python -m train.study`.
+
+Every arm learns from the same clips in the same order, with the same noise for the same seed; only
+p, or the size, differs. An arm's figures are saved as they are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from fvdm_core.files import place
+from train.evaluate import WORLD_NETWORK
+from train.evaluation.features import Extractor, WorldFeatures
+from train.loop import Diverged
+from train.run import Stopped
+
+from . import cost
+from .arms import prepare, result_path, results, run_arm
+from .grid import Grid, load_grid
+from .report import plot, report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    try:
+        if options.threads is not None:
+            if options.threads < 1:
+                raise ValueError(f"--threads is {options.threads}; it must be at least 1")
+            torch.set_num_threads(options.threads)
+        grid = load_grid(options.grid)
+        out = options.out or Path("runs") / f"study-{grid.name}"
+        if options.cost:
+            print(cost.report(grid.shared(), options.cost))
+            return 0
+        if not options.report:
+            _run(grid, out, _extractor(options.features))
+        found = list(results(grid, out))
+        print(report(grid, found))
+        if options.plots:
+            paths = plot(grid, found, out / "plots")
+            print("\nPlots: " + (", ".join(place(path) for path in paths) or "none"))
+    except Stopped as stopped:
+        print(f"{stopped}. The same command goes on from there.")
+    except (ValueError, Diverged, ArithmeticError, OSError) as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
+    shared = prepare(grid, out)
+    for number, arm in enumerate(grid.arms(), 1):
+        result = run_arm(grid, arm, shared, extractor, out)
+        print(f"{number} of {len(grid.arms())}: {arm.name}, {len(result['cells'])} figures in "
+              f"{place(result_path(out, arm))}", flush=True)  # fmt: skip
+
+
+def _extractor(path: Path) -> Extractor | None:
+    """The world network; without it distances are left out and the report says so."""
+    if path == WORLD_NETWORK and not path.is_file():
+        return None
+    return WorldFeatures(path)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m train.study", description=__doc__)
+    parser.add_argument("--grid", default="small", help="smoke, small, full, or a TOML file")
+    parser.add_argument("--out", type=Path, help="the study's folder (default: runs/study-GRID)")
+    parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        default=WORLD_NETWORK,
+        help="a network by train.evaluation.learn, for world-FVD",
+    )
+    parser.add_argument("--report", action="store_true", help="only print what is there so far")
+    parser.add_argument("--plots", action="store_true", help="draw them too; needs matplotlib")
+    parser.add_argument(
+        "--cost",
+        type=int,
+        metavar="ROUNDS",
+        help="only measure what timesteps per frame cost at the grid's size",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

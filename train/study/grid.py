@@ -1,0 +1,114 @@
+"""What a study compares: a TOML file of seeds, values of p, sizes, solvers and tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fvdm_core.options import SOLVERS
+from fvdm_core.presets import PRESETS
+from train.config import TrainConfig, build_config
+
+GRIDS = Path(__file__).parent / "grids"
+BASE = "base"  # the size that every p is trained at; it is the grid's own [model.transformer]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training run of the study."""
+
+    size: str
+    p_independent: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.size}-p{self.p_independent:g}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A study. `model` is a training config as TOML has it; an arm changes p, seed and size only.
+
+    clips: of each world in a set that is measured. solvers: [name, steps] on the standard
+    timeline, for the base arms whose p is in `solvers_p`. tasks: presets, sampled with the solver
+    `task_solver`. sizes: {name: changes of [transformer]}, trained with each p of `sizes_p`.
+    Raises `ValueError` for what does not fit.
+    """
+
+    name: str
+    about: str
+    seeds: tuple[int, ...]
+    p_independent: tuple[float, ...]
+    clips: int
+    solvers: tuple[tuple[str, int], ...]
+    solvers_p: tuple[float, ...]
+    tasks: tuple[str, ...]
+    task_solver: tuple[str, int]
+    model: dict[str, Any]
+    sizes: dict[str, dict[str, Any]]
+    sizes_p: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.clips < 2:
+            raise ValueError(f"clips is {self.clips}; a distance needs sets of at least 2 clips")
+        if not self.seeds or not self.p_independent:
+            raise ValueError("a study needs at least one seed and one p_independent")
+        for solver, steps in (*self.solvers, self.task_solver):
+            if solver not in SOLVERS or not isinstance(steps, int) or steps < 1:
+                raise ValueError(f"solver {solver!r} in {steps!r} steps cannot be sampled with")
+        for task in self.tasks:
+            if task not in PRESETS:
+                raise ValueError(f"task {task!r} is no preset")
+        if BASE in self.sizes:
+            raise ValueError(f"the size {BASE!r} is the grid's own; choose another name")
+        for arm in self.arms():
+            self.config(arm)
+        if self.config(self.arms()[0]).optim.p_condition:
+            raise ValueError("model.optim.p_condition must be 0: p alone tells the arms apart")
+
+    def arms(self) -> list[Arm]:
+        """Seed by seed, so that a study that is stopped early has every p of the first seeds."""
+        return [
+            arm
+            for seed in self.seeds
+            for arm in (
+                *(Arm(BASE, p, seed) for p in self.p_independent),
+                *(Arm(size, p, seed) for size in self.sizes for p in self.sizes_p),
+            )
+        ]
+
+    def config(self, arm: Arm) -> TrainConfig:
+        raw = self.model
+        changes = self.sizes.get(arm.size, {})
+        config = build_config({**raw, "transformer": {**raw.get("transformer", {}), **changes}})
+        optim = dataclasses.replace(config.optim, p_independent=arm.p_independent)
+        return dataclasses.replace(config, seed=arm.seed, optim=optim)
+
+    def shared(self) -> TrainConfig:
+        """Of what all arms have in common: clips, autoencoder, latents."""
+        return build_config(self.model)
+
+
+def load_grid(name: str) -> Grid:
+    """A grid by name or as a file; raises `ValueError` saying what is wrong with it."""
+    path = GRIDS / f"{name}.toml" if Path(name).suffix != ".toml" else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in GRIDS.glob("*.toml")))
+        raise ValueError(f"there is no grid {name}; shipped ones are {known}")
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not valid TOML: {error}") from error
+    for key in ("seeds", "p_independent", "solvers_p", "tasks", "sizes_p"):
+        raw[key] = tuple(raw.get(key, ()))
+    raw["solvers"] = tuple(tuple(pair) for pair in raw.get("solvers", ()))
+    raw["task_solver"] = tuple(raw.get("task_solver", ("ddim", 50)))
+    raw.setdefault("sizes", {})
+    try:
+        return Grid(name=path.stem, **raw)
+    except TypeError as error:
+        raise ValueError(f"{path.name}: {error}") from error
