@@ -27,8 +27,8 @@ from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
 from .limits import MAX_FRAMES, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
-from .options import RunOptions
-from .sampler import sample
+from .options import Conditioning, RunOptions
+from .sampler import Show, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
 from .timeline import MAX_LEVEL, Timeline
@@ -177,15 +177,8 @@ class Pipeline:
             options,
             label=None if index is None else self.labels[index],
             fps=options.fps or self.fps,
-            conditioning=options.conditioning
-            or ("replacement" if self.timesteps == "scalar" else "clean"),
+            conditioning=self._conditioning(timeline, options),
         )
-        if timeline.seen and options.conditioning == "replacement":
-            raise ValueError(
-                f"conditioning is 'replacement', which shows {frame_name(min(timeline.seen))} at "
-                "the level of those that come down, but the timeline says in `seen` at which level "
-                "it is shown: leave out one of them"
-            )
         pictures = self._fit_pictures(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
@@ -209,6 +202,7 @@ class Pipeline:
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
         index = self._label_index(options.label)
+        options = replace(options, conditioning=self._conditioning(timeline, options))
         timeline = timeline.with_windows(self.num_frames)
         starts = []
         for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
@@ -216,15 +210,15 @@ class Pipeline:
             known = known_frames(timeline, pictures)
             starts.append(self._initial(timeline, pictures, known, seed))
         x = torch.cat(starts)
-        denoise = self._denoiser(index, options.cfg_scale)
         states = sample(
-            denoise,
+            self._denoiser(index, options.cfg_scale),
             x,
             timeline,
             self.schedule,
             solver=options.solver,
             eta=options.eta,
             seed=seeds,
+            show=self._show(timeline, options, seeds),
         )
         for state in states:
             x = state.x
@@ -261,9 +255,7 @@ class Pipeline:
             solver=options.solver,
             eta=options.eta,
             seed=options.seed,
-            show=replacement(timeline, self.schedule, [options.seed])
-            if options.conditioning == "replacement"
-            else None,
+            show=self._show(timeline, options, [options.seed]),
         )
         for state in states:
             last = state.step == timeline.num_steps
@@ -278,6 +270,24 @@ class Pipeline:
                 self._decode,
                 self._clip(state.x, exact, whole) if last else None,
             )
+
+    def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
+        """What was asked for, or what the model was trained for."""
+        usual: Conditioning = "replacement" if self.timesteps == "scalar" else "clean"
+        chosen = options.conditioning or usual
+        if timeline.seen and chosen == "replacement":
+            raise ValueError(
+                f"conditioning is 'replacement', which shows {frame_name(min(timeline.seen))} at "
+                "the level of those that come down, but the timeline says in `seen` at which level "
+                "it is shown: leave out one of them"
+            )
+        return chosen
+
+    def _show(self, timeline: Timeline, options: RunOptions, seeds: Sequence[int]) -> Show | None:
+        """What the sampler has to change of what the network sees."""
+        if options.conditioning != "replacement":
+            return None
+        return replacement(timeline, self.schedule, seeds)
 
     def _initial(
         self,

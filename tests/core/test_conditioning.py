@@ -155,3 +155,13 @@ def test_what_makes_no_sense_is_refused(pipe: Pipeline):
 )
 def test_whether_what_moves_stands_at_one_level(levels, together):
     assert Timeline(np.array(levels)).moves_together is together
+
+
+def test_clips_of_a_batch_are_conditioned_as_each_alone(pipe):
+    timeline = Timeline.preset("image-to-video", frames=4, steps=3)
+    for conditioning in ("clean", "replacement"):
+        options = {"conditioning": conditioning, "label": "sky"}
+        both = pipe.batch(timeline, [3, 4], [PICTURE, PICTURE], **options)
+        for seed, frames in zip([3, 4], both, strict=True):
+            alone = pipe(timeline, keyframes=PICTURE, seed=seed, **options).frames
+            assert np.abs(frames.astype(int) - alone).max() <= 1
