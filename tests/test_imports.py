@@ -23,6 +23,7 @@ ALLOWED = {  # what a package may import: of ours, and of others
     },
     "train": {
         *("train", "fvdm_core", "torch", "numpy", "einops", "safetensors", "cv2", "tqdm", "PIL"),
+        "matplotlib",  # for the plots of a study, where it is there
     },
 }
 CORE = {  # what a module of the core may import of the core
