@@ -14,6 +14,7 @@ import numpy as np
 
 from ui.filmstrip import Filmstrip
 from ui.requests import EditorValue
+from ui.studio import QUEUE_REST
 from ui.timeline_editor import TimelineEditor
 
 TILE = 64
@@ -87,4 +88,6 @@ with gr.Blocks() as page:
     start.click(run, editor, film, show_progress="hidden")
 
 if __name__ == "__main__":
+    page.queue()
+    page._queue.sleep_when_free = QUEUE_REST
     page.launch(_frontend=False)  # no look at itself, which a busy machine answers too late
