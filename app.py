@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -115,9 +116,24 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
+def check_port(host: str, port: int) -> None:
+    """Try a port before anything is loaded for it. Raises `OSError` where it cannot be had."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as tried:
+        if os.name == "posix":  # a studio that has just ended does not count
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tried.bind(address)
+
+
 def main(arguments: list[str] | None = None) -> int:
     chosen = settings(arguments)
     outputs = chosen.outputs
+    where = f"{chosen.host}:{chosen.port}" if chosen.port else chosen.host
+    try:
+        check_port(chosen.host, chosen.port or 0)
+    except OSError as error:
+        print(f"app.py: cannot listen on {where}: {error}", file=sys.stderr)
+        return 2
     # Before gradio is imported: it reads both. Uploads live with the outputs, so that a painting
     # that a browser kept finds its pictures again after a restart.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -168,7 +184,6 @@ def main(arguments: list[str] | None = None) -> int:
             **launch_options(demo, hosts),
         )
     except OSError as error:
-        where = f"{chosen.host}:{chosen.port}" if chosen.port else chosen.host
         print(f"app.py: cannot listen on {where}: {error}", file=sys.stderr)
         return 2
     ended.wait()
