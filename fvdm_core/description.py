@@ -9,10 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from fvdm_core.limits import MAX_LEVEL
+from fvdm_core.limits import MAX_LEVEL, frame_names
 
 STEEP = MAX_LEVEL // 2  # a fall by more than this in one step is not denoised but guessed
-LISTED = 5  # more frames than this are counted, not listed, unless they lie in a row
 
 
 @dataclass(frozen=True)
@@ -272,15 +271,4 @@ def _percent(levels: np.ndarray) -> str:
 
 
 def _named(frames: Sequence[int] | np.ndarray) -> str:
-    """ "frame 1", "frames 1 and 16", "frames 1 to 8", "frames 1 to 4 and 13 to 16", "9 frames"."""
-    numbers = [int(frame) + 1 for frame in frames]
-    if len(numbers) == 1:
-        return f"frame {numbers[0]}"
-    breaks = [place for place, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1]
-    runs = [numbers[a:b] for a, b in pairwise([0, *breaks, len(numbers)])]
-    if len(runs) > LISTED:
-        return f"{len(numbers)} frames"
-    words: list[str] = []
-    for run in runs:
-        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)
-    return f"frames {', '.join(words[:-1])} and {words[-1]}" if words[1:] else f"frames {words[0]}"
+    return frame_names(frames, counted=True)

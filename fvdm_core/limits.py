@@ -1,7 +1,8 @@
-"""The sizes that a timeline may have, and how a refusal names a frame and a value."""
+"""The sizes that a timeline may have, and how a message names frames and values."""
 
 import operator
 import reprlib
+from collections.abc import Iterable
 from typing import Any
 
 MAX_LEVEL = 1000  # T: level 0 is clean, level T is pure noise
@@ -10,10 +11,36 @@ MAX_ROWS = 4096  # of the matrix: one more than there are steps
 MAX_CELLS = 1_000_000
 MAX_JSON_BYTES = 2_000_000
 
+LISTED = 5  # more runs of frames than this are not all named
+
 
 def frame_name(index: int) -> str:
     """Name a frame as the page counts (from 1) and as the API counts (from 0)."""
     return f"frame {index + 1} (index {index})"
+
+
+def frame_names(frames: Iterable[int], *, counted: bool = False) -> str:
+    """Name frames (from 0) as the page counts: "frame 1", "frames 1, 2 and 9", "frames 1–4 and 9".
+
+    Of many runs the rest is left to a number, "frames 1, 3, 5, 7, 9 and 6 more", or where the
+    sentence wants them all `counted`, "11 frames".
+    """
+    numbers = sorted({int(frame) + 1 for frame in frames})
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    if counted and len(runs) > LISTED:
+        return f"{len(numbers)} frames"
+    words: list[str] = []
+    for run in runs[:LISTED]:
+        words += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else map(str, run)
+    if rest := sum(map(len, runs[LISTED:])):
+        words.append(f"{rest} more")
+    said = f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else "".join(words)
+    return f"frame {said}" if len(numbers) == 1 else f"frames {said}"
 
 
 def shown(value: Any) -> str:

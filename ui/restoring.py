@@ -11,6 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
 from pydantic import ValidationError
 
+from fvdm_core.limits import frame_names
 from fvdm_core.pictures import png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
@@ -61,8 +62,12 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
             f"here is {pipeline.name} ({pipeline.model_hash[:8]}), so the clip will differ."
         )
     if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
-        names = ", ".join(str(frame + 1) for frame in missing[:8]) + ("…" if missing[8:] else "")
-        notes.append(f"The pictures of frames {names} are not in this file: drop them again.")
+        what, are, them = (
+            ("picture", "is", "it") if len(missing) == 1 else ("pictures", "are", "them")
+        )
+        notes.append(
+            f"The {what} of {frame_names(missing)} {are} not in this file: drop {them} again."
+        )
     if recipe.stopped_after_step is not None:
         notes.append(
             f"That run was stopped after step {recipe.stopped_after_step}; here it goes to the end."

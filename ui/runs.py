@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fvdm_core.limits import frame_names
 from fvdm_core.media import load_image
 from fvdm_core.timeline import Timeline
 from ui.costs import Costs
@@ -99,12 +100,10 @@ def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None
     """Refuse a frame that starts below full noise and has nothing to start from."""
     missing = timeline.needs_picture(list(pictures))
     if missing:
-        names = ", ".join(str(frame + 1) for frame in missing[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         one = len(missing) == 1
         raise RequestError(
-            f"Frame{'' if one else 's'} {names}{more} start{'s' if one else ''} below full noise "
-            f"and {'has' if one else 'have'} no picture: drop one on "
+            f"{frame_names(missing).capitalize()} start{'s' if one else ''} below full noise and "
+            f"{'has' if one else 'have'} no picture: drop one on "
             f"{'its slot' if one else 'their slots'}, or paint "
             f"{'its' if one else 'their'} first row at 100 %."
         )

@@ -136,7 +136,7 @@ def test_a_clip_is_continued_extended_and_downloaded(
 
     page.locator("#continue-clip").click()
     wait_for(page, "v.keyframes.length === 8 && v.levels[0][7] === 0 && v.levels[0][8] === 1000")
-    expect(page.locator("#summary")).to_contain_text("Frames 1 to 8 are kept")
+    expect(page.locator("#summary")).to_contain_text("Frames 1–8 are kept")
     page.locator("#more button").click()
     expect(page.locator("#exact input")).to_be_checked()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fvdm_core.limits import frame_names
 from fvdm_core.timeline import Timeline
 
 
@@ -11,6 +12,26 @@ def preset(name, frames=16, steps=30, **params):
 
 
 LOOKS_AT = "The model sees 16 of 64 frames at a time."
+
+
+@pytest.mark.parametrize(
+    "frames, name",
+    [
+        ([0], "frame 1"),
+        ([0, 15], "frames 1 and 16"),
+        ([4, 5], "frames 5 and 6"),
+        ([3, 1, 0, 2, 8], "frames 1–4 and 9"),
+        (np.array([0, 1, 2, 5, 7, 8, 9]), "frames 1–3, 6 and 8–10"),
+        (range(0, 22, 2), "frames 1, 3, 5, 7, 9 and 6 more"),
+    ],
+)
+def test_frames_are_named_by_ranges(frames, name):
+    assert frame_names(frames) == name
+
+
+def test_a_sentence_may_want_all_frames_counted():
+    assert frame_names(range(0, 22, 2), counted=True) == "11 frames"
+    assert frame_names(range(0, 10, 2), counted=True) == "frames 1, 3, 5, 7 and 9"
 
 
 @pytest.mark.parametrize(
@@ -32,10 +53,10 @@ LOOKS_AT = "The model sees 16 of 64 frames at a time."
             preset("any-frame", keep=range(0, 16, 2)),
             "8 frames are kept; 8 frames are generated around them.",
         ),
-        (preset("next-frame"), "Frames 1 to 15 are kept; frame 16 is generated from them."),
+        (preset("next-frame"), "Frames 1–15 are kept; frame 16 is generated from them."),
         (
             preset("transition"),
-            "Frames 1 to 4 and 13 to 16 are kept; 8 frames are generated between them.",
+            "Frames 1–4 and 13–16 are kept; 8 frames are generated between them.",
         ),
         (
             preset("loop"),
@@ -44,7 +65,7 @@ LOOKS_AT = "The model sees 16 of 64 frames at a time."
         ),
         (
             preset("ramp"),
-            "Frame 1 starts from its picture at 20 % noise; frames 2 to 4 start from copies of "
+            "Frame 1 starts from its picture at 20 % noise; frames 2–4 start from copies of "
             "the nearest picture at 40 to 80 % noise and are made anew. "
             "12 frames are generated from them.",
         ),
@@ -55,16 +76,16 @@ LOOKS_AT = "The model sees 16 of 64 frames at a time."
         ),
         (
             preset("edit"),
-            "Frames 1 to 16 start from their pictures at 60 % noise and are made anew.",
+            "Frames 1–16 start from their pictures at 60 % noise and are made anew.",
         ),
         (
             preset("edit", strength={4: 0.6, 5: 0.3}),
             "Frames 5 and 6 start from their pictures at 30 to 60 % noise and are made anew. "
-            "Frames 1 to 4 and 7 to 16 are kept.",
+            "Frames 1–4 and 7–16 are kept.",
         ),
         (
             preset("extend", frames=64),
-            "Frames 1 to 8 are kept; 56 frames are generated from them, "
+            "Frames 1–8 are kept; 56 frames are generated from them, "
             f"from left to right in 7 groups, one after another. {LOOKS_AT}",
         ),
         (
@@ -171,9 +192,9 @@ def test_a_good_timeline_has_no_warnings():
     [
         (Timeline([[0], [0]]), {0}, "Nothing is denoised"),
         (preset("image-to-video"), (), "Frame 1 starts clean and needs a picture. Put"),
-        (preset("edit"), {3}, "Frames 1 to 3 and 5 to 16 start at 60 % noise and need pictures."),
+        (preset("edit"), {3}, "Frames 1–3 and 5–16 start at 60 % noise and need pictures."),
         (preset("loop"), (), "Frame 1 starts clean and needs a picture"),
-        (preset("late-start"), (), "Frames 1 to 16 are to start from the nearest picture, but"),
+        (preset("late-start"), (), "Frames 1–16 are to start from the nearest picture, but"),
         (painted(c3=np.maximum(DOWN, 200)), (), "Frame 3 ends at 20 % noise and will look noisy"),
         (painted(c3=1000, c4=1000), (), "Frames 3 and 4 end at 100 % noise"),
         (
@@ -196,7 +217,7 @@ def test_a_good_timeline_has_no_warnings():
         (
             preset("interpolation", frames=64, window=64).with_windows(16),
             {0, 63},
-            "Frames 13 to 52 are made out of sight of every kept frame",
+            "Frames 13–52 are made out of sight of every kept frame",
         ),
     ],
 )

@@ -346,7 +346,8 @@ test("a frozen frame's curve does not move, nor does a frozen frame in a step's 
 
 test("frames are named by ranges", () => {
   for (const [frames, name] of [[[2], "Frame 3"], [[0, 15], "Frames 1 and 16"], [[3, 1, 0, 2], "Frames 1–4"],
-    [[0, 1, 2, 5, 7, 8, 9], "Frames 1–3, 6 and 8–10"], [[4, 5], "Frames 5 and 6"]]) {
+    [[0, 1, 2, 5, 7, 8, 9], "Frames 1–3, 6 and 8–10"], [[4, 5], "Frames 5 and 6"],
+    [[0, 2, 4, 6, 8, 10, 11, 14], "Frames 1, 3, 5, 7, 9 and 3 more"]]) {
     assert.equal(C.frameNames(frames), name);
   }
 });

@@ -149,7 +149,7 @@ def test_pictures_that_are_not_in_the_file_are_found_in_the_session_or_asked_for
     same_clip(made, run(studio, mine.editor, mine.request))
     other = dropped(studio, bare)
     assert other.editor.keyframes == []
-    assert other.notes == ("The pictures of frames 1, 6 are not in this file: drop them again.",)
+    assert other.notes == ("The pictures of frames 1 and 6 are not in this file: drop them again.",)
 
 
 def test_what_the_page_cannot_repeat_is_said_plainly(

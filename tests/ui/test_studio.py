@@ -172,7 +172,7 @@ def test_long_timelines_get_windows_that_the_model_can_hold(server: Server, clie
         ({"timeline": {}}, "levels"),
         ({"timeline": {"levels": [["NaN"], [0]]}}, "row 0, frame 1"),
         ({"timeline": {"levels": [[500, 1000], [0, 0]]}}, "Frame 1 starts below full noise"),
-        ({"timeline": {"levels": [[0, 0], [0, 0]]}}, "Frames 1, 2 start below full noise"),
+        ({"timeline": {"levels": [[0, 0], [0, 0]]}}, "Frames 1 and 2 start below full noise"),
         ({"timeline": painting(windows=[[{"frames": [9], "updates": [9]}]] * STEPS)}, "window"),
     ],
 )

@@ -118,15 +118,19 @@ const FvdmCore = (() => {
     return first === MAX ? "made from noise" : `starts at ${percent(first)} noise`;
   }
 
-  /** "Frame 3", "Frames 1 and 16", "Frames 1–8, 10 and 12–16", for frames that count from 0. */
+  /** "Frame 3", "Frames 1 and 16", "Frames 1–8, 10 and 12–16", for frames that count from 0; of
+      many runs the rest is a number. As fvdm_core/limits.py names them. */
   function frameNames(frames) {
+    const LISTED = 5;
     const runs = [];
     for (const f of [...frames].sort((a, b) => a - b)) {
       const last = runs.at(-1);
       if (last && f === last[1] + 1) last[1] = f; else runs.push([f, f]);
     }
-    const names = runs.flatMap(([a, b]) => (b - a > 1 ? [`${a + 1}–${b + 1}`]
+    const names = runs.slice(0, LISTED).flatMap(([a, b]) => (b - a > 1 ? [`${a + 1}–${b + 1}`]
       : a === b ? [`${a + 1}`] : [`${a + 1}`, `${b + 1}`]));
+    const rest = runs.slice(LISTED).reduce((sum, [a, b]) => sum + b - a + 1, 0);
+    if (rest) names.push(`${rest} more`);
     const listed = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
     return `Frame${frames.length > 1 ? "s" : ""} ${listed}`;
   }
