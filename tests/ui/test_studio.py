@@ -342,6 +342,25 @@ def test_every_preset_can_be_picked_and_resized(name: str) -> None:
     json.dumps(editing.picker_value(bigger, 16), allow_nan=False)
 
 
+def test_steps_that_are_of_a_window_or_frame_are_called_so() -> None:
+    words = {
+        "standard": "Steps",
+        "image-to-video": "Steps per frame",  # longer than the window: made coarse to fine
+        "extend": "Steps per window",
+        "hierarchical": "Steps per level",
+        "resample": "Steps per way down",
+        "autoregressive": "Steps per frame",
+    }
+    for name, said in words.items():
+        editor = preset(name, frames=40)
+        assert editing.steps_words(editor, 16) == said
+        assert editing.steps_of(editor, 16) == 6 and (editor.steps > 6) == (said != "Steps")
+    painted = preset("extend", frames=40)
+    painted.levels[3][39] = 123  # now the number is that of the rows
+    assert editing.steps_words(painted, 16) == "Steps"
+    assert editing.steps_of(painted, 16) == painted.steps
+
+
 def test_a_painted_timeline_is_resampled_not_rebuilt() -> None:
     editor = preset("image-to-video")
     editor.levels[3][4] = 123
