@@ -70,6 +70,27 @@ def test_every_row_is_there_afterwards_in_both_views(studio: Page) -> None:
     expect(studio.locator(".tile.drawn")).to_have_count(16)
 
 
+def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
+    studio: Page, folder: Path
+) -> None:
+    caption = studio.get_by_test_id("strip-caption")
+    (folder / "hold").touch()
+    studio.locator("#generate").click()
+    shown(studio, "clean", 0)
+    studio.locator("#frames input").fill("20")
+    studio.locator("#frames input").press("Enter")
+    expect(studio.locator(".tile")).to_have_count(20)
+    expect(caption).to_have_text("This run has 16 frames")  # it goes on, and is still to be seen
+    expect(studio.locator(".tile.drawn")).to_have_count(16)
+    (folder / "hold").unlink()
+    studio.wait_for_selector(".fvdm-strip[data-status=done]")
+    expect(studio.locator(".tile.drawn")).to_have_count(0)
+    expect(studio.locator(".fvdm-strip .foot")).to_be_hidden()
+    studio.get_by_test_id("undo").click()
+    expect(studio.locator(".tile.drawn")).to_have_count(16)
+    expect(caption).to_have_text("step 30 of 30")
+
+
 def test_a_run_is_watched_as_its_noisy_state(studio: Page, folder: Path) -> None:
     (folder / "hold").touch()
     studio.locator("#generate").click()

@@ -41,7 +41,10 @@ const FvdmStrip = (() => {
       ui.value = value;
       ui.running = value.status === "running" || value.status === "queued";
       if (value.sheet) reel.add(value);
-      else if (value.job !== reel.job) reel.clear(value.job);
+      else if (value.job !== reel.job) {
+        reel.clear(value.job);
+        forgetTiles(); // what another run left is not what this one begins with
+      }
       ui.wanted = null;
       show(value.sheet ? value : reel.latest);
       publish(value.step);
@@ -96,7 +99,9 @@ const FvdmStrip = (() => {
       const words = {
         done: `step ${step} of ${value.steps}`, stopped: `step ${step} of ${value.steps}, stopped`,
       };
-      caption.textContent = words[value.status] ?? ""; // the panel tells of a run that goes on
+      // The panel tells of a run that goes on, but not that its frames are not the canvas's.
+      caption.textContent = words[value.status]
+        ?? (ui.running && reel.size && !fits(value.frames) ? `This run has ${value.frames} frames` : "");
       scrubber.max = String(value.steps || 1);
       scrubber.value = String(step);
       scrubber.style.setProperty("--done", `${(100 * step) / (value.steps || 1)}%`);
@@ -121,11 +126,11 @@ const FvdmStrip = (() => {
       if (asking) ask(step);
     }
 
-    /** Whether the strip's run had another number of frames than the canvas has now. */
-    function stale() {
-      const frames = window.fvdmGeometry?.frames;
-      return !ui.running && Boolean(ui.shown && frames && frames !== ui.shown.frames);
-    }
+    /** Whether tiles of so many frames lie under their columns. */
+    const fits = (frames) => (window.fvdmGeometry?.frames ?? frames) === frames;
+
+    /** Whether the strip's run is over and had another number of frames than the canvas has now. */
+    const stale = () => !ui.running && Boolean(ui.shown) && !fits(ui.shown.frames);
 
     let resting = null; // where the strip returns to when the pointer leaves the canvas
     addEventListener("fvdm:scrub", ({ detail: { step, passing } }) => {
@@ -166,7 +171,7 @@ const FvdmStrip = (() => {
     }
 
     function draw(value, image) {
-      if (stale()) return;
+      if (stale()) return forgetTiles();
       const [w, h2] = value.tile;
       ui.tiles.forEach(({ canvas, bar, node, text }, f) => {
         if (f >= value.frames) return;
@@ -187,7 +192,8 @@ const FvdmStrip = (() => {
 
     /** Empties the tiles of a run that no longer fits the canvas. */
     function forgetTiles() {
-      for (const { node, canvas, bar, text } of ui.tiles) {
+      for (const [frame, { node, canvas, bar, text }] of ui.tiles.entries()) {
+        node.setAttribute("aria-label", `Frame ${frame + 1}`);
         node.classList.remove("drawn");
         canvas.width = canvas.height = 1;
         bar.style.transform = "scaleX(0)";
@@ -235,13 +241,15 @@ const FvdmStrip = (() => {
 
     // ── Together with the editor ───────────────────────────────────────────────────────────
 
-    addEventListener("fvdm:geometry", () => {
+    function follow() {
       const before = ui.tiles.length;
       layout();
       if (ui.tiles.length === before || !ui.shown) return;
       if (stale()) forgetTiles(); else show(ui.shown);
       publish(ui.wanted ?? ui.value.step);
-    }, { signal });
+    }
+
+    addEventListener("fvdm:geometry", follow, { signal });
     addEventListener("fvdm:scroll", ({ detail }) => {
       if (detail.from !== "strip" && Math.abs(detail.left - scroller.scrollLeft) > 0.5) scroller.scrollLeft = detail.left;
     }, { signal });
@@ -252,12 +260,12 @@ const FvdmStrip = (() => {
       close: () => closing.abort(),
       /** The frame as the newest prediction has it: { image, x, y, width, height }, or null. */
       clean: (frame) => {
-        if (!ui.clean || frame >= ui.clean.value.frames) return null;
+        if (!ui.clean || !fits(ui.clean.value.frames) || frame >= ui.clean.value.frames) return null;
         const { value: { columns, tile: [width, height] }, image } = ui.clean;
         return { image, x: (frame % columns) * width, y: Math.floor(frame / columns) * height, width, height };
       },
     };
-    new ResizeObserver(layout).observe(root);
+    new ResizeObserver(follow).observe(root);
     watch("value", receive);
     foot.hidden = true;
     layout();
