@@ -1,6 +1,8 @@
 """The pipeline, with a tiny random model: what is kept, refused, repeated, and what it costs."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,6 +259,12 @@ def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):
     assert recipe(pipe=other)["model"] != first["model"]
     assert recipe(seed=1)["seed"] != first["seed"]
     assert set(first["versions"]) >= {"torch", "numpy", "python"}
+
+
+def test_a_recipe_tells_nothing_of_this_machine(pipe):
+    text = json.dumps(pipe(preset(), label="sky").recipe)
+    for place in (Path.home(), Path.cwd(), Path(tempfile.gettempdir())):
+        assert str(place) not in text or place == Path("/")
 
 
 def test_the_first_frames_start_the_same_however_long_the_clip(pipe):

@@ -213,6 +213,64 @@ def call(server: Server, name: str, data: list[Any], **more: Any) -> httpx.Respo
     return httpx.post(f"{server.url}gradio_api/run/{name}", json={"data": data}, timeout=60, **more)
 
 
+def test_a_call_without_all_arguments_is_refused_and_more_are_not_heeded(server: Server) -> None:
+    whole = [painting(), None, 1.5]
+    said = call(server, "preview_timeline", whole)
+    for short in ([], whole[:1]):
+        answer = call(server, "preview_timeline", short)
+        assert answer.status_code >= 400 and str(Path.cwd()) not in answer.text, answer.text
+    more = call(server, "preview_timeline", [*whole, "rm -rf /", {"a": [1]}])
+    assert more.json()["data"] == said.json()["data"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", '{"data": 7}', '{"data": {"0": 1}}', "[" * 5000, '{"a":' * 5000],
+    ids=lambda body: body[:10],
+)
+def test_bodies_that_are_no_request_are_refused_and_the_next_one_is_answered(
+    server: Server, body: str
+) -> None:
+    url = f"{server.url}gradio_api/run/preview_timeline"
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(url, content=body, headers=headers, timeout=60)
+    assert answer.status_code >= 400 and str(Path.cwd()) not in answer.text, answer.text
+    assert call(server, "preview_timeline", [painting(), None, 1.5]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 396 + ".png", "../../../evil.png", "<img src=x onerror=alert(1)>.png"]
+)
+def test_an_upload_s_name_is_no_path_and_has_a_bounded_length(server: Server, name: str) -> None:
+    answer = upload(server, name, b"x")
+    path = Path(answer.json()[0])
+    uploads = server.studio.uploads.resolve()
+    assert path.resolve().is_relative_to(uploads) and path.read_bytes() == b"x"
+    assert len(path.name) <= 255 and not set("<>") & set(path.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
+        ("a.html", b"<script>alert(1)</script>"),
+    ],
+)
+def test_an_upload_with_a_script_is_never_shown_as_a_page(
+    server: Server, name: str, content: bytes
+) -> None:
+    path = upload(server, name, content).json()[0]
+    served = httpx.get(f"{server.url}gradio_api/file={path}", timeout=60)
+    assert served.headers["content-disposition"].startswith("attachment")
+
+
+def upload(server: Server, name: str, content: bytes) -> httpx.Response:
+    url = f"{server.url}gradio_api/upload"
+    answer = httpx.post(url, files={"files": (name, content)}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
 def test_other_sites_and_huge_bodies_stay_out(server: Server) -> None:
     data = [painting(), None, 1.5]
     assert call(server, "preview_timeline", data).status_code == 200
