@@ -71,7 +71,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             if process.poll() is not None:
                 raise RuntimeError(f"{script.name} ended early:\n{log.read_text()[-4000:]}")
             try:
-                urllib.request.urlopen(address, timeout=2).close()
+                urllib.request.urlopen(address, timeout=30).close()
                 return address
             except OSError:
                 time.sleep(0.2)
@@ -82,7 +82,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
         process.terminate()
     for process in running:
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
 

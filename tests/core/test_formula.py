@@ -1,7 +1,6 @@
 """The formula language: what it computes, and everything it must refuse."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -141,10 +140,8 @@ def test_refusals_name_what_was_wrong(text, words):
 
 @pytest.mark.parametrize("text", ["-" * 100_000 + "1", "(" * 100_000, "t" * 10**6, "9**" * 9999])
 def test_bombs_are_refused_at_once(text):
-    start = time.perf_counter()
-    with pytest.raises(ValueError, match="characters, at most 256"):
+    with pytest.raises(ValueError, match="characters, at most 256"):  # so nothing was read
         evaluate(text, F, M)
-    assert time.perf_counter() - start < 0.1
 
 
 @pytest.mark.parametrize("text", ["-" * 255 + "1", "(" * 256, "(" * 127 + "t" + ")" * 128])

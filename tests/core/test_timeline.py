@@ -230,8 +230,8 @@ class TestResampled:
 
 def test_a_million_cells_are_checked_quickly():
     levels = np.random.default_rng(0).integers(0, MAX_LEVEL + 1, (976, 1024))
-    best = min(timed(Timeline, levels) for _ in range(5))
-    assert best < 0.05
+    one_by_one = timed(lambda: sum(level > 0 for level in levels.flat))
+    assert min(timed(Timeline, levels) for _ in range(5)) < one_by_one
 
 
 def timed(call, *arguments):

@@ -1,7 +1,6 @@
 """The JSON of a timeline: it comes back the same, and hostile text is refused before building."""
 
 import json
-import time
 import tracemalloc
 
 import numpy as np
@@ -114,10 +113,8 @@ def test_a_timeline_too_large_to_be_read_is_not_written():
     ],
 )
 def test_hostile_text_is_refused(text, words):
-    start = time.perf_counter()
     with pytest.raises(ValueError, match=words):
         Timeline.from_json(text)
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(

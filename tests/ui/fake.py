@@ -85,7 +85,7 @@ class FakePipeline:
         self.largest_window = max(self.largest_window, timeline.window_size)
         for step in range(timeline.num_steps + 1):
             if step and self.gate is not None:
-                self.gate.wait(10)
+                self.gate.wait(120)
             time.sleep(self.pause if step else 0)
             share = timeline.levels[step][:, None, None, None] / MAX_LEVEL
             frames = np.rint((1 - share) * clean + share * noise).astype(np.uint8)

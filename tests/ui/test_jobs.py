@@ -15,6 +15,8 @@ import pytest
 from ui.jobs import Snapshot, Status, Work
 from ui.registry import HasBegun, JobRegistry, QueueFull
 
+PATIENCE = 120.0  # seconds; a busy machine takes long for everything
+
 
 @dataclass
 class FakeState:
@@ -42,7 +44,7 @@ class Recorder:
         try:
             for step in range(self.steps + 1):
                 if step and self.gate is not None:
-                    assert self.gate.wait(5)
+                    assert self.gate.wait(PATIENCE)
                 time.sleep(self.pause)
                 self.reached.append(step)
                 yield FakeState(step, [1000 - step] * 4, self.previews)
@@ -64,7 +66,9 @@ def registry() -> Iterator[JobRegistry]:
     registry.close()
 
 
-def wait_for(registry: JobRegistry, job: str, *wanted: Status, seconds: float = 60) -> Snapshot:
+def wait_for(
+    registry: JobRegistry, job: str, *wanted: Status, seconds: float = PATIENCE
+) -> Snapshot:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         snapshot = registry.get(job)
@@ -116,9 +120,8 @@ def test_stop_ends_within_one_step_and_keeps_the_partial_result(registry: JobReg
     run = Recorder(50, gate)
     job = registry.submit(run.work())
     wait_for(registry, job, Status.RUNNING)
-    before = time.monotonic()
     assert registry.stop(job)
-    assert time.monotonic() - before < 0.1  # asking does not wait for the step
+    assert run.reached in ([], [0])  # asking does not wait for the step, which is held up
     gate.set()
     end = wait_for(registry, job)
     assert end.status is Status.STOPPED
@@ -165,12 +168,14 @@ def test_an_error_fails_this_job_only_and_shows_no_paths(
 
 
 def test_nobody_watching_means_no_previews_but_the_last(registry: JobRegistry) -> None:
-    run = Recorder(20, pause=0.01)
+    gate = threading.Event()
+    run = Recorder(20, gate)
     job = registry.submit(run.work())
+    wait_for(registry, job, Status.RUNNING)
     registry._jobs[job].watched_at -= 60
+    gate.set()
     wait_for(registry, job)
-    assert run.previews[-1] == 20
-    assert len(run.previews) <= 3  # at most the first ones, taken before the clock was set back
+    assert run.previews in ([20], [0, 20])  # the first may come before the clock is set back
 
 
 def test_previews_are_throttled(registry: JobRegistry) -> None:
@@ -200,7 +205,7 @@ def test_the_eta_counts_model_calls_not_steps(registry: JobRegistry) -> None:
     run = Recorder(4, gate)
     work = Work(run.states, run.finish, [1, 0, 0, 3], frames=4, seconds_per_call=2.0)
     job = registry.submit(work)
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while (snapshot := registry.get(job)) and not snapshot.levels and time.monotonic() < until:
         time.sleep(0.005)
     assert snapshot is not None and snapshot.eta == pytest.approx(8.0)
@@ -374,9 +379,9 @@ def test_changes_race_with_the_worker_and_every_run_runs_once_or_never() -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     for job in list(registry._jobs):
-        wait_for(registry, job, seconds=30)
+        wait_for(registry, job)
     registry.close()
     # one that was removed between being taken and beginning counts as run: it keeps its state
     assert sorted(held.order) == sorted(set().union(*expected.values()))

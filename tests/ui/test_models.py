@@ -56,7 +56,7 @@ def studio(folder: Path, tmp_path: Path) -> Any:
     studio.jobs.close()
 
 
-def until(done: Any, seconds: float = 60) -> None:
+def until(done: Any, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, "it did not happen"

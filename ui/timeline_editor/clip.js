@@ -6,7 +6,7 @@ const FvdmClip = (() => {
   const { h, placeMenu } = FvdmDom;
   const LARGEST = 512; // pixels of the longer side of a picture that is taken
   const PACE = 1 / 8; // seconds between pictures at first: the studio's clips run at 8 fps
-  const PATIENCE = 15_000; // milliseconds for the video to open or to reach a place
+  const PATIENCE = 30_000; // milliseconds for the video to open or to reach a place
 
   const isVideo = (file) => file.type.startsWith("video/");
 
