@@ -40,7 +40,7 @@ def convert(
     model, timesteps = open_model(source, num_heads)
     save_model_folder(
         folder,
-        config=config_of(model, Path(source).stem, timesteps),
+        config=config_of(model.config, Path(source).stem, timesteps),
         transformer=model.state_dict(),
         autoencoder=None,
     )

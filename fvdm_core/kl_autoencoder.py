@@ -24,6 +24,7 @@ from fvdm_core.weights import build, config_from
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+FILES = (CONFIG, WEIGHTS)
 DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8
 # diffusers' names of attention before 0.12, which the published file still has
@@ -127,7 +128,7 @@ def load_kl_autoencoder(folder: str | os.PathLike[str]) -> tuple[KLAutoencoder, 
     diffusers is not installed.
     """
     path = Path(folder)
-    config = _config(read_json(path / CONFIG))
+    config = read_kl_config(path)
     tensors = {_new_name(key): tensor for key, tensor in open_tensors(path / WEIGHTS).items()}
     network = build(_network, config, tensors, WEIGHTS)
     with open_plain(path / WEIGHTS, "checkpoint") as file:
@@ -135,7 +136,9 @@ def load_kl_autoencoder(folder: str | os.PathLike[str]) -> tuple[KLAutoencoder, 
     return KLAutoencoder(network.requires_grad_(False), config), checksum
 
 
-def _config(values: dict[str, Any]) -> KLConfig:
+def read_kl_config(folder: Path) -> KLConfig:
+    """The shape of such an autoencoder, from its folder; `ValueError` for another kind."""
+    values = read_json(folder / CONFIG)
     kinds = {*values.get("down_block_types", [DOWN]), *values.get("up_block_types", [UP])}
     if values.get("_class_name", "AutoencoderKL") != "AutoencoderKL" or kinds - {DOWN, UP}:
         raise ValueError(

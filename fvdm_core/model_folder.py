@@ -21,7 +21,7 @@ from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
-from fvdm_core.weights import Timesteps, build, config_from, open_model
+from fvdm_core.weights import Timesteps, build, config_from, map_model
 
 FORMAT, VERSION = "fvdm-studio", 1
 CONFIG = "config.json"
@@ -113,18 +113,26 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 
 def _from_file(path: Path) -> ModelFolder:
-    model, timesteps = open_model(path)
-    config = {"format": FORMAT, "version": VERSION, **config_of(model, path.stem, timesteps)}
+    shape, tensors, timesteps = map_model(path)
+    config = _config_of_file(path, shape, timesteps)
     _, _, schedule = _check_config(config, file_name(path))
+    model = build(VideoDiT, shape, tensors, file_name(path))
     return ModelFolder(config, model, None, schedule, _checksum(path)[:16])
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """What a model folder says of itself, checked, without opening its weights.
+def _config_of_file(path: Path, shape: VideoDiTConfig, timesteps: Timesteps) -> dict[str, Any]:
+    return {"format": FORMAT, "version": VERSION, **config_of(shape, path.stem, timesteps)}
 
-    Raises `ValueError` as `load_model_folder` does for the config.
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What a model folder, or a single file of weights, is said to be, without its weights' values.
+
+    Raises `ValueError` as `load_model_folder` does before it reads those.
     """
-    config = read_json(folder / CONFIG)
+    if not path.is_dir():
+        shape, _, timesteps = map_model(path)
+        return _config_of_file(path, shape, timesteps)
+    config = read_json(path / CONFIG)
     _check_config(config, CONFIG)
     return config
 
@@ -244,7 +252,7 @@ def _check_sums(config: dict[str, Any], found: dict[str, str]) -> None:
             )
 
 
-def config_of(model: VideoDiT, name: str, timesteps: Timesteps) -> dict[str, Any]:
+def config_of(shape: VideoDiTConfig, name: str, timesteps: Timesteps) -> dict[str, Any]:
     """A config.json for a published model: the paper's schedule, no labels, no autoencoder."""
     return {
         "name": name[:100],
@@ -253,7 +261,7 @@ def config_of(model: VideoDiT, name: str, timesteps: Timesteps) -> dict[str, Any
         "license": "",
         "trained_on": "",
         "timesteps": timesteps,
-        "transformer": asdict(model.config),
+        "transformer": asdict(shape),
         "autoencoder": None,
         "schedule": {"name": "linear", "num_train_timesteps": 1000, "prediction_type": "eps"},
     }

@@ -49,6 +49,15 @@ def open_model(
     A published file with Latte's one list of blocks is Latte's: one timestep for the whole clip.
     """
     name = file_name(path)
+    config, tensors, timesteps = map_model(path, num_heads)
+    return build(VideoDiT, config, tensors, name), timesteps
+
+
+def map_model(
+    path: str | os.PathLike[str], num_heads: int | None = None
+) -> tuple[VideoDiTConfig, Mapping[str, Tensor], Timesteps]:
+    """What `open_model` builds, and from which tensors; none of them is read yet."""
+    name = file_name(path)
     timesteps: Timesteps = "vectorised"
     tensors = open_tensors(path)
     declared = read_metadata(path).get("config")
@@ -64,7 +73,7 @@ def open_model(
             timesteps = "scalar"
         tensors = rename_published(tensors)
         config = infer_config({k: tuple(t.shape) for k, t in tensors.items()}, name, num_heads)
-    return build(VideoDiT, config, tensors, name), timesteps
+    return config, tensors, timesteps
 
 
 def save_model(path: str | os.PathLike[str], model: VideoDiT) -> None:

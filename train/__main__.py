@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from fvdm_core.checkpoint import load_model_folder
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
+from fvdm_core.kl_autoencoder import KLAutoencoder
 
 from . import parallel
 from .clips import Clips, prepare_worlds
@@ -17,6 +19,7 @@ from .config import TrainConfig
 from .export import export
 from .loop import Diverged
 from .options import configure, parse, run_folder
+from .published import FixedCoder
 from .run import Run, Stopped
 from .stages import device, encode_clips, train_autoencoder, train_transformer
 
@@ -29,13 +32,17 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     run = Run(out, writes=parallel.is_first())
     run.catch_signals()
     everything = config.to_dict()
-    start = load_model_folder(config.init) if config.init else None
-    if start is not None and start.autoencoder is None:
+    start = load_model_folder(resolve_source(config.init)) if config.init else None
+    if start is not None and start.autoencoder is None and not config.vae:
         raise ValueError(
             f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
-            "training makes its own; start from a model folder with autoencoder.safetensors"
+            "training makes its own; name that autoencoder with --vae, or start from a model "
+            "folder with autoencoder.safetensors"
         )
+    fixed = FixedCoder.open(config) if config.vae else None
     identity = {key: everything[key] for key in IDENTITY}
+    if fixed is not None:
+        identity["vae"] = fixed.key
     if parallel.is_first():
         run.claim(identity | {"init": start.model_hash if start else ""})
         _check_writable(export_to)
@@ -49,18 +56,30 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
     config = config.with_labels(len(clips.label_names))
-    autoencoder = train_autoencoder(config, clips, run, start.autoencoder if start else None)
-    latents = encode_clips(config, autoencoder, clips, run)
-    new_labels = start is not None and tuple(start.config["labels"]) != clips.label_names
+    autoencoder: Autoencoder | KLAutoencoder
+    exported: Autoencoder | Path
+    if fixed is None:
+        trained = train_autoencoder(config, clips, run, start.autoencoder if start else None)
+        autoencoder, exported = trained, trained
+        latents = encode_clips(config, trained, clips, run)
+    else:
+        autoencoder, exported = fixed.network, fixed.folder
+        latents = fixed.encode_clips(config, clips, run)
     transformer = train_transformer(
         *(config, latents, clips, autoencoder, run),
         start.transformer if start else None,
-        new_labels,
+        start is not None and _labels_differ(start, clips.label_names),
     )
     if parallel.is_first():
-        export(config, autoencoder, transformer, export_to, clips.label_names)
+        export(config, exported, transformer, export_to, clips.label_names)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
+
+
+def _labels_differ(start: ModelFolder, names: tuple[str, ...]) -> bool:
+    """Whether labels mean something else now, or nothing; published files do not name theirs."""
+    same = start.transformer.config.num_classes == len(names)
+    return not same or tuple(start.config["labels"]) != names
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:

@@ -159,13 +159,14 @@ class TrainConfig:
 
     name: str
     data: DataConfig
-    autoencoder: AutoencoderConfig
+    autoencoder: AutoencoderConfig | None  # None where `vae` is one that is not trained
     autoencoder_optim: OptimConfig
     transformer: VideoDiTConfig
     optim: OptimConfig
     schedule: dict[str, Any]
     seed: int = 0
-    init: str = ""  # a model folder to start from; weights fresh from the seed where there is none
+    init: str = ""  # a model to start from; weights fresh from the seed where there is none
+    vae: str = ""  # diffusers' autoencoder, of whose latents a model without one of its own is
     license: str = "Apache-2.0"
     trained_on: str = ""
     compile: bool = False
@@ -173,8 +174,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
-        for name, most in (("name", 100), ("license", 200), ("trained_on", 2000), ("init", 2000)):
-            text = getattr(self, name)  # all but init go into config.json, which has these limits
+        limits = {"name": 100, "license": 200, "trained_on": 2000}  # those of config.json
+        for name, most in (limits | {"init": 2000, "vae": 2000}).items():
+            text = getattr(self, name)
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{name} must be a text of at most {most} characters")
         for name in ("compile", "recompute"):
@@ -182,6 +184,13 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be true or false")
         self.noise_schedule()
         latent, data = self.transformer, self.data
+        if self.autoencoder is None:
+            if latent.num_frames != data.frames:
+                raise ValueError(
+                    f"data.frames is {data.frames}, but the model to start from has "
+                    f"{latent.num_frames} frames"
+                )
+            return
         if self.autoencoder.image_size != data.image_size:
             raise ValueError(
                 f"autoencoder.image_size {self.autoencoder.image_size} differs from "
@@ -213,6 +222,11 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Tr
     Sizes that follow from others (latent size and channels, frames, classes) are filled in.
     Raises `ValueError` naming the section, the key and what is allowed.
     """
+    return build_config(read_raw(path, overrides))
+
+
+def read_raw(path: str | Path, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What `load_config` builds a config of: what the file says, with the overrides in it."""
     path = Path(path)
     if not path.suffix and not path.exists():
         path = CONFIGS / f"{path.name}.toml"
@@ -227,25 +241,27 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Tr
     for dotted, value in (overrides or {}).items():
         section, _, key = dotted.rpartition(".")
         (raw.setdefault(section, {}) if section else raw)[key] = value
-    return build_config(raw)
+    return raw
 
 
 def build_config(raw: dict[str, Any]) -> TrainConfig:
     """A TrainConfig from plain dictionaries, as a TOML file or a saved run has them."""
+    raw = {key: value for key, value in raw.items() if value is not None}
     _check_sections(raw)
-    raw = dict(raw)
     data = _build(DataConfig, "data", raw.pop("data", {}))
-    autoencoder = _build(
-        AutoencoderConfig,
-        "autoencoder",
-        {"image_size": data.image_size, **raw.pop("autoencoder", {})},
-    )
-    derived = {
-        "latent_size": autoencoder.latent_size,
-        "latent_channels": autoencoder.latent_channels,
-        "num_frames": data.frames,
-        "num_classes": len(data.worlds),
-    }
+    autoencoder, derived = None, {}
+    if not raw.get("vae"):  # with one, the transformer is whole already
+        autoencoder = _build(
+            AutoencoderConfig,
+            "autoencoder",
+            {"image_size": data.image_size, **raw.pop("autoencoder", {})},
+        )
+        derived = {
+            "latent_size": autoencoder.latent_size,
+            "latent_channels": autoencoder.latent_channels,
+            "num_frames": data.frames,
+            "num_classes": len(data.worlds),
+        }
     parts: dict[str, Any] = {
         "data": data,
         "autoencoder": autoencoder,

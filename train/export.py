@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import save_model_folder
+from fvdm_core.files import atomic_write
+from fvdm_core.kl_autoencoder import FILES
 from fvdm_core.model import VideoDiT
 
 from .config import TrainConfig
@@ -27,24 +30,32 @@ def model_config(config: TrainConfig, labels: Sequence[str]) -> dict[str, Any]:
         "trained_on": config.trained_on,
         "prior": config.optim.prior,
         "transformer": dataclasses.asdict(config.transformer),
-        "autoencoder": dataclasses.asdict(config.autoencoder),
+        "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),
         "schedule": {"num_train_timesteps": 1000, **config.schedule},
     }
 
 
 def export(
     config: TrainConfig,
-    autoencoder: Autoencoder,
+    autoencoder: Autoencoder | Path,
     transformer: VideoDiT,
     folder: Path,
     labels: Sequence[str] = (),
 ) -> None:
-    """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once)."""
+    """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once).
+
+    A folder of an autoencoder that was not trained is copied, as `vae`, where the pipeline looks.
+    """
+    if isinstance(autoencoder, Path):
+        (folder / "vae").mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            with atomic_write(folder / "vae" / name) as temporary:
+                shutil.copyfile(autoencoder / name, temporary)
     save_model_folder(
         folder,
         config=model_config(config, labels),
         transformer=_bf16(transformer),
-        autoencoder=_bf16(autoencoder),
+        autoencoder=None if isinstance(autoencoder, Path) else _bf16(autoencoder),
     )
 
 

@@ -7,10 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .config import FITS, PICTURES, TrainConfig, load_config
+from .config import FITS, PICTURES, TrainConfig, build_config, read_raw
+from .published import filled
 
 OVERRIDES = {  # option -> where it goes in the config
     "init": "init",
+    "vae": "vae",
     "steps": "optim.steps",
     "batch_size": "optim.batch_size",
     "accumulate": "optim.accumulate",
@@ -51,9 +53,16 @@ def parse(arguments: list[str], description: str | None = None) -> argparse.Name
         description=description,
         epilog="python -m train prepare DIR reads a folder beforehand and says what it skipped",
     )
-    parser.add_argument("config", nargs="?", default="default", help="a TOML file or shipped name")
+    parser.add_argument("config", nargs="?", help="a TOML file or shipped name")
     parser.add_argument("--data", metavar="DIR", help="train on the videos below this folder")
-    parser.add_argument("--init", metavar="MODEL", help="go on from the weights of a model folder")
+    parser.add_argument(
+        "--init", metavar="MODEL", help="go on from the weights of a model: its folder or file"
+    )
+    parser.add_argument(
+        "--vae",
+        metavar="FOLDER",
+        help="of a published model: diffusers' AutoencoderKL, or owner/name of it on the Hub",
+    )
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/<its name>)")
     parser.add_argument("--export", type=Path, help="the model folder (default: <out>/model)")
     parser.add_argument("--steps", type=int, help="steps of the transformer")
@@ -63,7 +72,9 @@ def parse(arguments: list[str], description: str | None = None) -> argparse.Name
     parser.add_argument("--seed", type=int)
     parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")
     add_data_options(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.config = options.config or ("published" if options.vae else "default")
+    return options
 
 
 def configure(options: argparse.Namespace) -> TrainConfig:
@@ -76,7 +87,8 @@ def configure(options: argparse.Namespace) -> TrainConfig:
     if options.data:
         overrides |= {"data.folder": options.data, "data.worlds": {}}
         overrides |= {"name": _folder_name(options.data), "trained_on": "a folder of videos"}
-    return load_config(options.config, overrides)
+    raw = read_raw(options.config, overrides)
+    return build_config(filled(raw) if raw.get("vae") else raw)
 
 
 def run_folder(options: argparse.Namespace) -> Path:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.files import atomic_write
+from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.model import VideoDiT
 from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import sample
@@ -33,7 +34,10 @@ def write_sheet(path: Path, video: Tensor) -> None:
 
 @torch.no_grad()
 def sample_sheet(
-    path: Path, model: VideoDiT, autoencoder: Autoencoder, schedule: NoiseSchedule
+    path: Path,
+    model: VideoDiT,
+    autoencoder: Autoencoder | KLAutoencoder,
+    schedule: NoiseSchedule,
 ) -> None:
     """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row."""
     config = model.config

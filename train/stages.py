@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.files import atomic_write
+from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
 from fvdm_core.noise import training_noise
@@ -85,6 +86,7 @@ def train_autoencoder(
     The loss is L1 + mean square + L1 of neighbouring differences (edges). Noise on the latents and
     a small penalty on their size make them smooth and of a known scale, which diffusion needs.
     """
+    assert config.autoencoder is not None
     optim = config.autoencoder_optim
     torch.manual_seed(config.seed)
     model = Autoencoder(config.autoencoder)
@@ -105,7 +107,7 @@ def train_autoencoder(
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
         pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
         x = to_video(np.stack(pictures[own]))
-        noise_shape = (len(pictures), config.autoencoder.latent_channels, *_latent_grid(config))
+        noise_shape = (len(pictures), *latent_shape(config))
         noise = torch.randn(noise_shape, generator=generator)[own].to(x)
         with autocast():
             reconstruction, latents = forward(x, 0.1 * noise)
@@ -156,8 +158,10 @@ class _Reconstruction(nn.Module):
         return self.model.decode_raw(latents + noise), latents
 
 
-def _latent_grid(config: TrainConfig) -> tuple[int, int]:
-    return config.autoencoder.latent_size, config.autoencoder.latent_size
+def latent_shape(config: TrainConfig) -> tuple[int, int, int]:
+    """(C, h, w) of a frame."""
+    size = config.transformer.latent_size
+    return config.transformer.latent_channels, size, size
 
 
 @torch.no_grad()
@@ -190,8 +194,7 @@ def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run
         with autocast():
             return model.encode(to_video(pictures)).float()
 
-    shape = (config.autoencoder.latent_channels, *_latent_grid(config))
-    return encode(clips, encoder, shape, _fingerprint(model), run)
+    return encode(clips, encoder, latent_shape(config), _fingerprint(model), run)
 
 
 def _fingerprint(module: nn.Module) -> str:
@@ -206,7 +209,7 @@ def train_transformer(
     config: TrainConfig,
     latents: Latents | np.ndarray,
     clips: Clips,
-    autoencoder: Autoencoder,
+    autoencoder: Autoencoder | KLAutoencoder,
     run: Run,
     start: VideoDiT | None = None,
     new_labels: bool = False,

@@ -25,7 +25,7 @@ SCALAR = (
     "together work as painted; frames that are kept are shown to it noised again at each step "
     "(RePaint's replacement), which “Kept frames” under “Solver and speed” changes. Where frames "
     "that move differ in noise, as on a ramp, it meets what it has never been trained on, and the "
-    "result is poor."
+    "result is poor. docs/train-your-own.md says how it learns a timestep for every frame."
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
 LENT = "On ZeroGPU the model stays the one that the Space was started with."

@@ -21,6 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.made_up import save_latte
 from fvdm_core import checkpoint, hub, model_folder, pickles
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.checkpoint import (
@@ -92,18 +93,6 @@ def test_a_published_file_gives_the_published_output():
         num_frames=8,
         learn_sigma=True,
     )
-
-
-def save_latte(path, model):
-    """The model as a published file of Latte: one list of blocks."""
-    latte = {}
-    for key, tensor in model.state_dict().items():
-        first, _, rest = key.partition(".")
-        if first in ("blocks_spatial", "blocks_temp"):
-            index, _, rest = rest.partition(".")
-            key = f"blocks.{2 * int(index) + (first == 'blocks_temp')}.{rest}"
-        latte[key] = tensor
-    torch.save({"model": {}, "ema": latte, "args": argparse.Namespace(lr=1e-4)}, path)
 
 
 def test_a_latte_file_loads_by_renaming(tmp_path):

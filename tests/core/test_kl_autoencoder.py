@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from tiny import randomised
 
+from benchmarks.made_up import save_vae
 from fvdm_core import Pipeline, Timeline, load_model
 from fvdm_core.kl_autoencoder import CONFIG, WEIGHTS, KLAutoencoder, KLConfig, load_kl_autoencoder
 from fvdm_core.model import VideoDiT, VideoDiTConfig
@@ -22,23 +22,10 @@ DATA = Path(__file__).parents[1] / "data"
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
-def save_vae(folder, channels=4):
-    torch.manual_seed(0)
-    vae = AutoencoderKL(
-        block_out_channels=(8, 16),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        layers_per_block=1,
-        norm_num_groups=4,
-        latent_channels=channels,
-    )
-    vae.save_pretrained(folder)
-    return folder, vae.eval()
-
-
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory):
-    return save_vae(tmp_path_factory.mktemp("vae"))
+    folder = tmp_path_factory.mktemp("vae")
+    return folder, save_vae(folder)
 
 
 def test_it_is_diffusers_own_network_one_picture_at_a_time(vae):
@@ -150,7 +137,8 @@ def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
     assert not np.array_equal(states[1].preview, states[1].frames)
     assert np.array_equal(states[-1].clip.frames[0], picture)
     again = Pipeline.from_pretrained(weights, device="cpu", autoencoder=vae[0])
-    other, _ = save_vae(tmp_path / "other")
+    other = tmp_path / "other"
+    save_vae(other)
     tensors = load_file(other / WEIGHTS)
     save_file({key: value + 1e-3 for key, value in tensors.items()}, other / WEIGHTS)
     different = Pipeline.from_pretrained(weights, device="cpu", autoencoder=other)
@@ -158,7 +146,8 @@ def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
 
 
 def test_an_autoencoder_of_other_latents_is_refused(weights, tmp_path):
-    folder, _ = save_vae(tmp_path / "vae", channels=8)
+    folder = tmp_path / "vae"
+    save_vae(folder, channels=8)
     with pytest.raises(ValueError, match="works on 4 latent channels, but .* makes 8"):
         Pipeline.from_pretrained(weights, device="cpu", autoencoder=folder)
 
