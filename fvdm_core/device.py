@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -49,6 +51,22 @@ def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.
     if dtype is not None:
         return dtype
     return torch.bfloat16 if fast_bf16(device) else torch.float32
+
+
+def free_memory() -> int | None:
+    """Bytes that programs can still take here, as Linux counts them; None on other systems."""
+    rooms = []
+    with suppress(OSError, ValueError, KeyError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kib = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+        rooms.append(1024 * (kib["MemAvailable"] + kib.get("SwapFree", 0)))
+    with suppress(OSError, ValueError, KeyError):  # in a container, unless its limit is "max"
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cached = int(stat["active_file"]) + int(stat["inactive_file"])  # given up when needed
+        rooms.append(limit - used + cached)
+    return min(rooms, default=None)
 
 
 def give_back_memory() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fvdm_core.device import free_memory
 from fvdm_core.files import file_name
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.tensors import checked_copies, open_tensors, read_metadata, write_safetensors
@@ -23,6 +24,7 @@ Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 _BLOCK = re.compile(r"(blocks|blocks_spatial|blocks_temp)\.(\d+)\.(.+)")
 MAX_NUMBER = 1 << 20  # of any field of a config
+FEWEST_IN_BLOCK = 6  # tensors of a block, of either network
 
 
 def load_model(path: str | os.PathLike[str], num_heads: int | None = None) -> VideoDiT:
@@ -95,6 +97,7 @@ def build(
     expected = {key: tuple(t.shape) for key, t in model.state_dict().items()}
     given = {key: tuple(t.shape) for key, t in tensors.items()}
     _compare(expected, given, name)
+    _check_room(tensors, name)
     model.load_state_dict(checked_copies(tensors, name, torch.float32), assign=True)
     return model.eval()
 
@@ -193,13 +196,25 @@ _WORDS = {
 
 
 def _check_depth(config: object, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Even without memory a network of a million blocks takes hours to lay out."""
-    for field in ("depth", "blocks"):
-        if getattr(config, field, 0) > len(tensors):
+    """Even without memory a network of thousands of blocks takes long, and room, to lay out."""
+    stages = len(getattr(config, "widths", ()))
+    for field, times in (("depth", 1), ("blocks", 2 * stages)):
+        if FEWEST_IN_BLOCK * times * getattr(config, field, 0) > len(tensors):
             raise ValueError(
                 f"{name}: {field} is {getattr(config, field)}, but there are only "
                 f"{len(tensors)} tensors"
             )
+
+
+def _check_room(tensors: Mapping[str, Tensor], name: str) -> None:
+    """Asked before, because Linux grants memory that it has not, and then ends the process."""
+    needed = sum(tensor.numel() for tensor in tensors.values()) * torch.float32.itemsize
+    free = free_memory()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{name} needs {needed / 1e9:.2f} GB of memory, but {free / 1e9:.2f} GB are free; "
+            "close other programs, or use a smaller model"
+        )
 
 
 def _compare(expected: Shapes, given: Shapes, name: str) -> None:

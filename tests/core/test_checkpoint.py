@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.made_up import save_latte
-from fvdm_core import checkpoint, hub, model_folder, pickles
+from fvdm_core import checkpoint, hub, model_folder, pickles, weights
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.checkpoint import (
     SaveError,
@@ -455,6 +455,29 @@ def test_a_config_that_lies_is_refused_without_cost(tmp_path, changes, words):
     messages: list[str] = []
     assert peak_growth(lambda: messages.append(refusal(load_model, path))) < 50_000_000
     assert words in messages[0]
+
+
+def test_a_deep_network_of_a_file_of_many_small_tensors_is_not_laid_out(tmp_path, monkeypatch):
+    tensors = {f"w{i}": torch.zeros(1) for i in range(3000)}
+    for config, field in (
+        (VideoDiTConfig(**{**TINY.__dict__, "depth": 2000}), "depth is 2000"),
+        (AutoencoderConfig(image_size=512, widths=(4,) * 8, blocks=40), "blocks is 40"),
+    ):
+        laid_out = lambda config: pytest.fail("it was laid out")  # noqa: E731
+        assert f"{field}, but there are only 3000" in refusal(
+            weights.build, laid_out, config, tensors, "deep"
+        )
+
+
+def test_weights_that_do_not_fit_into_memory_are_not_read(folder, monkeypatch):
+    monkeypatch.setattr(weights, "free_memory", lambda: 50_000)
+    monkeypatch.setattr(weights, "checked_copies", lambda *a: pytest.fail("they were read"))
+    said = refusal(load_model_folder, folder)
+    assert "transformer.safetensors needs 0.00 GB of memory, but 0.00 GB are free" in said
+    assert "use a smaller model" in said
+    monkeypatch.undo()
+    monkeypatch.setattr(weights, "free_memory", lambda: None)  # not on every system
+    assert load_model_folder(folder).transformer.config == TINY
 
 
 def test_inferred_giants_are_refused_without_cost(tmp_path):

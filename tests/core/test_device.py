@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fvdm_core.device import fast_bf16, pick_device, pick_dtype
+from fvdm_core import device
+from fvdm_core.device import fast_bf16, free_memory, pick_device, pick_dtype
 
 
 def pretend(monkeypatch, *, cuda=0, mps=False, bf16=False):
@@ -66,3 +67,27 @@ def test_a_torch_without_these_questions_means_fp32(monkeypatch):
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
     assert pick_dtype(torch.device("cpu")) == torch.float32
+
+
+def test_free_memory_is_what_the_machine_and_its_container_leave(monkeypatch):
+    """A limit of a container counts, and what its programs only keep in the cache is free."""
+    files = {
+        "/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 7000 kB\nHugePages_Total: 0\n",
+        "/sys/fs/cgroup/memory.max": "max\n",
+    }
+
+    def read(path):
+        if str(path) not in files:
+            raise FileNotFoundError(2, "not on this system")
+        return files[str(path)]
+
+    monkeypatch.setattr(device.Path, "read_text", read)
+    assert free_memory() == 7000 * 1024
+    files |= {
+        "/sys/fs/cgroup/memory.max": "5000000\n",
+        "/sys/fs/cgroup/memory.current": "3000000\n",
+        "/sys/fs/cgroup/memory.stat": "anon 1\nactive_file 300\ninactive_file 200\n",
+    }
+    assert free_memory() == 2_000_500
+    files.clear()
+    assert free_memory() is None
