@@ -43,25 +43,34 @@ def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / median_seconds(lambda: a @ b) / 1e9
 
 
-def page_ready(model: str | None) -> float:
-    """Seconds from `python app.py` to an answered page."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def wait_for_page(address: str, patience: float = 300) -> float:
+    """Seconds until a server that was just started answers."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < patience:
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return time.perf_counter() - start
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(f"the page did not answer within {patience:g} s")
+
+
+def page_ready(model: str | None) -> float:
+    """Seconds from `python app.py` to an answered page."""
+    port = free_port()
     command = [sys.executable, "app.py", "--port", str(port)]
     command += ["--model", model] if model else []
-    start = time.perf_counter()
     server = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        while time.perf_counter() - start < 120:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()
-                return time.perf_counter() - start
-            except OSError:
-                time.sleep(0.05)
-        raise TimeoutError("the page did not answer within 120 s")
+        return wait_for_page(f"http://127.0.0.1:{port}/")
     finally:
         server.terminate()
         server.wait(timeout=30)
