@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvdm_core.options import CONDITIONINGS, SOLVERS, RunOptions
+from fvdm_core.options import CONDITIONINGS, MAX_STEP_CACHE, SOLVERS, RunOptions
 from fvdm_core.pictures import FITS
 from fvdm_core.presets import PRESETS
 
@@ -69,6 +69,13 @@ def parser() -> argparse.ArgumentParser:
         choices=CONDITIONINGS,
         help="what the model is shown of frames that stand still: themselves, or noised again in "
         "each step to the level of the others (default: what it was trained for)",
+    )
+    run.add_argument(
+        "--step-cache",
+        type=float,
+        metavar="SHARE",
+        help="run only the first block where it has changed by no more than this since the last "
+        f"whole step, 0 to {MAX_STEP_CACHE:g}; faster and less exact (default: 0, never)",
     )
     make.set_defaults(**vars(default))
     make.add_argument(

@@ -16,6 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .step_cache import StepCache
+
 SIZES = {  # hidden_size, depth, num_heads (DiT, Peebles & Xie 2023, table 1)
     "S": (384, 12, 6),
     "B": (768, 12, 12),
@@ -151,7 +153,10 @@ class VideoDiT(nn.Module):
         """The index of "no label": the last row of the label table."""
         return self.config.num_classes
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, y: Tensor | None = None, cache: StepCache | None = None
+    ) -> Tensor:
+        """`cache`, one for each run, may leave out all blocks but the first (`step_cache`)."""
         self._check(x, t)
         batch, frames = t.shape
         patch, grid = self.config.patch_size, self.config.latent_size // self.config.patch_size
@@ -167,23 +172,32 @@ class VideoDiT(nn.Module):
         x = rearrange(x + self.pos_embed, "(b f) n d -> b f n d", f=frames)
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
-        if self.config.attention == "joint":
+        (first, over), *others = self._order()
+        if over == "joint":
             x = x + temp_embed
-            for block in self.blocks:
-                x = self._run(block, x, c, "joint")  # (B, F, N, D)
-        else:
-            for i, (spatial, temporal) in enumerate(
-                zip(self.blocks_spatial, self.blocks_temp, strict=True)
-            ):
-                x = self._run(spatial, x, c, "space")  # (B, F, N, D)
-                if i == 0:
-                    x = x + temp_embed
-                x = self._run(temporal, x, c, "time")  # (B, F, N, D)
+        before, x = x, self._run(first, x, c, over)  # (B, F, N, D)
+        if over == "space":  # after the first spatial block, as Latte has it
+            before, x = before + temp_embed, x + temp_embed
 
+        def rest(x: Tensor) -> Tensor:
+            for block, over in others:
+                x = self._run(block, x, c, over)  # (B, F, N, D)
+            return x
+
+        x = rest(x) if cache is None else cache(before, x, rest)
         x = self.final_layer(x, c)  # (B, F, N, P*P*C_out)
         return rearrange(
             x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid, w=grid, p=patch, q=patch
         )
+
+    def _order(self) -> list[tuple[nn.Module, str]]:
+        """The blocks as they follow each other, and over what each attends."""
+        if self.config.attention == "joint":
+            return [(block, "joint") for block in self.blocks]
+        pairs = zip(self.blocks_spatial, self.blocks_temp, strict=True)
+        return [
+            step for spatial, temporal in pairs for step in ((spatial, "space"), (temporal, "time"))
+        ]
 
     def _run(self, block: nn.Module, x: Tensor, c: Tensor, over: str) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -291,8 +305,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor, c: Tensor, over: str) -> Tensor:
         modulation = self.adaLN_modulation[1](c)[:, :, None]  # (B, F, 1, 6*D)
         shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
-        x = x + gate_msa * self.attn(modulate(x, shift_msa, scale_msa), over)  # (B, F, N, D)
-        return x + gate_mlp * self.mlp(modulate(x, shift_mlp, scale_mlp))  # (B, F, N, D)
+        h = self.attn(modulate(x, shift_msa, scale_msa), over)
+        x = torch.addcmul(x, gate_msa, h)  # (B, F, N, D)
+        h = self.mlp(modulate(x, shift_mlp, scale_mlp))
+        return torch.addcmul(x, gate_mlp, h)  # (B, F, N, D)
 
 
 class Attention(nn.Module):
@@ -305,26 +321,24 @@ class Attention(nn.Module):
         self.proj = nn.Linear(hidden_size, hidden_size)
 
     def forward(self, x: Tensor, over: str) -> Tensor:
-        frames, tokens = x.shape[1:3]
-        split = {
-            "space": "b f n (k h d) -> k (b f) h n d",
-            "time": "b f n (k h d) -> k (b n) h f d",
-            "joint": "b f n (k h d) -> k b h (f n) d",
+        # (outer, length, heads, d) is a view of (B, F, N, D) in all three, so nothing is copied:
+        # over time, every token has heads of its own
+        batch, frames, tokens, _ = x.shape
+        heads = self.num_heads
+        shape = {
+            "space": (batch * frames, tokens, heads, -1),
+            "time": (batch, frames, tokens * heads, -1),
+            "joint": (batch, frames * tokens, heads, -1),
         }[over]
-        merge = {
-            "space": "(b f) h n d -> b f n (h d)",
-            "time": "(b n) h f d -> b f n (h d)",
-            "joint": "b h (f n) d -> b f n (h d)",
-        }[over]
-        q, k, v = rearrange(self.qkv(x), split, k=3, h=self.num_heads)  # (…, H, L, D/H)
-        x = rearrange(attend(q, k, v), merge, f=frames, n=tokens)
-        return self.proj(x)
+        parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
+        q, k, v = (F.linear(x, *part).view(shape).transpose(1, 2) for part in parts)
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(x.shape))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length."""
-    if q.device.type == "cpu" and q.shape[-2] <= 256:
-        # torch's fused CPU kernel is slow on short sequences, above all backwards
+    if q.requires_grad and q.device.type == "cpu" and q.shape[-2] <= 256:
+        # backwards, torch's fused CPU kernel is slow on short sequences
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         return weights.softmax(dim=-1) @ v
     return F.scaled_dot_product_attention(q, k, v)
@@ -355,7 +369,7 @@ class FinalLayer(nn.Module):
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """LayerNorm without its own weights, then a scale and shift per frame (adaLN)."""
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)
 
 
 def _fixed(length: int, width: int) -> nn.Parameter:

@@ -13,6 +13,7 @@ CONDITIONINGS: tuple[Conditioning, ...] = get_args(Conditioning)
 SOLVERS: tuple[Solver, ...] = get_args(Solver)  # sampler.SOLVERS, without importing torch
 MAX_SEED = 2**63 - 1
 MAX_CFG_SCALE = 20.0
+MAX_STEP_CACHE = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class RunOptions:
         "replacement": noised, in every step anew, to the level of those that come down, so that all
         have one timestep (RePaint). None is what the model was trained for: "replacement" where it
         knows one timestep for the whole clip, else "clean".
+    step_cache: up to which relative change of the first block's part the other blocks are not run
+        again but taken from the step before; 0 is never. Faster, and less exact (`step_cache`).
 
     Raises ValueError naming the option, its value and what is allowed.
     """
@@ -43,6 +46,7 @@ class RunOptions:
     fit: Fit | Mapping[int, Fit] = "crop"
     splice_exact: bool = False
     conditioning: Conditioning | None = None
+    step_cache: float = 0.0
 
     def __post_init__(self) -> None:
         seed = self.seed
@@ -50,6 +54,7 @@ class RunOptions:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
         _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
         _check_number("eta", self.eta, 0, 1)
+        _check_number("step_cache", self.step_cache, 0, MAX_STEP_CACHE)
         if self.fps is not None:
             _check_number("fps", self.fps, 0, MAX_FPS)
             check_fps(self.fps)

@@ -31,6 +31,7 @@ from .options import Conditioning, RunOptions
 from .sampler import Show, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
+from .step_cache import StepCache
 from .timeline import MAX_LEVEL, Timeline
 
 SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
@@ -211,7 +212,7 @@ class Pipeline:
             starts.append(self._initial(timeline, pictures, known, seed))
         x = torch.cat(starts)
         states = sample(
-            self._denoiser(index, options.cfg_scale),
+            self._denoiser(index, options),
             x,
             timeline,
             self.schedule,
@@ -248,7 +249,7 @@ class Pipeline:
             0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, self._decode
         )
         states = sample(
-            self._denoiser(label, options.cfg_scale),
+            self._denoiser(label, options),
             x,
             timeline,
             self.schedule,
@@ -317,9 +318,12 @@ class Pipeline:
         levels = torch.from_numpy(np.array(timeline.levels[0]))
         return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
 
-    def _denoiser(self, label: int | None, cfg_scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def _denoiser(
+        self, label: int | None, options: RunOptions
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         """The model as the sampler calls it; guidance (Ho & Salimans 2022) runs as one batch."""
-        null = self.model.null_label
+        null, cfg_scale = self.model.null_label, options.cfg_scale
+        cache = StepCache(options.step_cache) if options.step_cache else None
         channels = self.model.config.latent_channels
 
         def plain(x: Tensor, t: Tensor) -> Tensor:
@@ -327,11 +331,12 @@ class Pipeline:
             if self.labels:
                 chosen = null if label is None else label
                 y = torch.full((len(x),), chosen, device=x.device)
-            return self.model(x.to(self.dtype), t, y)
+            return self.model(x.to(self.dtype), t, y, cache)
 
         def guided(x: Tensor, t: Tensor) -> Tensor:
             y = torch.tensor([label, null], device=x.device).repeat_interleave(len(x))
-            both = self.model(torch.cat([x, x]).to(self.dtype), torch.cat([t, t]), y).float()
+            x, t = torch.cat([x, x]).to(self.dtype), torch.cat([t, t])
+            both = self.model(x, t, y, cache).float()
             with_label, without = both.chunk(2)
             guidance = (cfg_scale - 1) * (with_label - without)
             guidance[:, :, channels:] = 0  # never the learned variance

@@ -27,7 +27,7 @@ from fvdm_core.limits import (
     MAX_ROWS,
     shown,
 )
-from fvdm_core.options import MAX_CFG_SCALE, Conditioning, RunOptions, Solver
+from fvdm_core.options import MAX_CFG_SCALE, MAX_STEP_CACHE, Conditioning, RunOptions, Solver
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import PRIORS, Timeline, Window
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
@@ -237,6 +237,13 @@ class GenerateRequest(Strict):
     conditioning: Conditioning | None = Field(
         default=RunOptions.conditioning,
         description="what the model is shown of frozen frames; null is what it was trained for",
+    )
+    step_cache: float = Field(
+        default=RunOptions.step_cache,
+        ge=0,
+        le=MAX_STEP_CACHE,
+        strict=True,
+        description="0 runs the whole network at every step; more leaves out more of it",
     )
 
     def options(self) -> RunOptions:

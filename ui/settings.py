@@ -7,7 +7,17 @@ from typing import Any
 
 from ui.requests import GenerateRequest, checked
 
-FIELDS = ("label", "seed", "cfg_scale", "solver", "eta", "fps", "splice_exact", "conditioning")
+FIELDS = (
+    "label",
+    "seed",
+    "cfg_scale",
+    "solver",
+    "eta",
+    "fps",
+    "splice_exact",
+    "conditioning",
+    "step_cache",
+)
 ANY = ""  # the label of no label
 
 

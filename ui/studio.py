@@ -160,6 +160,9 @@ def build_studio(
                         visible=False,  # a model with a timestep for each frame takes them clean
                         elem_id="conditioning",
                     )
+                    step_cache = Slider(
+                        0, 0.5, 0, step=0.01, label="Step caching", elem_id="step-cache"
+                    )
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(
@@ -172,7 +175,7 @@ def build_studio(
 
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
-        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact, conditioning]
+        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache]
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 

@@ -179,6 +179,8 @@ def test_other_folders_can_be_allowed(uploads: Path, tmp_path: Path) -> None:
         ({"cfg_scale": None}, "cfg_scale"),
         ({"solver": "euler"}, "solver is 'euler'"),
         ({"eta": 1.1}, "eta is 1.1"),
+        ({"step_cache": -0.1}, "step_cache is -0.1"),
+        ({"step_cache": 1.1}, "step_cache is 1.1"),
         ({"fps": 0}, "fps is 0"),
         ({"fps": 1000}, "fps is 1000"),
         ({"label": "x" * 101}, "label"),

@@ -1,0 +1,88 @@
+"""Step caching: exact where nothing changed, cheaper where little does, off unless asked for."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import load, randomised, save_tiny
+
+from fvdm_core import Timeline
+from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.options import RunOptions
+from fvdm_core.step_cache import StepCache
+
+
+def counted(blocks):
+    """A list that grows with every run of one of the blocks."""
+    runs = []
+    for block in blocks:
+        block.register_forward_hook(lambda *_: runs.append(1))
+    return runs
+
+
+@pytest.mark.parametrize("attention", ["joint", "interleaved"])
+@torch.no_grad()
+def test_an_equal_step_runs_the_first_block_alone_and_gives_the_same(attention):
+    config = VideoDiTConfig(16, 4, 2, 1, 2, 3, 4, attention=attention)
+    model = randomised(VideoDiT(config), 0.15)
+    every = [block for block, _ in model._order()]
+    first, others = counted(every[:1]), counted(every[1:])
+    x, t = torch.randn(1, 4, 3, 2, 2), torch.tensor([[0, 300, 600, 900]])
+    cache = StepCache(0.1)
+    whole = model(x, t, None, cache)
+    assert (len(first), len(others), cache.reused) == (1, 3, 0)
+    torch.testing.assert_close(whole, model(x, t), rtol=0, atol=0)
+    again = model(x, t, None, cache)
+    assert (len(first), len(others), cache.reused) == (3, 6, 1)
+    torch.testing.assert_close(again, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_the_change_is_taken_from_the_last_whole_step_so_that_small_ones_add_up():
+    """Steps of 4 % of the first size each: at most two in a row are within 10 %."""
+    cache, ran = StepCache(0.1), []
+    before = torch.zeros(8)
+    for step in range(7):
+        cache(before, torch.full((8,), 1 + 0.04 * step), lambda x: ran.append(step) or 2 * x)
+    assert ran == [0, 3, 6]
+    assert (cache.calls, cache.reused) == (7, 4)
+
+
+def test_what_is_reused_is_added_to_the_present_first_block():
+    cache = StepCache(0.5)
+    before = torch.zeros(4)
+    cache(before, torch.ones(4), lambda x: x + 5)
+    out = cache(before, torch.full((4,), 1.25), lambda x: pytest.fail("not close"))
+    torch.testing.assert_close(out, torch.full((4,), 6.25))
+
+
+def test_another_number_of_frames_is_another_step():
+    cache = StepCache(1.0)
+    for frames in (4, 3):
+        out = cache(torch.zeros(frames), torch.ones(frames), lambda x: x + 1)
+        assert out.tolist() == [2] * frames
+    assert cache.reused == 0
+
+
+def test_a_run_is_cheaper_by_it_and_a_run_without_it_is_as_ever(tmp_path):
+    pipe = load(save_tiny(tmp_path / "tiny"))
+    later = counted(block for block, _ in pipe.model._order()[1:])
+    timeline = Timeline.preset("standard", frames=16, steps=40)
+
+    def run(**options):
+        del later[:]
+        return pipe(timeline, label="sky", seed=3, **options), len(later)
+
+    usual, of_usual = run()
+    assert of_usual == 40
+    off, of_off = run(step_cache=0.0)
+    assert of_off == 40 and np.array_equal(off.frames, usual.frames)
+    fast, of_fast = run(step_cache=1.0)
+    assert 1 <= of_fast < 40
+    again, _ = run(step_cache=1.0)
+    assert np.array_equal(fast.frames, again.frames)
+    assert fast.recipe["step_cache"] == 1.0
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), True, "0.1"])
+def test_other_shares_are_refused(value):
+    with pytest.raises(ValueError, match="step_cache is"):
+        RunOptions(step_cache=value)
