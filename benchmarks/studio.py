@@ -6,41 +6,23 @@ import argparse
 import math
 import os
 import platform
-import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.machine import matmul_rate, peak_memory
 from fvdm_core import Pipeline, Timeline
 from ui.jobs import Job, Status, Work
 from ui.runs import calls_per_step
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def median_seconds(action: Callable[[], object], repeats: int = 5) -> float:
-    """The median of a few runs, after one that does not count."""
-    action()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
-    """This machine's matrix products, in GFLOP/s: the yardstick for everything else."""
-    a, b = torch.randn(2, size, size).to(dtype)
-    return 2 * size**3 / median_seconds(lambda: a @ b) / 1e9
 
 
 def free_port() -> int:
@@ -163,8 +145,7 @@ def main() -> None:
     for steps in (30, 100):
         timeline = Timeline.preset("image-to-video", frames=pipe.num_frames, steps=steps)
         print(f"the studio's run of {steps} steps: {live_strip(pipe, timeline)}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of this process: {peak:.0f} MiB")
+    print(f"peak memory of this process: {peak_memory()} MiB")
 
 
 if __name__ == "__main__":
