@@ -41,7 +41,8 @@ def test_the_change_is_taken_from_the_last_whole_step_so_that_small_ones_add_up(
     cache, ran = StepCache(0.1), []
     before = torch.zeros(8)
     for step in range(7):
-        cache(before, torch.full((8,), 1 + 0.04 * step), lambda x: ran.append(step) or 2 * x)
+        rest = lambda x, step=step: ran.append(step) or 2 * x  # noqa: E731
+        cache(before, torch.full((8,), 1 + 0.04 * step), rest)
     assert ran == [0, 3, 6]
     assert (cache.calls, cache.reused) == (7, 4)
 
