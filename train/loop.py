@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +16,14 @@ from tqdm import tqdm
 from fvdm_core.files import place
 
 from . import parallel
+from .ahead import ahead
 from .config import OptimConfig
 from .ema import Ema
 from .optimizer import Optimizers
 from .run import Run, Stopped
 
 LOG_EVERY = 20
+Batch = TypeVar("Batch")
 
 
 class Diverged(ArithmeticError):
@@ -28,7 +32,8 @@ class Diverged(ArithmeticError):
 
 def fit(
     module: nn.Module,
-    loss_at: Callable[[int, torch.Generator, slice], Tensor],
+    batch_at: Callable[[int, torch.Generator, slice], Batch],
+    losses_of: Callable[[Batch], Tensor],
     optim: OptimConfig,
     run: Run,
     stage: str,
@@ -38,15 +43,17 @@ def fit(
     describe_batch: Callable[[int], str] = lambda step: "",
     on_sample: Callable[[nn.Module, Path], None] | None = None,
     forward: nn.Module | None = None,
+    threads: int = 0,
 ) -> nn.Module:
     """Train `module` for `optim.steps` steps and return its moving average.
 
-    `loss_at(step, generator, own)` gives the losses of the items `own` of a step's batch: of each
-    of `optim.accumulate` pieces of this process's share in turn. All randomness comes from the
-    generator, which is seeded by (seed, step) and draws for the whole batch: so any pieces and
-    processes make the same update, and a resumed run repeats an uninterrupted one bit for bit
-    without saving any random state. `forward` is what `loss_at` calls, where that is not `module`
-    itself but compiled or averaged over processes. Raises `Stopped` after a
+    `batch_at(step, generator, own)` gives the items `own` of a step's batch, each of
+    `optim.accumulate` pieces of this process's share in turn, and `losses_of` their losses. All
+    randomness comes from the generator, which is seeded by (seed, step) and draws for the whole
+    batch: so any pieces and processes make the same update, and a resumed run repeats an
+    uninterrupted one bit for bit without saving any random state. Batches are made by so many
+    `threads` beforehand. `forward` is what `losses_of` calls, where that is not `module` itself but
+    compiled or averaged over processes. Raises `Stopped` after a
     signal, once the state is saved, `Diverged` before a step that is not finite would be applied,
     and `ValueError` where the folder's newest state is of another network.
     """
@@ -62,53 +69,65 @@ def fit(
         }
         run.save_state(stage, step, state)
 
+    def batch_of(place: tuple[int, int]) -> Batch:
+        step, piece = place
+        own = parallel.share(optim.batch_size, piece, optim.accumulate)
+        return batch_at(step, torch.Generator().manual_seed((seed << 32) + step), own)
+
+    pieces = range(optim.accumulate)
+    places = ((step, piece) for step in range(start, optim.steps) for piece in pieces)
     progress = tqdm(total=optim.steps, initial=start, desc=stage, unit="step", disable=None)
     losses: list[float] = []
     clock = time.monotonic()
-    for step in range(start, optim.steps):
-        optimizer.set_lr(optim.lr_at(step))
-        own_loss = 0.0
-        for piece in range(optim.accumulate):
-            own = parallel.share(optim.batch_size, piece, optim.accumulate)
-            generator = torch.Generator().manual_seed((seed << 32) + step)
-            parallel.exchange_gradients(forward or module, now=piece == optim.accumulate - 1)
-            piece_loss = loss_at(step, generator, own).mean() / optim.accumulate
-            piece_loss.backward()
-            own_loss += piece_loss.item()
-        norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
-        loss, asked_to_stop = parallel.mean(own_loss, float(run.stop_requested))
-        stopping = asked_to_stop > 0
-        if not (math.isfinite(loss) and math.isfinite(norm.item())):
-            raise Diverged(
-                f"{stage}: step {step + 1} gave loss {loss} and gradient {norm.item()}. "
-                "Nothing of it was applied, and the last saved state is kept. Lower the learning "
-                f"rate or look at the batch: {describe_batch(step)}"
-            )
-        optimizer.step()
-        ema.update(module, step)
+    with progress, closing(ahead(batch_of, places, threads)) as batches:
+        for step in range(start, optim.steps):
+            optimizer.set_lr(optim.lr_at(step))
+            own_loss = 0.0
+            for piece in pieces:
+                batch = next(batches)
+                parallel.exchange_gradients(forward or module, now=piece == optim.accumulate - 1)
+                piece_loss = losses_of(batch).mean() / optim.accumulate
+                piece_loss.backward()
+                own_loss += piece_loss.item()
+            norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
+            loss, asked_to_stop = parallel.mean(own_loss, float(run.stop_requested))
+            stopping = asked_to_stop > 0
+            if not (math.isfinite(loss) and math.isfinite(norm.item())):
+                raise Diverged(
+                    f"{stage}: step {step + 1} gave loss {loss} and gradient {norm.item()}. "
+                    "Nothing of it was applied, and the last saved state is kept. Lower the "
+                    f"learning rate or look at the batch: {describe_batch(step)}"
+                )
+            optimizer.step()
+            ema.update(module, step)
 
-        losses.append(loss)
-        progress.update()
-        done = step + 1
-        if done % LOG_EVERY == 0 or done == optim.steps:
-            seconds, clock = time.monotonic() - clock, time.monotonic()
-            rate = len(losses) * items_per_step / seconds
-            mean = sum(losses) / len(losses)
-            run.log(
-                stage=stage, step=done, loss=mean, norm=norm.item(), lr=optim.lr_at(step), rate=rate
-            )
-            progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
-            losses = []
-        if done % optim.save_every == 0 or done == optim.steps or stopping:
-            save(done)
-        if stopping:
-            progress.close()
-            raise Stopped(f"{stage} stopped at step {done} of {optim.steps}; its state is saved")
-        sampling = done % optim.sample_every == 0 or done == optim.steps
-        if on_sample is not None and sampling and parallel.is_first():
-            on_sample(ema.module, run.folder / f"{stage}-{done:08d}.png")
-            clock = time.monotonic()
-    progress.close()
+            losses.append(loss)
+            progress.update()
+            done = step + 1
+            if done % LOG_EVERY == 0 or done == optim.steps:
+                seconds, clock = time.monotonic() - clock, time.monotonic()
+                rate = len(losses) * items_per_step / seconds
+                mean = sum(losses) / len(losses)
+                run.log(
+                    stage=stage,
+                    step=done,
+                    loss=mean,
+                    norm=norm.item(),
+                    lr=optim.lr_at(step),
+                    rate=rate,
+                )
+                progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
+                losses = []
+            if done % optim.save_every == 0 or done == optim.steps or stopping:
+                save(done)
+            if stopping:
+                raise Stopped(
+                    f"{stage} stopped at step {done} of {optim.steps}; its state is saved"
+                )
+            sampling = done % optim.sample_every == 0 or done == optim.steps
+            if on_sample is not None and sampling and parallel.is_first():
+                on_sample(ema.module, run.folder / f"{stage}-{done:08d}.png")
+                clock = time.monotonic()
     return ema.module
 
 

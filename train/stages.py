@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,11 +51,25 @@ def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
     return torch.compile(module) if config.compile and can_compile else module  # type: ignore[return-value]
 
 
+def batch_threads() -> int:
+    """How many threads make batches beforehand; on a CPU they would only take from the training."""
+    return min(8, os.cpu_count() or 1) if device().type == "cuda" else 0
+
+
+def there(batch: tuple[Tensor, ...]) -> list[Tensor]:
+    """A batch on the device that trains."""
+    return [tensor.to(device(), non_blocking=True) for tensor in batch]
+
+
 def to_video(pictures: np.ndarray) -> Tensor:
     """uint8 (…, H, W, 3) -> float (…, 3, H, W) in [-1, 1]."""
     copied = np.array(pictures, order="C")  # clips are mapped read-only, which torch dislikes
-    video = torch.from_numpy(copied).to(device())
-    return rearrange(video, "... h w c -> ... c h w").float() / 127.5 - 1
+    return as_video(torch.from_numpy(copied).to(device()))
+
+
+def as_video(pictures: Tensor) -> Tensor:
+    """The same of a tensor, where it is."""
+    return rearrange(pictures, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
 def start_from(module: nn.Module, start: nn.Module | None, except_for: str = "") -> None:
@@ -99,16 +114,20 @@ def train_autoencoder(
     abstract = np.stack(list(drawn))
     clip_count = optim.batch_size - texture_count
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
+    def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([config.seed, step])
         frames = rng.integers(clips.video.shape[1], size=clip_count)
         indices = batches(len(clips), clip_count, config.seed, step)
         frames = np.where(clips.still(indices), 0, frames)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
         pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
-        x = to_video(np.stack(pictures[own]))
+        x = torch.from_numpy(np.stack(pictures[own]))
         noise_shape = (len(pictures), *latent_shape(config))
-        noise = torch.randn(noise_shape, generator=generator)[own].to(x)
+        return x, torch.randn(noise_shape, generator=generator)[own]
+
+    def losses_of(batch: tuple[Tensor, Tensor]) -> Tensor:
+        pictures, noise = there(batch)
+        x = as_video(pictures)
         with autocast():
             reconstruction, latents = forward(x, 0.1 * noise)
         reconstruction, latents = reconstruction.float(), latents.float()
@@ -128,7 +147,8 @@ def train_autoencoder(
 
     averaged = fit(
         model,
-        loss_at,
+        batch_at,
+        losses_of,
         optim,
         run,
         "autoencoder",
@@ -140,6 +160,7 @@ def train_autoencoder(
         ),
         on_sample=on_sample,
         forward=forward,
+        threads=batch_threads(),
     )
     assert isinstance(averaged, Autoencoder)
     parallel.first_then_others(lambda: _fix_scale(averaged, clips, run))
@@ -230,7 +251,7 @@ def train_transformer(
     forward = parallel.averaging(compiled(model, config))
     labelled = config.transformer.num_classes > 0
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
+    def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, ...]:
         indices = batches(len(clips), optim.batch_size, config.seed, step)
         levels = sample_timesteps(
             len(indices),
@@ -250,13 +271,14 @@ def train_transformer(
         levels, counted = lone_frames(
             levels, still, schedule.num_train_timesteps, generator=generator
         )
-        x_start = torch.from_numpy(latents[indices[own]].astype(np.float32)).to(device())
+        x_start = torch.from_numpy(latents[indices[own]].astype(np.float32))
+        return x_start, levels[own], noise, y, counted[own]
+
+    def losses_of(batch: tuple[Tensor, ...]) -> Tensor:
+        x_start, levels, noise, y, counted = there(batch)
+        label = y if labelled else None
         with autocast():
-            return diffusion_loss(
-                *(forward, x_start, levels[own].to(device()), noise.to(device()), schedule),
-                y.to(device()) if labelled else None,
-                counted[own].to(device()),
-            )
+            return diffusion_loss(forward, x_start, levels, noise, schedule, label, counted)
 
     def draw(module: nn.Module, path: Path) -> None:
         assert isinstance(module, VideoDiT)
@@ -265,7 +287,8 @@ def train_transformer(
 
     averaged = fit(
         model,
-        loss_at,
+        batch_at,
+        losses_of,
         optim,
         run,
         "transformer",
@@ -277,6 +300,7 @@ def train_transformer(
         ),
         on_sample=on_sample or draw,
         forward=forward,
+        threads=batch_threads(),
     )
     assert isinstance(averaged, VideoDiT)
     return averaged

@@ -16,6 +16,7 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import sample
 from fvdm_core.timeline import Timeline
+from train.ahead import ahead
 from train.clips import Clips
 from train.config import OptimConfig, load_config
 from train.ema import Ema
@@ -32,22 +33,28 @@ def network() -> nn.Module:
 
 
 def regression(module: nn.Module, at=lambda step: None):
-    """The loss of noisy points of one function; `at(step)` is called first."""
+    """Noisy points of one function, and their losses; `at(step)` is called first."""
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> torch.Tensor:
+    def batch_at(step: int, generator: torch.Generator, own: slice):
         at(step)
         x = torch.randn(4, 3, generator=generator)
         noise = torch.randn(4, 1, generator=generator)
         wanted = x.sum(1, keepdim=True) + 0.1 * noise
-        return (module(x[own]) - wanted[own]).square().mean(dim=1)
+        return step, x[own], wanted[own]
 
-    return loss_at
+    def losses_of(batch) -> torch.Tensor:
+        _, x, wanted = batch
+        return (module(x) - wanted).square().mean(dim=1)
+
+    return batch_at, losses_of
 
 
-def run_fit(folder, at=lambda step: None, run=None, module=None, optim=OPTIM):
+def run_fit(folder, at=lambda step: None, run=None, module=None, optim=OPTIM, threads=0):
     run = run or Run(folder)
     module = module or network()
-    averaged = fit(module, regression(module, at), optim, run, "toy", 7, 4, "points")
+    averaged = fit(
+        *(module, *regression(module, at), optim, run, "toy", 7, 4, "points"), threads=threads
+    )
     return module, averaged, run.load_state("toy")
 
 
@@ -129,6 +136,37 @@ def test_a_damaged_newest_state_is_passed_over(tmp_path, damage):
     assert "state skipped" in (tmp_path / "metrics.jsonl").read_text()
 
 
+def test_batches_made_beforehand_are_the_same_and_a_stop_does_not_wait_for_them(tmp_path):
+    alone = run_fit(tmp_path / "alone")
+    made = []
+    beforehand = run_fit(tmp_path / "beforehand", made.append, threads=3)
+    assert sorted(made) == list(range(OPTIM.steps))
+    assert_same(alone[0].state_dict(), beforehand[0].state_dict())
+
+    run = Run(tmp_path / "stopped")
+
+    def stop(step: int) -> None:
+        run.stop_requested |= step == 12
+
+    with pytest.raises(Stopped):
+        run_fit(tmp_path, stop, run=run, threads=3)
+    run.close()
+    again = run_fit(tmp_path / "stopped", threads=3)
+    assert_same(alone[0].state_dict(), again[0].state_dict())
+
+
+def test_what_goes_wrong_in_a_batch_comes_out_at_its_step():
+    def make(place: int) -> int:
+        if place == 2:
+            raise ValueError("no such clip")
+        return place
+
+    batches = ahead(make, range(5), threads=2)
+    assert [next(batches), next(batches)] == [0, 1]
+    with pytest.raises(ValueError, match="no such clip"):
+        next(batches)
+
+
 def test_the_states_of_another_network_are_refused(tmp_path):
     run_fit(tmp_path)
     other = nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.Linear(9, 1))
@@ -141,9 +179,11 @@ def test_nan_stops_before_the_update_and_names_step_and_clips(tmp_path, kind):
     module = network()
     before = {}
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> torch.Tensor:
-        loss = regression(module)(step, generator, own)
-        if step < 17:
+    batch_at, of_points = regression(module)
+
+    def losses_of(batch) -> torch.Tensor:
+        loss = of_points(batch)
+        if batch[0] < 17:
             return loss
         before.update({name: p.clone() for name, p in module.state_dict().items()})
         if kind == "loss":
@@ -152,7 +192,7 @@ def test_nan_stops_before_the_update_and_names_step_and_clips(tmp_path, kind):
 
     with pytest.raises(Diverged, match=r"toy: step 18 .*batch: sky:17, faces:18") as error:
         fit(
-            *(module, loss_at, OPTIM, Run(tmp_path), "toy", 7, 4, "points"),
+            *(module, batch_at, losses_of, OPTIM, Run(tmp_path), "toy", 7, 4, "points"),
             describe_batch=lambda step: f"sky:{step}, faces:{step + 1}",
         )
     assert "nan" in str(error.value) or "inf" in str(error.value)

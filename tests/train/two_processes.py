@@ -34,15 +34,21 @@ def train(folder: Path, pieces: int = 1) -> dict[str, Tensor]:
     if forward is not module:
         forward.register_comm_hook(None, exchange)
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
+    def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
         x = torch.randn(BATCH, 3, generator=generator)
         noise = torch.randn(BATCH, 1, generator=generator)
         wanted = x.sum(1, keepdim=True) + 0.1 * noise
-        return (forward(x[own]) - wanted[own]).square().mean(dim=1)
+        return x[own], wanted[own]
+
+    def losses_of(batch: tuple[Tensor, Tensor]) -> Tensor:
+        x, wanted = batch
+        return (forward(x) - wanted).square().mean(dim=1)
 
     run = Run(folder, writes=parallel.is_first())
     optim = dataclasses.replace(OPTIM, accumulate=pieces)
-    averaged = fit(module, loss_at, optim, run, "toy", 7, BATCH, "points", forward=forward)
+    averaged = fit(
+        *(module, batch_at, losses_of, optim, run, "toy", 7, BATCH, "points"), forward=forward
+    )
     return {**averaged.state_dict(), "exchanged": torch.tensor(len(exchanged))}
 
 

@@ -120,17 +120,21 @@ def learn(config: LearnConfig, run: Run, workers: int = 0) -> WorldNetwork:
     network.to(device)
     stream: Iterator[list[Tensor]] | None = None
 
-    def loss_at(step: int, generator: torch.Generator, own: slice) -> Tensor:
+    def batch_at(step: int, generator: torch.Generator, own: slice) -> list[Tensor]:
         nonlocal stream
         if stream is None:
             stream = batches(config, step, workers)
-        videos, wanted = (part[own].to(device) for part in next(stream))
+        return [part[own] for part in next(stream)]
+
+    def losses_of(batch: list[Tensor]) -> Tensor:
+        videos, wanted = (part.to(device) for part in batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
             _, predicted = network(videos)
         return factor_loss(predicted.float(), (wanted - network.mean) / network.deviation)
 
+    optim = config.optim
     averaged = fit(
-        *(network, loss_at, config.optim, run, "network", 0, config.optim.batch_size, "clips")
+        *(network, batch_at, losses_of, optim, run, "network", 0, optim.batch_size, "clips")
     )
     assert isinstance(averaged, WorldNetwork)
     return averaged
