@@ -182,28 +182,27 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def textures(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
-    """Abstract pictures uint8 (size, size, 3): dead leaves over a gradient, so that an autoencoder
+def texture(index: int, size: int, seed: int) -> np.ndarray:
+    """An abstract picture uint8 (size, size, 3): dead leaves over a gradient, so that a coder
     also learns edges, textures and colours that no world has (Lee, Mumford & Huang 2001)."""
     import cv2
 
-    for index in range(count):
-        rng = np.random.default_rng([seed, index])
-        big = size * 2
-        corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
-        picture = cv2.resize(corners, (big, big), interpolation=cv2.INTER_LINEAR)
-        for _ in range(int(rng.integers(4, 60))):
-            colour = tuple(float(c) for c in rng.uniform(0, 255, 3))
-            centre = tuple(int(c) for c in rng.uniform(0, big, 2))
-            radius = big * 0.5 * rng.uniform(0.05, 1.0) ** 2.5 + 1
-            if rng.random() < 0.5:
-                cv2.circle(picture, centre, int(radius), colour, -1, cv2.LINE_AA)
-            else:
-                box = (centre, (radius * 2, radius * 2 * rng.uniform(0.2, 1)), rng.uniform(0, 180))
-                cv2.fillPoly(picture, [cv2.boxPoints(box).astype(np.int32)], colour, cv2.LINE_AA)
-        grain = cv2.resize(
-            rng.normal(0, rng.uniform(0, 20), (big // int(rng.integers(1, 9)),) * 2 + (1,)),
-            (big, big),
-        )
-        picture = np.clip(picture + grain[..., None], 0, 255)
-        yield cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    rng = np.random.default_rng([seed, index])
+    big = size * 2
+    corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+    picture = cv2.resize(corners, (big, big), interpolation=cv2.INTER_LINEAR)
+    for _ in range(int(rng.integers(4, 60))):
+        colour = tuple(float(c) for c in rng.uniform(0, 255, 3))
+        centre = tuple(int(c) for c in rng.uniform(0, big, 2))
+        radius = big * 0.5 * rng.uniform(0.05, 1.0) ** 2.5 + 1
+        if rng.random() < 0.5:
+            cv2.circle(picture, centre, int(radius), colour, -1, cv2.LINE_AA)
+        else:
+            box = (centre, (radius * 2, radius * 2 * rng.uniform(0.2, 1)), rng.uniform(0, 180))
+            cv2.fillPoly(picture, [cv2.boxPoints(box).astype(np.int32)], colour, cv2.LINE_AA)
+    grain = cv2.resize(
+        rng.normal(0, rng.uniform(0, 20), (big // int(rng.integers(1, 9)),) * 2 + (1,)),
+        (big, big),
+    )
+    picture = np.clip(picture + grain[..., None], 0, 255)
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)

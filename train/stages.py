@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from fvdm_core.model import VideoDiT
 from fvdm_core.noise import training_noise
 
 from . import parallel
-from .clips import Clips, batches, textures
+from .clips import Clips, batches, texture
 from .config import TrainConfig
 from .latents import Latents, encode
 from .loop import fit
@@ -110,8 +111,7 @@ def train_autoencoder(
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = parallel.averaging(compiled(_Reconstruction(model), config))
     texture_count = round(config.data.textures * optim.batch_size)
-    drawn = textures(TEXTURES if texture_count else SHOWN, config.data.image_size, config.seed)
-    abstract = np.stack(list(drawn))
+    abstract = partial(texture, size=config.data.image_size, seed=config.seed)
     clip_count = optim.batch_size - texture_count
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
@@ -120,7 +120,7 @@ def train_autoencoder(
         indices = batches(len(clips), clip_count, config.seed, step)
         frames = np.where(clips.still(indices), 0, frames)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
-        pictures += list(abstract[rng.integers(TEXTURES, size=texture_count)])
+        pictures += [abstract(int(index)) for index in rng.integers(TEXTURES, size=texture_count)]
         x = torch.from_numpy(np.stack(pictures[own]))
         noise_shape = (len(pictures), *latent_shape(config))
         return x, torch.randn(noise_shape, generator=generator)[own]
@@ -138,9 +138,8 @@ def train_autoencoder(
 
     def on_sample(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Autoencoder)
-        x = to_video(
-            np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], abstract[:SHOWN]])
-        )
+        shown = [abstract(index) for index in range(SHOWN)]
+        x = to_video(np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], shown]))
         with torch.no_grad(), autocast():
             y = module.decode(module.encode(x))
         write_sheet(path, torch.stack([x, y.float()]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from train import clips as clips_module
-from train.clips import batches, prepare_worlds, textures, world_seed
+from train.clips import batches, prepare_worlds, texture, world_seed
 from train.config import DataConfig
 from train.run import Stopped
 from train.worlds import UNSEEN, render
@@ -81,6 +81,7 @@ def test_a_full_disk_is_told_before_rendering(tmp_path, monkeypatch):
 
 
 def test_textures_repeat_and_differ():
-    first, second = list(textures(3, 16, 0)), list(textures(3, 16, 0))
-    assert np.array_equal(first, second) and first[0].shape == (16, 16, 3)
-    assert not np.array_equal(first[0], first[1])
+    first = texture(0, 16, seed=0)
+    assert np.array_equal(first, texture(0, 16, seed=0)) and first.shape == (16, 16, 3)
+    assert not np.array_equal(first, texture(1, 16, seed=0))
+    assert not np.array_equal(first, texture(0, 16, seed=1))

@@ -6,7 +6,10 @@ import math
 import os
 
 import pytest
+import torch
 
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.model import VideoDiT
 from train.__main__ import main
 from train.config import OptimConfig, build_config, load_config
 from train.options import configure, parse, run_folder
@@ -20,10 +23,17 @@ def test_sizes_that_follow_from_others_are_filled_in(tiny_toml):
     assert (transformer.num_frames, transformer.num_classes) == (4, 2)
 
 
-def test_the_shipped_config_is_sound():
-    config = load_config("default")
+@pytest.mark.parametrize(("name", "tokens"), [("default", 16), ("worlds128", 64)])
+def test_the_shipped_configs_are_sound(name, tokens):
+    config = load_config(name)
     assert set(config.data.worlds) == {"sky", "faces", "collisions", "figures"}
     assert config.noise_schedule().prediction_type == "v"
+    transformer = config.transformer
+    assert (transformer.latent_size // transformer.patch_size) ** 2 == tokens
+    with torch.device("meta"):
+        networks = (VideoDiT(transformer), Autoencoder(config.autoencoder))
+    weights = sum(p.numel() for network in networks for p in network.parameters())
+    assert weights * 2 < 48e6  # bytes in bf16: what may lie in assets
 
 
 def test_a_config_survives_its_own_dictionary(tiny_toml):
@@ -100,7 +110,7 @@ def test_a_wrong_config_is_refused_by_name(tiny_toml, change, words):
 
 def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
-        ValueError, match="no config nowhere.toml; shipped ones are continued, default"
+        ValueError, match="no config nowhere.toml; shipped ones are continued, default, worlds128"
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")
