@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mp4", ".webm", ".gif")
 DEFAULT_STEPS = 30
+MAX_VARIATIONS = 64  # clips that are made together
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
         help="run only the first block where it has changed by no more than this since the last "
         f"whole step, 0 to {MAX_STEP_CACHE:g}; faster and less exact (default: 0, never)",
     )
+    make.add_argument(
+        "--variations",
+        type=int,
+        default=1,
+        metavar="N",
+        help="clips of N seeds from --seed on, made together, in FILE-SEED each",
+    )
     make.set_defaults(**vars(default))
     make.add_argument(
         "--model", help="a model folder or file, or owner/name or owner/name/file.pt on the Hub"
@@ -134,6 +142,10 @@ def generate(options: argparse.Namespace) -> str:
 
     if not options.output.parent.is_dir():  # said before the work, not after it
         raise ValueError(f"{file_name(options.output)}: its folder does not exist; make it first")
+    if not 1 <= options.variations <= MAX_VARIATIONS:
+        raise ValueError(
+            f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
+        )
     if options.set and (options.formula or options.timeline):
         raise ValueError("--set is for the parameters of a --preset; leave it out")
     keyframes = dict(options.keyframe)
@@ -142,13 +154,16 @@ def generate(options: argparse.Namespace) -> str:
 
     pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
-    states = pipe.stream(
-        timeline,
-        keyframes=keyframes,
-        options=RunOptions(
-            **{each.name: getattr(options, each.name) for each in fields(RunOptions)}
-        ),
-    )
+    asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
+    if options.variations > 1:
+        first = asked.pop("seed")
+        seeds = range(first, first + options.variations)
+        clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
+        name = options.output
+        for seed, clip in zip(seeds, clips, strict=True):
+            clip.save(name.with_stem(f"{name.stem}-{seed}"))
+        return f"{len(clips)} clips of {len(clips[0].frames)} frames beside {name}"
+    states = pipe.stream(timeline, keyframes=keyframes, options=RunOptions(**asked))
     for warning in timeline.warnings(keyframes, pipe.prior):
         sys.stderr.write(f"Note: {warning}\n")
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:

@@ -173,13 +173,7 @@ class Pipeline:
         """
         # checked here and not in the generator, so that a mistake shows at the call
         options = replace(options or RunOptions(), **changes)
-        index = self._label_index(options.label)
-        options = replace(
-            options,
-            label=None if index is None else self.labels[index],
-            fps=options.fps or self.fps,
-            conditioning=self._conditioning(timeline, options),
-        )
+        index, options = self._settled(timeline, options)
         pictures = self._fit_pictures(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
@@ -192,24 +186,26 @@ class Pipeline:
         seeds: Sequence[int],
         keyframes: Sequence[Mapping[int, Picture]] | None = None,
         **changes: Any,
-    ) -> list[np.ndarray]:
-        """The frames of many clips of one timeline, made at once: one per seed, uint8 each.
+    ) -> list[Clip]:
+        """Many clips of one timeline, made at once, one per seed: variations.
 
         A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
-        larger matrix products. `changes` are fields of `RunOptions`, one value for all clips.
+        larger matrix products: its recipe says in "batch" how many were made together. `changes`
+        are fields of `RunOptions`, one value for all clips.
         Raises what `stream` raises, and `ValueError` for `splice_exact`, which is for single clips.
         """
         options = RunOptions(**changes)
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
-        index = self._label_index(options.label)
-        options = replace(options, conditioning=self._conditioning(timeline, options))
+        index, options = self._settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
-        starts = []
+        starts, recipes = [], []
         for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
-            pictures = self._fit_pictures(timeline, given, options)
+            own = replace(options, seed=seed)
+            pictures = self._fit_pictures(timeline, given, own)
             known = known_frames(timeline, pictures)
             starts.append(self._initial(timeline, pictures, known, seed))
+            recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
         x = torch.cat(starts)
         states = sample(
             self._denoiser(index, options),
@@ -223,7 +219,10 @@ class Pipeline:
         )
         for state in states:
             x = state.x
-        return [self._decode(clip[None]) for clip in x]
+        return [
+            self._clip(latents[None], {}, recipe)
+            for latents, recipe in zip(x, recipes, strict=True)
+        ]
 
     @torch.no_grad()
     def _run(
@@ -271,6 +270,16 @@ class Pipeline:
                 self._decode,
                 self._clip(state.x, exact, whole) if last else None,
             )
+
+    def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
+        """The label's index, and the options with all that is left to the model decided."""
+        index = self._label_index(options.label)
+        return index, replace(
+            options,
+            label=None if index is None else self.labels[index],
+            fps=options.fps or self.fps,
+            conditioning=self._conditioning(timeline, options),
+        )
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""

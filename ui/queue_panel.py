@@ -14,13 +14,14 @@ from pydantic import Field
 
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
-from ui.requests import EditorValue, RequestError, Strict, checked
+from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
 from ui.service import Studio, is_present, session_of
 from ui.settings import request_of, settings_of
 from ui.watching import buttons, clip_files, progress_value, strip_value
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUICK = HIDDEN | {"queue": False}
+MAX_VARIATIONS = 8
 CAN_FAIL = HIDDEN | {"concurrency_limit": None}  # gradio shows no errors of what skips its queue
 
 
@@ -32,6 +33,18 @@ class QueueAction(Strict):
     place: int = Field(default=0, ge=0, le=1000)
 
 
+class Variations(Strict):
+    """How many runs one press queues."""
+
+    seed: int
+    variations: Whole = Field(ge=1, le=MAX_VARIATIONS)
+
+    @property
+    def seeds(self) -> range:
+        """Of the runs: the panel's and those that follow; after the last seed there is none."""
+        return range(self.seed, min(self.seed + self.variations, MAX_SEED + 1))
+
+
 @dataclass(frozen=True)
 class Parts:
     """The components that show runs or are asked for what a run needs."""
@@ -39,6 +52,7 @@ class Parts:
     session: gr.BrowserState
     editor: Component
     settings: list[Component]
+    variations: Component
     strip: Component
     progress: Component
     clip: Component
@@ -67,12 +81,21 @@ def wire_queue(
     """
 
     async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
-        """Queue what is painted."""
-        *settings, kept_session = rest
+        """Queue what is painted, with the seeds that follow where there are to be variations."""
+        *settings, variations, kept_session = rest
         request = request_of(settings)
+        seeds = checked(lambda: Variations(seed=request.seed, variations=variations)).seeds
         await studio.model.wait()
         kept = session_of(kept_session)
-        kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
+        for seed in seeds:
+            wanted = request.model_copy(update={"seed": seed})
+            try:
+                kept["job"] = await run_sync(studio.submit, timeline, wanted, kept["session"])
+            except RequestError as error:
+                if seed == seeds[0]:
+                    raise
+                gr.Warning(f"{seed - seeds[0]} of {len(seeds)} were queued. {error.message}")
+                break
         return *listed(kept["session"]), kept
 
     def listed(session: str) -> tuple[Any, ...]:
@@ -145,8 +168,9 @@ def wire_queue(
 
     session, runs = parts.session, parts.runs
     asking = [parts.editor, *parts.settings, session]
+    generating = [parts.editor, *parts.settings, parts.variations, session]
     changing = [parts.run, parts.stop, runs]
-    parts.run.click(queue_run, asking, [*changing, session], **CAN_FAIL)
+    parts.run.click(queue_run, generating, [*changing, session], **CAN_FAIL)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
     load(
         lambda kept: queue_value(studio.queue.view(session_of(kept)["session"])),

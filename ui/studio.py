@@ -160,6 +160,13 @@ def build_studio(
                         visible=False,  # a model with a timestep for each frame takes them clean
                         elem_id="conditioning",
                     )
+                    variations = Number(
+                        1,
+                        label="Variations",
+                        info="Runs to queue, each with the next seed",
+                        precision=0,
+                        elem_id="variations",
+                    )
                     step_cache = Slider(
                         0, 0.5, 0, step=0.01, label="Step caching", elem_id="step-cache"
                     )
@@ -201,7 +208,9 @@ def build_studio(
         dice.click(None, None, [seed], js=DICE, **unlisted)
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
 
-        parts = Parts(session, editor, settings, strip, progress, clip, run, stop, runs)
+        parts = Parts(
+            *(session, editor, settings, variations, strip, progress, clip, run, stop, runs)
+        )
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)
         wire_compare(studio, parts, compare)

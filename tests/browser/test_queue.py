@@ -96,6 +96,24 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
 
 
+def test_variations_queue_runs_of_the_seeds_that_follow(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    page.locator("#seed input").fill("5")
+    page.locator("#seed input").press("Enter")
+    page.locator("#more button").first.click()
+    page.locator("#variations input").fill("3")
+    page.locator("#variations input").press("Enter")
+    page.locator("#generate").click()
+    expect_seeds(page, 5, 6, 7)
+    page.locator("#variations input").fill("9")
+    page.locator("#variations input").press("Enter")
+    page.locator("#generate").click()
+    expect(page.locator(".toast-body").first).to_contain_text("variations is 9")
+    expect_seeds(page, 5, 6, 7)
+
+
 def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     new_page: Open, address: str, hold: Path
 ) -> None:

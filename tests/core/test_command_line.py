@@ -60,6 +60,19 @@ def test_a_clip_is_made_from_a_preset_and_two_pictures(model, here, capsys):
     assert Timeline.from_json(json.dumps(made["timeline"])) == wanted
 
 
+def test_variations_are_a_clip_for_each_seed_that_follows(model, here, capsys):
+    words = "--preset image-to-video --keyframe 0=a.png --seed 7 --steps 2 --variations 3 -o v.mp4"
+    assert generate(model, *words.split()) == 0
+    assert capsys.readouterr().out == "3 clips of 16 frames beside v.mp4\n"
+    assert sorted(path.name for path in here.glob("*.mp4")) == ["v-7.mp4", "v-8.mp4", "v-9.mp4"]
+    for seed in (7, 8, 9):
+        assert recipe(f"v-{seed}.mp4")["seed"] == seed and recipe(f"v-{seed}.mp4")["batch"] == 3
+    clips = [media.read_video(f"v-{seed}.mp4").frames for seed in (7, 8)]
+    assert not np.array_equal(*clips)
+    assert generate(model, "--variations", "65", "-o", "v.mp4") == 1
+    assert "--variations is 65; it must be from 1 to 64" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options, timeline",
     [

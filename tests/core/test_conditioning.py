@@ -162,6 +162,7 @@ def test_clips_of_a_batch_are_conditioned_as_each_alone(pipe):
     for conditioning in ("clean", "replacement"):
         options = {"conditioning": conditioning, "label": "sky"}
         both = pipe.batch(timeline, [3, 4], [PICTURE, PICTURE], **options)
-        for seed, frames in zip([3, 4], both, strict=True):
-            alone = pipe(timeline, keyframes=PICTURE, seed=seed, **options).frames
-            assert np.abs(frames.astype(int) - alone).max() <= 1
+        for seed, clip in zip([3, 4], both, strict=True):
+            alone = pipe(timeline, keyframes=PICTURE, seed=seed, **options)
+            assert np.abs(clip.frames.astype(int) - alone.frames).max() <= 1
+            assert clip.recipe == {**alone.recipe, "batch": 2} and clip.fps == alone.fps

@@ -17,8 +17,16 @@ from ui import editing
 from ui.jobs import Status
 from ui.orders import Order, picture_of, title_of
 from ui.outputs import Outputs, new_name
+from ui.queue_panel import Variations
 from ui.queueing import FINISHED, View, queue_value
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.requests import (
+    MAX_SEED,
+    EditorValue,
+    GenerateRequest,
+    PresetRequest,
+    RequestError,
+    checked,
+)
 from ui.service import Studio
 from ui.settings import FIELDS, request_of, settings_of
 
@@ -204,3 +212,11 @@ def test_settings_travel_to_the_page_and_back() -> None:
     request = GenerateRequest(label=None, seed=5, cfg_scale=2.0, solver="ddpm", fps=24)
     assert len(settings_of(request)) == len(FIELDS)
     assert request_of(settings_of(request)) == request
+
+
+def test_variations_are_the_seeds_that_follow_up_to_the_last():
+    assert list(Variations(seed=7, variations=3).seeds) == [7, 8, 9]
+    assert list(Variations(seed=MAX_SEED, variations=3).seeds) == [MAX_SEED]
+    for wrong in (0, 9, 1.5, None, "x"):
+        with pytest.raises(RequestError, match="variations"):
+            checked(lambda wrong=wrong: Variations(seed=7, variations=wrong))

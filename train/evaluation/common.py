@@ -102,7 +102,8 @@ def samples(
     for first in progress(range(0, len(seeds), BATCH), f"{world}: batches"):
         part, pictures = seeds[first : first + BATCH], given[first : first + BATCH]
         if isinstance(model, Pipeline):
-            made += model.batch(timeline, part, pictures, label=world, **options)
+            clips = model.batch(timeline, part, pictures, label=world, **options)
+            made += [clip.frames for clip in clips]
             continue
         for seed, known in zip(part, pictures, strict=True):
             chosen = {"keyframes": known} if known else {}
