@@ -20,7 +20,7 @@ from train.study.arms import cells, pictured, result_path
 from train.study.grid import GRIDS, load_grid
 from train.study.report import against_baseline, collect, plot, report
 
-CELL = {"task", "solver", "steps", "step", "clips_seen", "frechet", "kid", "psnr"}
+CELL = {"task", "solver", "steps", "step", "way", "clips_seen", "frechet", "kid", "psnr"}
 GRID = """
 about = "for a test"
 seeds = [3]
@@ -196,6 +196,31 @@ def test_error_bars_are_over_seeds():
     assert found["standard"][0.0] == Figure(10.0, 2.0, 2)
     ratio = against_baseline(found)["standard"][0.2]
     assert (ratio.mean, ratio.error) == (0.5, pytest.approx(0.1))  # 0.5 · 2 / 10
+
+
+def test_the_baseline_does_tasks_in_every_way_that_one_timestep_can(grid_file):
+    grid = replace(
+        load_grid(str(grid_file)), tasks=("standard", "interpolation", "ramp", "extend", "diagonal")
+    )
+    scalar, vectorised = ({(c.task, c.way) for c in cells(grid, arm)} for arm in grid.arms())
+    assert {way for _, way in vectorised} == {"clean"}
+    more = {("interpolation", "replacement"), ("interpolation", "resampled")}
+    assert scalar - vectorised == more | {("extend", "replacement")}
+    interpolated = arms.Cell("interpolation", "ddim", 10, 4, "resampled").timeline(4)
+    assert not interpolated.levels[:, [0, 3]].any()
+    assert (np.diff(interpolated.levels[:, 1]) > 0).any()  # goes up again
+    keys = [cell.key for cell in cells(grid, grid.arms()[0])]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_baseline_counts_in_its_best_way():
+    found = {
+        "interpolation": {0.0: Figure(10.0, 0.0, 2), 0.2: Figure(3.0, 0.0, 2)},
+        "interpolation, replacement": {0.0: Figure(6.0, 0.0, 2)},
+        "interpolation, resampled": {0.0: Figure(7.0, 0.0, 2)},
+    }
+    ratios = against_baseline(found)
+    assert list(ratios) == ["interpolation"] and ratios["interpolation"][0.2].mean == 0.5
 
 
 def test_a_report_of_nothing_and_without_matplotlib(grid_file, tmp_path, monkeypatch):

@@ -29,21 +29,47 @@ from train.stages import encode_clips, train_autoencoder, train_transformer
 from .grid import BASE, Arm, Grid
 
 DETERMINED = ("interpolation", "next-frame")  # tasks whose frames can be held against the truth
+WAYS = ("clean", "replacement", "resampled")  # in which a scalar timestep meets kept frames
 LONG = ("extend", "diagonal")  # tasks of twice the model's frames; the last window is measured
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing that is measured of an arm's model after `step` training steps."""
+    """One thing that is measured of an arm's model after `step` training steps.
+
+    way: how the model is shown frames that stand still: "clean", or "replacement", noised again to
+    the level of the others at every step, or that with going back up now and then ("resampled").
+    """
 
     task: str
     solver: str
     steps: int
     step: int
+    way: str = WAYS[0]
 
     @property
     def key(self) -> str:
-        return f"{self.task} {self.solver}-{self.steps} @{self.step}"
+        way = "" if self.way == WAYS[0] else f" {self.way}"
+        return f"{self.task} {self.solver}-{self.steps}{way} @{self.step}"
+
+    def timeline(self, window: int) -> Timeline:
+        """For a model that sees `window` frames."""
+        frames = window * (2 if self.task in LONG else 1)
+        timeline = Timeline.preset(self.task, frames=frames, steps=self.steps, window=window)
+        if self.way != "resampled":
+            return timeline
+        keep = list(kept_frames(timeline))
+        return Timeline.preset(
+            "resample", frames=frames, steps=self.steps, window=window, keep=keep
+        )
+
+    def ways(self, window: int) -> tuple[str, ...]:
+        """In which ways a model with one timestep for the whole clip can do this."""
+        timeline = self.timeline(window)
+        alike = (timeline.levels == timeline.levels[:, :1]).all()
+        if alike or not timeline.moves_together:
+            return WAYS[:1]
+        return WAYS if kept_frames(timeline) and timeline.windows is None else WAYS[:2]
 
 
 @dataclass(frozen=True)
@@ -70,12 +96,18 @@ def prepare(grid: Grid, out: Path) -> Shared:
 
 
 def cells(grid: Grid, arm: Arm) -> list[Cell]:
-    """Solvers and tasks at the end of training, the standard task all along it (Figure 3)."""
+    """Solvers and tasks at the end of training, the standard task all along it (Figure 3).
+
+    The baseline does each task in every way that it can: it was built for none of them.
+    """
     optim = grid.config(arm).optim
     last, (solver, steps) = optim.steps, grid.task_solver
     compared = arm.size == BASE and arm.p_independent in grid.solvers_p
     wanted = [Cell("standard", *pair, last) for pair in grid.solvers if compared]
     wanted += [Cell(task, solver, steps, last) for task in grid.tasks]
+    if arm.p_independent == 0:
+        window = grid.shared().data.frames
+        wanted = [dataclasses.replace(cell, way=w) for cell in wanted for w in cell.ways(window)]
     along = range(optim.sample_every, last, optim.sample_every)
     wanted += [Cell("standard", solver, steps, step) for step in along]
     return list(dict.fromkeys(wanted))
@@ -172,8 +204,8 @@ def measure(
 
     The clips that give keyframes are none of those that are compared with.
     """
-    length = model.num_frames * (2 if cell.task in LONG else 1)
-    timeline = Timeline.preset(cell.task, frames=length, steps=cell.steps, window=model.num_frames)
+    timeline = cell.timeline(model.num_frames)
+    length, conditioning = timeline.frames, "clean" if cell.way == "clean" else "replacement"
     given = pictured(timeline)
     made = [frame for frame in range(length) if frame not in kept_frames(timeline)]
     fidelity: list[float] = []
@@ -182,7 +214,8 @@ def measure(
     for world in model.labels:
         truth = [unseen(model, world, clips + seed, length) for seed in range(clips)]
         keyframes = [{frame: video[frame] for frame in given} for video in truth]
-        videos = samples(model, timeline, world, range(clips), keyframes, solver=cell.solver)
+        options = {"solver": cell.solver, "conditioning": conditioning}
+        videos = samples(model, timeline, world, range(clips), keyframes, **options)
         if cell.task in DETERMINED:
             fidelity += [psnr(a[made], b[made]) for a, b in zip(truth, videos, strict=True)]
         if extractor:

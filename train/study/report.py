@@ -9,6 +9,7 @@ from typing import Any
 
 from train.evaluation.common import Figure, figure, markdown
 
+from .arms import WAYS
 from .grid import BASE, Grid
 
 METRICS = {"frechet": "world-FVD", "kid": "KID", "psnr": "PSNR dB"}
@@ -50,7 +51,10 @@ def report(grid: Grid, results: Sequence[Result]) -> str:
 
     def by_task(cell: Cell) -> str | None:
         chosen = (cell["solver"], cell["steps"], cell["step"]) == (solver, steps, finals)
-        return cell["task"] if chosen else None
+        if not chosen:
+            return None
+        way = cell.get("way", WAYS[0])
+        return cell["task"] if way == WAYS[0] else f"{cell['task']}, {way}"
 
     def by_clips(cell: Cell) -> int | None:
         chosen = (cell["task"], cell["solver"], cell["steps"]) == ("standard", solver, steps)
@@ -74,7 +78,8 @@ def report(grid: Grid, results: Sequence[Result]) -> str:
             lines.append(f"{title} by size:\n\n{_table('task', sizes, DIGITS[metric])}")
     ratios = against_baseline(collect(results, by_task, "frechet"))
     if ratios:
-        lines.append(f"world-FVD ÷ that of p = 0:\n\n{_table('task', ratios, 2)}")
+        best = "world-FVD ÷ that of p = 0, in the way in which that is best"
+        lines.append(f"{best}:\n\n{_table('task', ratios, 2)}")
     return "\n\n".join(lines)
 
 
@@ -83,10 +88,15 @@ def final_step(grid: Grid) -> int:
 
 
 def against_baseline(found: dict[Any, dict[Any, Figure]]) -> dict[Any, dict[Any, Figure]]:
-    """Means ÷ the baseline's, with the errors of both propagated to first order."""
+    """Means ÷ the baseline's, with the errors of both propagated to first order.
+
+    Of the ways in which the baseline did a task, the rows "task, way", the best one counts.
+    """
     ratios: dict[Any, dict[Any, Figure]] = {}
     for name, columns in found.items():
-        base = columns.get(0.0)
+        names = [name, *(f"{name}, {way}" for way in WAYS[1:])]
+        ways = [found[n][0.0] for n in names if 0.0 in found.get(n, {})]
+        base = min(ways, key=lambda figure: figure.mean, default=None)
         if base is None or base.mean <= 0:
             continue
         for p, value in columns.items():
