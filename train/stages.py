@@ -17,6 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.device import fast_bf16
 from fvdm_core.files import atomic_write
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
@@ -41,9 +42,8 @@ def device() -> torch.device:
 
 def autocast() -> contextlib.AbstractContextManager:
     """bf16 where the processor multiplies it fast, fp32 elsewhere."""
-    place = device().type
-    fast = place == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return torch.autocast(place, torch.bfloat16, enabled=fast)
+    place = device()
+    return torch.autocast(place.type, torch.bfloat16, enabled=fast_bf16(place))
 
 
 def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
