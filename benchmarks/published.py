@@ -48,7 +48,9 @@ def drive(
     start = time.perf_counter()
     updates: dict[int, Update] = {}
     clip = None
-    for parts in studio.submit({"levels": levels}, seed=0, api_name="/generate"):
+    settings = {"label": None, "seed": 0, "guidance": 1, "solver": "dpmpp_2m", "eta": 0, "fps": 8}
+    settings |= {"splice_exact": False, "session": None}
+    for parts in studio.submit({"levels": levels}, **settings, api_name="/generate"):
         for part in parts:
             if isinstance(part, dict) and part.get("step") is not None:
                 now = Update(part["step"], time.perf_counter() - start, look())

@@ -24,7 +24,6 @@ from fvdm_core.weights import build, config_from
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-FILES = (CONFIG, WEIGHTS)
 DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8
 # diffusers' names of attention before 0.12, which the published file still has

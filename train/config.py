@@ -249,7 +249,8 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
     raw = {key: value for key, value in raw.items() if value is not None}
     _check_sections(raw)
     data = _build(DataConfig, "data", raw.pop("data", {}))
-    autoencoder, derived = None, {}
+    autoencoder: AutoencoderConfig | None = None
+    derived: dict[str, int] = {}
     if not raw.get("vae"):  # with one, the transformer is whole already
         autoencoder = _build(
             AutoencoderConfig,

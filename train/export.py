@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.files import atomic_write
-from fvdm_core.kl_autoencoder import FILES
+from fvdm_core.hub import DIFFUSERS_FILES
 from fvdm_core.model import VideoDiT
 
 from .config import TrainConfig
@@ -48,7 +48,7 @@ def export(
     """
     if isinstance(autoencoder, Path):
         (folder / "vae").mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in DIFFUSERS_FILES:
             with atomic_write(folder / "vae" / name) as temporary:
                 shutil.copyfile(autoencoder / name, temporary)
     save_model_folder(
