@@ -28,6 +28,7 @@ from fvdm_core.model import VideoDiT
 
 SD_WIDTHS, SD_LAYERS = (128, 256, 512, 512), 2
 LIMIT = 4.0  # GB that the server may take
+PATIENCE = 300.0  # seconds for any answer: a page may be served while a model loads
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def drive(
 ) -> tuple[Path, list[Update]]:
     """Generate from noise through the page's /generate: the clip, and an update for each step."""
     levels = [[1000 - 1000 * row // steps] * frames for row in range(steps + 1)]
-    studio = Client(address, verbose=False)
+    studio = Client(address, verbose=False, httpx_kwargs={"timeout": PATIENCE})
     start = time.perf_counter()
     updates: dict[int, Update] = {}
     clip = None
