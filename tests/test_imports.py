@@ -30,7 +30,8 @@ CORE = {  # what a module of the core may import of the core
     "schedule": set(),
     "solvers": set(),
     "noise": set(),
-    "model": set(),
+    "step_cache": set(),
+    "model": {"step_cache"},
     "autoencoder": set(),
     "device": set(),
     "formula": {"limits"},
@@ -41,6 +42,7 @@ CORE = {  # what a module of the core may import of the core
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
         *("conditioning", "device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
+        "step_cache",
     },
 }
 WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")

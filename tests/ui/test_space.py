@@ -106,7 +106,13 @@ def space(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def generate(space: Space, folder: Path, **changes: Any) -> list[Any]:
     """All updates of a tiny run, asked for as a visitor of the Space."""
     headers = {"x-ip-token": "of-this-visitor"}
-    client = Client(space.url, verbose=False, headers=headers, download_files=str(folder))
+    client = Client(
+        space.url,
+        verbose=False,
+        headers=headers,
+        download_files=str(folder),
+        httpx_kwargs={"timeout": 300},  # a busy machine
+    )
     settings = {"label": "sky", "seed": 3, "guidance": 1.5, "solver": "dpmpp_2m", "eta": 0}
     more = {"fps": 8, "splice_exact": False, "session": None}
     arguments = settings | more | changes

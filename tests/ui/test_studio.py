@@ -70,7 +70,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
     folder = str(tmp_path_factory.mktemp("downloads"))
-    return Client(server.url, verbose=False, download_files=folder)
+    patient = {"timeout": 300}  # a busy machine
+    return Client(server.url, verbose=False, download_files=folder, httpx_kwargs=patient)
 
 
 def painting(**changes: Any) -> dict[str, Any]:
