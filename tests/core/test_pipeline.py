@@ -209,7 +209,7 @@ def test_64_frames_never_give_the_network_more_than_it_knows(pipe, calls, name):
     timeline = preset(name, frames=64, steps=3)
     clip = pipe(timeline, keyframes=pictures_for(timeline), label=0)
     assert clip.frames.shape == (64, 8, 8, 3)
-    assert calls and all(x.shape[1] <= 16 and t.shape[1] <= 16 for x, t, _ in calls)
+    assert calls and all(x.shape[1] <= 16 and t.shape[1] <= 16 for x, t, *_ in calls)
     assert len(calls) == timeline.with_windows(16).model_calls
     assert len({frame.tobytes() for frame in clip.frames}) == 64  # each was made, none repeated
 
@@ -361,7 +361,7 @@ def test_painted_windows_are_kept_where_they_fit(pipe, calls):
     steps = (Window((0, 1, 2, 3), (0, 1)), Window((2, 3), (2, 3)))
     timeline = Timeline(preset(frames=4, steps=2).levels, windows=(steps, steps))
     pipe(timeline)
-    assert [x.shape[1] for x, _, _ in calls] == [4, 2, 4, 2]
+    assert [x.shape[1] for x, *_ in calls] == [4, 2, 4, 2]
 
 
 def test_a_model_without_an_autoencoder_is_refused(tmp_path):
