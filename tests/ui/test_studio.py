@@ -341,7 +341,7 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
     kept = session_of(None)
     try:
         running = client.submit(
-            painting(), "sky", 7, 1.5, "ddim", 0, 8, True, kept, api_name="/generate"
+            *(painting(), "sky", 7, 1.5, "ddim", 0, 8, True), session=kept, api_name="/generate"
         )
         until = time.monotonic() + 120
         while not (outputs := running.outputs()) and time.monotonic() < until:
@@ -366,7 +366,7 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
 def test_two_sessions_at_once_get_their_own(client: Client) -> None:
     alone = [clip_of(generate(client, seed=seed)) for seed in (1, 2)]
     jobs = [
-        client.submit(painting(), "sky", seed, 1.5, "ddim", 0, 8, True, None, api_name="/generate")
+        client.submit(painting(), "sky", seed, 1.5, "ddim", 0, 8, True, api_name="/generate")
         for seed in (1, 2)
     ]
     for one, job in zip(alone, jobs, strict=True):
