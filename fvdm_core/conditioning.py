@@ -36,7 +36,7 @@ def replacement(timeline: Any, schedule: NoiseSchedule, seeds: Sequence[int]) ->
             [
                 frame_noise(
                     seed,
-                    [frames[place] for place in still],
+                    [frames[place] for place in still.tolist()],
                     _ROWS + step,
                     x.shape[2:],
                     prior=timeline.prior,
