@@ -106,7 +106,7 @@ def _download(
         folder = snapshot_download(repo, revision=info.sha, allow_patterns=list(wanted))
     except Exception as error:
         return _cached(cache, repo, revision, error, files)
-    _note(cache, revision, info.sha)
+    _note(cache, revision, info.sha or Path(folder).name)
     return Path(folder), list(wanted)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ Place = TypeVar("Place")
 Batch = TypeVar("Batch")
 
 
-def ahead(make: Callable[[Place], Batch], places: Iterable[Place], threads: int) -> Iterator[Batch]:
+def ahead(
+    make: Callable[[Place], Batch], places: Iterable[Place], threads: int
+) -> Generator[Batch, None, None]:
     """`make` of each place, in their order, up to `threads` of them beforehand; 0 makes none so.
 
     Threads and not processes: torch and numpy let go of the interpreter where the work is. What
