@@ -10,12 +10,20 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parents[2]
 FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
@@ -163,3 +171,25 @@ def forget(page: Page, address: str) -> None:
         origin, kinds = f"{parts.scheme}://{parts.netloc}", "cookies,local_storage,indexeddb"
         session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": kinds})
         session.detach()
+
+
+@pytest.fixture
+def resize() -> Callable[[Page, int], None]:
+    """resize(page, frames) enters a number of frames until it holds: what a slow server answers to
+    the click before it sets the box back once more."""
+
+    def enter(page: Page, frames: int) -> None:
+        box = page.locator("#frames input")
+        for _ in range(5):
+            box.fill(str(frames))
+            box.press("Enter")
+            with suppress(TimeoutError):
+                page.wait_for_function(
+                    "frames => window.fvdmEditor.value.levels[0].length === frames",
+                    arg=frames,
+                    timeout=20_000,
+                )
+                return
+        raise AssertionError(f"the timeline did not get {frames} frames")
+
+    return enter

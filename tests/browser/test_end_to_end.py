@@ -165,11 +165,11 @@ def test_from_two_pictures_and_a_stroke_to_a_file(
     assert not outside, f"the page asked for {outside}"
 
 
-def test_a_long_timeline_is_stopped_and_the_next_one_runs(new_page: Open, address: str) -> None:
+def test_a_long_timeline_is_stopped_and_the_next_one_runs(
+    new_page: Open, address: str, resize: Callable[[Page, int], None]
+) -> None:
     page = studio(new_page, address)
-    page.locator("#frames input").fill("64")
-    page.locator("#frames input").press("Enter")
-    page.wait_for_function("window.fvdmEditor.value.levels[0].length === 64")
+    resize(page, 64)
     page.locator("#preset-standard").click()
     expect(page.locator("#summary")).to_contain_text("64 frames")
     page.locator("#generate").click()

@@ -33,7 +33,9 @@ def levels(page: Page) -> Any:
     return page.evaluate("window.fvdmEditor.value.levels")
 
 
-def test_own_presets_are_kept_resampled_renamed_and_deleted(new_page: Open, address: str) -> None:
+def test_own_presets_are_kept_resampled_renamed_and_deleted(
+    new_page: Open, address: str, resize: Callable[[Page, int], None]
+) -> None:
     page = ready(new_page(address))
     page.evaluate("localStorage.setItem('fvdm-presets', '{\"version\": 1, \"presets\": [7]}')")
     page.reload()
@@ -50,9 +52,7 @@ def test_own_presets_are_kept_resampled_renamed_and_deleted(new_page: Open, addr
     ready(page)
     page.locator("#preset-standard").click()
     page.wait_for_function("window.fvdmEditor.value.levels[0][15] === 1000")
-    page.locator("#frames input").fill("9")
-    page.locator("#frames input").press("Enter")
-    size(page, 9, 30)
+    resize(page, 9)
     mine.click()
     page.wait_for_function("window.fvdmEditor.value.levels[0][8] === 0")
     assert [row[0] + row[8] for row in levels(page)] == [0] * 31

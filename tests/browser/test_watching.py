@@ -36,7 +36,9 @@ def shown(page: Page, view: str, step: int) -> None:
     page.wait_for_selector(f".fvdm-strip[data-view={view}][data-step='{step}']")
 
 
-def test_every_row_is_there_afterwards_in_both_views(studio: Page) -> None:
+def test_every_row_is_there_afterwards_in_both_views(
+    studio: Page, resize: Callable[[Page, int], None]
+) -> None:
     studio.locator("#generate").click()
     studio.wait_for_selector(".fvdm-strip[data-status=done]")
     shown(studio, "clean", 30)
@@ -62,8 +64,7 @@ def test_every_row_is_there_afterwards_in_both_views(studio: Page) -> None:
     studio.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
     shown(studio, "clean", 15)
 
-    studio.locator("#frames input").fill("9")
-    studio.locator("#frames input").press("Enter")
+    resize(studio, 9)
     expect(studio.locator(".tile.drawn")).to_have_count(0)  # not the old run's pictures
     expect(studio.locator(".fvdm-strip .foot")).to_be_hidden()
     studio.get_by_test_id("undo").click()
@@ -71,14 +72,13 @@ def test_every_row_is_there_afterwards_in_both_views(studio: Page) -> None:
 
 
 def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
-    studio: Page, folder: Path
+    studio: Page, folder: Path, resize: Callable[[Page, int], None]
 ) -> None:
     caption = studio.get_by_test_id("strip-caption")
     (folder / "hold").touch()
     studio.locator("#generate").click()
     shown(studio, "clean", 0)
-    studio.locator("#frames input").fill("20")
-    studio.locator("#frames input").press("Enter")
+    resize(studio, 20)
     expect(studio.locator(".tile")).to_have_count(20)
     expect(caption).to_have_text("This run has 16 frames")  # it goes on, and is still to be seen
     expect(studio.locator(".tile.drawn")).to_have_count(16)
