@@ -16,7 +16,7 @@ from fvdm_core.model_folder import load_model_folder
 from train import parallel
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 240.0  # seconds
+PATIENCE = 900.0  # seconds; a busy machine takes minutes to import torch
 
 
 def torchrun(*arguments: str) -> None:
