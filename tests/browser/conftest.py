@@ -81,7 +81,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             if process.poll() is not None:
                 raise RuntimeError(f"{script.name} ended early:\n{log.read_text()[-4000:]}")
             try:
-                urllib.request.urlopen(address, timeout=30).close()
+                urllib.request.urlopen(address, timeout=120).close()
                 return address
             except OSError:
                 time.sleep(0.2)

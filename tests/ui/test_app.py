@@ -134,13 +134,13 @@ def test_the_page_is_up_without_a_model_and_ends_on_sigterm(tmp_path: Path) -> N
         page = None
         while page is None and time.monotonic() < until and process.poll() is None:
             try:
-                page = httpx.get(f"http://127.0.0.1:{port}/", timeout=60)
+                page = httpx.get(f"http://127.0.0.1:{port}/", timeout=300)
             except httpx.TransportError:
                 time.sleep(0.2)
         assert page is not None and page.status_code == 200 and "FVDM Studio" in page.text
         assert (tmp_path / "outputs" / "uploads").is_dir()  # beside the runs, not in /tmp
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=300)
         assert process.returncode == 0
         assert process.stdout is not None and "Traceback" not in process.stdout.read()
     finally:
