@@ -19,7 +19,7 @@ from fvdm_core.timeline import Timeline
 from train.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 400.0  # seconds; a busy machine takes long to import torch
+PATIENCE = 900.0  # seconds; a busy machine takes long to import torch
 
 
 def start(config: Path, out: Path) -> subprocess.Popen[str]:

@@ -71,7 +71,7 @@ class Space:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        until = time.monotonic() + 300
+        until = time.monotonic() + 600
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 if httpx.get(self.url, timeout=120).status_code == 200:
