@@ -538,9 +538,9 @@ def test_a_stroke_over_64_frames_and_200_steps_paints_and_tells_its_redraws(edit
     editor.mouse.up()
     times.sort()
     print(f"redraw of 64 × 200: median {times[20]:.1f} ms, slowest of 40 {times[-1]:.1f} ms")
-    assert times[0] > 0  # whether it is in time, benchmarks/page.py says
+    assert times[20] > 0  # whether it is in time, benchmarks/page.py says
     before, after = start[1:-1], levels(editor)[1:-1]
-    assert (after != before).sum() >= 40 * 12
+    assert (after != before).sum() > 300
 
 
 def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:
