@@ -12,12 +12,7 @@ import time
 import numpy as np
 
 from fvdm_core import Pipeline, Timeline
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Of uint8 pictures, in dB."""
-    error = np.mean((a.astype(float) - b) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 1e-10)))
+from train.evaluation.common import psnr
 
 
 def main() -> None:
@@ -29,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
 
     pipe = Pipeline.from_pretrained(options.model)
-    block = pipe.model._order()[1][0]
+    block = pipe.model.blocks_in_order()[1][0]
     runs: list[int] = []
     block.register_forward_hook(lambda *_: runs.append(1))
     labels = pipe.labels or [None]

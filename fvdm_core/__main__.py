@@ -155,7 +155,9 @@ def generate(options: argparse.Namespace) -> str:
     pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
+    notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.prior)]
     if options.variations > 1:
+        sys.stderr.writelines(notes)
         first = asked.pop("seed")
         seeds = range(first, first + options.variations)
         clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
@@ -164,8 +166,7 @@ def generate(options: argparse.Namespace) -> str:
             clip.save(name.with_stem(f"{name.stem}-{seed}"))
         return f"{len(clips)} clips of {len(clips[0].frames)} frames beside {name}"
     states = pipe.stream(timeline, keyframes=keyframes, options=RunOptions(**asked))
-    for warning in timeline.warnings(keyframes, pipe.prior):
-        sys.stderr.write(f"Note: {warning}\n")
+    sys.stderr.writelines(notes)  # after what is refused
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
         for state in states:
             progress.update(state.step - progress.n)

@@ -172,7 +172,7 @@ class VideoDiT(nn.Module):
         x = rearrange(x + self.pos_embed, "(b f) n d -> b f n d", f=frames)
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
-        (first, over), *others = self._order()
+        (first, over), *others = self.blocks_in_order()
         if over == "joint":
             x = x + temp_embed
         before, x = x, self._run(first, x, c, over)  # (B, F, N, D)
@@ -190,7 +190,7 @@ class VideoDiT(nn.Module):
             x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid, w=grid, p=patch, q=patch
         )
 
-    def _order(self) -> list[tuple[nn.Module, str]]:
+    def blocks_in_order(self) -> list[tuple[nn.Module, str]]:
         """The blocks as they follow each other, and over what each attends."""
         if self.config.attention == "joint":
             return [(block, "joint") for block in self.blocks]

@@ -168,7 +168,13 @@ def build_studio(
                         elem_id="variations",
                     )
                     step_cache = Slider(
-                        0, 0.5, 0, step=0.01, label="Step caching", elem_id="step-cache"
+                        0,
+                        0.5,
+                        0,
+                        step=0.01,
+                        label="Step caching",
+                        info="Above 0: skips work where little changes. Faster, less exact.",
+                        elem_id="step-cache",
                     )
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")

@@ -24,7 +24,7 @@ def counted(blocks):
 def test_an_equal_step_runs_the_first_block_alone_and_gives_the_same(attention):
     config = VideoDiTConfig(16, 4, 2, 1, 2, 3, 4, attention=attention)
     model = randomised(VideoDiT(config), 0.15)
-    every = [block for block, _ in model._order()]
+    every = [block for block, _ in model.blocks_in_order()]
     first, others = counted(every[:1]), counted(every[1:])
     x, t = torch.randn(1, 4, 3, 2, 2), torch.tensor([[0, 300, 600, 900]])
     cache = StepCache(0.1)
@@ -65,7 +65,7 @@ def test_another_number_of_frames_is_another_step():
 
 def test_a_run_is_cheaper_by_it_and_a_run_without_it_is_as_ever(tmp_path):
     pipe = load(save_tiny(tmp_path / "tiny"))
-    later = counted(block for block, _ in pipe.model._order()[1:])
+    later = counted(block for block, _ in pipe.model.blocks_in_order()[1:])
     timeline = Timeline.preset("standard", frames=16, steps=40)
 
     def run(**options):
