@@ -79,7 +79,7 @@ def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
     studio.locator("#generate").click()
     shown(studio, "clean", 0)
     resize(studio, 20)
-    expect(studio.locator(".tile")).to_have_count(20)
+    expect(studio.locator(".fvdm-strip .tile")).to_have_count(20)
     expect(caption).to_have_text("This run has 16 frames")  # it goes on, and is still to be seen
     expect(studio.locator(".tile.drawn")).to_have_count(16)
     (folder / "hold").unlink()

@@ -15,6 +15,7 @@ from train.evaluation.learn import LearnConfig, batches, factor_loss, learn, rep
 from train.evaluation.network import NetworkConfig, WorldNetwork, load_network, save_network
 from train.run import Run, Stopped
 from train.worlds import UNSEEN, WORLDS, render
+from train.worlds.collisions import BALL_COLORS
 
 SMALL = NetworkConfig(size=16, widths=(4, 4), squeeze=2, features=8)
 OPTIM = OptimConfig(steps=4, batch_size=4, warmup=1, save_every=2, lr=1e-3)
@@ -37,8 +38,8 @@ def test_balls_are_told_apart_by_colour():
     clip = render("collisions", UNSEEN + 3, 8, 16)
     values, colors = targets(clip), clip.factors["colors"]
     assert np.flatnonzero(values[SLICES["collisions/present"]]).tolist() == sorted(colors)
-    place = values[SLICES["collisions/position"]].reshape(6, 4, 2)
-    assert np.isnan(place).all((1, 2)).sum() == 6 - len(colors)
+    place = values[SLICES["collisions/position"]].reshape(len(BALL_COLORS), 4, 2)
+    assert np.isnan(place).all((1, 2)).sum() == len(BALL_COLORS) - len(colors)
     for ball, color in enumerate(colors):
         assert np.array_equal(place[color][[0, -1]], clip.factors["positions"][[0, -1], ball])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +19,15 @@ from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import MAX_LEVEL, Timeline
+
+Result = TypeVar("Result")
+
+
+def on_its_own_loop(work: Coroutine[Any, Any, Result]) -> Result:
+    """What `work` gives, awaited in a thread: a browser driven by this process leaves its loop
+    running in the main one, where `asyncio.run` is then refused."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake import on_its_own_loop
 
 from ui.jobs import Snapshot, Status, Work
 from ui.registry import HasBegun, JobRegistry, QueueFull
@@ -193,10 +193,10 @@ def test_follow_sees_it_through_and_finds_a_finished_run_again(registry: JobRegi
     async def watch() -> list[Snapshot]:
         return [snapshot async for snapshot in registry.follow(job, interval=0.005)]
 
-    seen = asyncio.run(watch())
+    seen = on_its_own_loop(watch())
     assert seen[-1].status is Status.DONE
     assert [s.step for s in seen] == sorted(s.step for s in seen)
-    again = asyncio.run(watch())
+    again = on_its_own_loop(watch())
     assert len(again) == 1 and again[0].result == "result 10"
 
 

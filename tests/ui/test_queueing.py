@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake import FakePipeline, example_pictures
+from fake import FakePipeline, example_pictures, on_its_own_loop
 
 from fvdm_core.timeline import Timeline
 from ui import editing
@@ -61,7 +60,7 @@ class Place:
         async def follow() -> list[View]:
             return [view async for view in self.studio.queue.follow(session, interval=0.005)]
 
-        return asyncio.run(follow())
+        return on_its_own_loop(follow())
 
 
 def painting(preset: str = "standard", frames: int = 4, steps: int = 3) -> EditorValue:

@@ -48,7 +48,7 @@ class Constancy:
 
 
 def ball_tracks(video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places (F, 6, 2) and radii (F, 6) of the balls of uint8 (F, H, W, 3), by colour, in widths.
+    """Places (F, colours, 2) and radii (F, colours) of the balls of uint8 (F, H, W, 3), in widths.
 
     NaN where a colour is not there, and on frames with two balls of one colour, which could be
     taken for each other.
