@@ -128,8 +128,9 @@ def main() -> None:
         return
 
     print(f"machine: {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
-    for precision, dtype in DTYPES.items():
-        print(f"matrix products in {precision}: {matmul_rate(dtype):.0f} GFLOP/s")
+    for precision in options.dtypes:
+        rate = matmul_rate(DTYPES[precision])
+        print(f"matrix products in {precision}: {rate:.0f} GFLOP/s", flush=True)
     print(HEAD)
     for name in options.networks:
         for precision in options.dtypes:

@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 FRAMES, STEPS = 64, 200
+STEPS_PER_FRAME = 100  # 64 frames take two windows of the shipped model one after the other
 FIRST_STEP = """() => document.querySelector(".fvdm-strip[data-status=running]")
   && Number(document.querySelector(".fvdm-strip").dataset.step) > 0"""
 
@@ -51,7 +52,7 @@ def stroke(page: Page) -> list[float]:
     page.locator("#frames input").fill(str(FRAMES))
     page.locator("#frames input").press("Enter")
     page.wait_for_function(f"window.fvdmEditor.value.levels[0].length === {FRAMES}")
-    page.locator("#steps input").fill(str(STEPS))
+    page.locator("#steps input").fill(str(STEPS_PER_FRAME))
     page.locator("#steps input").press("Enter")
     page.wait_for_function(f"window.fvdmEditor.value.levels.length === {STEPS + 1}")
     canvas = page.get_by_test_id("timeline-canvas").bounding_box()

@@ -20,6 +20,7 @@ from ui.continuing import (
 )
 from ui.history import PAGE, history_value
 from ui.outputs import Saved
+from ui.painting_panel import Follow
 from ui.pieces import ClipView, History
 from ui.python_code import python_code
 from ui.requests import EditorValue, RequestError, checked, local_file, plain
@@ -99,7 +100,7 @@ def wire(
     settings: list[Any],
     session: Any,
     begun: Any,
-    reading: dict[str, Any],
+    reading: Follow,
     keeping: dict[str, Any],
 ) -> None:
     """Connect the parts of the page; `begun` is the event after which the session is known."""
@@ -155,7 +156,7 @@ def wire(
         clip.use_frame(use_frame, [session, editor], [editor], **tasks),
     ]
     for change in changes:
-        change.success(**reading).then(**keeping)
+        reading(change.success).then(**keeping)
     history.open_run(open_run, [session], [clip], **tasks)
     history.remove_run(remove_run, [session], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)

@@ -159,7 +159,7 @@ class Job:
 
     def _run(self, work: Work, unwatched_limit: float) -> None:
         started = shown_at = time.monotonic()
-        showing = 0.0  # seconds spent on previews so far
+        showing = one = 0.0  # seconds spent on previews so far, and on the last one
         seconds_per_call = work.seconds_per_call
         self.update(status=Status.RUNNING, ahead=0, eta=_eta(work.calls, seconds_per_call))
         self.expected_at = max(self.expected_at, started)  # waiting for its turn does not count
@@ -179,11 +179,13 @@ class Job:
                     "eta": _eta(work.calls[state.step :], seconds_per_call),
                 }
                 last = state.step >= len(work.calls)
-                rest = max(PREVIEW_INTERVAL, showing / PREVIEW_SHARE - (now - started))
-                if last or (self.watched and (state.step <= 1 or now - shown_at >= rest)):
+                affordable = showing + one <= PREVIEW_SHARE * (now - started)
+                due = now - shown_at >= PREVIEW_INTERVAL and affordable
+                if last or (self.watched and (state.step <= 1 or due)):
                     changes["preview"] = preview_of(state, self.view)
                     shown_at = time.monotonic()
-                    showing += shown_at - now
+                    one = shown_at - now
+                    showing += one
                 self.update(**changes)
                 self.rewind.add(state)
                 if time.monotonic() - self.expected_at > unwatched_limit:

@@ -11,6 +11,7 @@ from pydantic import Field
 from fvdm_core.limits import MAX_FRAMES
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
+from ui.painting_panel import Follow
 from ui.requests import EditorValue, Strict, checked
 from ui.service import Studio
 from ui.settings import ANY
@@ -153,7 +154,7 @@ def wire_models(
     guidance: Component,
     conditioning: Component,
     note: Component,
-    reading: dict[str, Any],
+    reading: Follow,
     keeping: dict[str, Any],
 ) -> dict[str, Any]:
     """Bind the panel; returns the event that fills it and what depends on it for a visit."""
@@ -199,7 +200,7 @@ def wire_models(
         trigger_mode="always_last",
         **QUICK,
     )
-    followed.then(**reading).then(**keeping)
+    reading(followed.then).then(**keeping)
     return {
         "fn": name_model,
         "inputs": [editor, label, conditioning],

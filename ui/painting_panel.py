@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,18 @@ from ui.service import Studio
 KEEP = """(editor, ...settings) => {
   const cells = editor.levels.length * editor.levels[0].length;
   return cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
+}"""
+
+# What somebody is typing into stays: the answer was made of a painting from before.
+SETTLE = """(panel, frames, steps, formula) => {
+  if (!panel) return Array(4).fill({ __type__: "update" });
+  const typed = (id) => document.activeElement?.closest(id);
+  return [
+    typed("#frames") ? frames : panel.frames,
+    { __type__: "update", label: panel.steps_label, value: typed("#steps") ? steps : panel.steps },
+    typed("#formula") ? formula : panel.formula,
+    panel.prior,
+  ];
 }"""
 
 
@@ -45,10 +58,14 @@ class PaintingParts:
     painting: Any
 
 
-def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Connect the parts, and give two events for whatever else changes the painting.
+Follow = Callable[[Callable[..., Any]], Any]
 
-    The first brings the panel in line with the painting, the second keeps it in the browser.
+
+def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[str, Any]]:
+    """Connect the parts, and give what must follow whatever else changes the painting.
+
+    The first takes an event's `then` or `success` and brings the panel in line with the painting
+    after it; the second is the event that keeps the painting in the browser.
     """
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
@@ -107,34 +124,33 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[dict[str, Any],
         return (
             preview_timeline(timeline, label, guidance),
             editing.picker_value(timeline, window),
-            timeline.frames,
-            gr.update(
-                value=editing.steps_of(timeline, window),
-                label=editing.steps_words(timeline, window),
-            ),
-            timeline.formula,
-            timeline.prior,
+            {
+                "frames": timeline.frames,
+                "steps": editing.steps_of(timeline, window),
+                "steps_label": editing.steps_words(timeline, window),
+                "formula": timeline.formula,
+                "prior": timeline.prior,
+            },
         )
 
     def presets() -> list[dict[str, Any]]:
         """The presets with their parameters at 16 frames and 30 steps."""
         return editing.preset_list(studio.window)
 
-    reading: dict[str, Any] = {
-        "fn": read,
-        "inputs": [parts.editor, parts.label, parts.cfg],
-        "outputs": [
-            parts.summary,
-            parts.picker,
-            parts.frames,
-            parts.steps,
-            parts.formula,
-            parts.prior,
-        ],
-        "trigger_mode": "always_last",
-        **quick,
-        **unlisted,
-    }
+    panel = gr.JSON(visible="hidden")  # what the painting says of the boxes beside it
+    boxes = [parts.frames, parts.steps, parts.formula]
+
+    def reading(then: Callable[..., Any]) -> Any:
+        read_panel = then(
+            read,
+            [parts.editor, parts.label, parts.cfg],
+            [parts.summary, parts.picker, panel],
+            trigger_mode="always_last",
+            **quick,
+            **unlisted,
+        )
+        return read_panel.then(None, [panel, *boxes], [*boxes, parts.prior], js=SETTLE, **unlisted)
+
     keeping: dict[str, Any] = {
         "fn": None,
         "inputs": [parts.editor, *parts.settings],
@@ -167,8 +183,8 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[dict[str, Any],
         parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **changing),
     ]
     for change in changes:
-        change.success(**reading).then(**keeping)
-    parts.editor.edited(**reading).then(**keeping)
+        reading(change.success).then(**keeping)
+    reading(parts.editor.edited).then(**keeping)
     gr.on(
         [parts.cfg.release, parts.label.input],
         preview_timeline,

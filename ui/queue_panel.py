@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
+from ui.painting_panel import Follow
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
 from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
@@ -69,14 +70,14 @@ def wire_queue(
     studio: Studio,
     parts: Parts,
     load: Callable[..., Any],
-    reading: dict[str, Any],
+    reading: Follow,
     keeping: dict[str, Any],
 ) -> None:
     """Bind the buttons and the list.
 
     Args:
         load: what the page fires when it opens.
-        reading: the event that brings the panel in line with the painting.
+        reading: brings the panel in line with the painting after an event.
         keeping: the event that keeps the painting in the browser.
     """
 
@@ -187,10 +188,10 @@ def wire_queue(
         show_progress="hidden",
         api_visibility="private",
     )
-    following.then(**reading)
+    reading(following.then)
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
     taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **CAN_FAIL)
-    taken.success(**reading).then(**keeping)
+    reading(taken.success).then(**keeping)
     runs.renew(renew, asking, changing, **CAN_FAIL)
 
 

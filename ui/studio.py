@@ -255,7 +255,7 @@ def build_studio(
         naming = wire_models(
             studio, model, editor, label, cfg, conditioning, note, reading, keeping
         )
-        visit.then(**naming).then(**reading)
+        reading(visit.then(**naming).then)
 
         demo.load(name_frames, None, [editor], **quick, **unlisted)
 

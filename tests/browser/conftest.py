@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +19,6 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
-    TimeoutError,
     expect,
     sync_playwright,
 )
@@ -175,21 +173,14 @@ def forget(page: Page, address: str) -> None:
 
 @pytest.fixture
 def resize() -> Callable[[Page, int], None]:
-    """resize(page, frames) enters a number of frames until it holds: what a slow server answers to
-    the click before it sets the box back once more."""
+    """resize(page, frames) enters a number of frames and waits until the timeline has them."""
 
     def enter(page: Page, frames: int) -> None:
         box = page.locator("#frames input")
-        for _ in range(5):
-            box.fill(str(frames))
-            box.press("Enter")
-            with suppress(TimeoutError):
-                page.wait_for_function(
-                    "frames => window.fvdmEditor.value.levels[0].length === frames",
-                    arg=frames,
-                    timeout=20_000,
-                )
-                return
-        raise AssertionError(f"the timeline did not get {frames} frames")
+        box.fill(str(frames))
+        box.press("Enter")
+        page.wait_for_function(
+            "frames => window.fvdmEditor.value.levels[0].length === frames", arg=frames
+        )
 
     return enter

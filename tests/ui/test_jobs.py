@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from fake import on_its_own_loop
 
-from ui.jobs import Snapshot, Status, Work
+from ui.jobs import PREVIEW_SHARE, Job, Snapshot, Status, Work
 from ui.registry import HasBegun, JobRegistry, QueueFull
 
 PATIENCE = 120.0  # seconds; a busy machine takes long for everything
@@ -184,6 +185,32 @@ def test_previews_are_throttled(registry: JobRegistry) -> None:
     wait_for(registry, registry.submit(run.work()))
     seconds = time.monotonic() - before
     assert 3 <= len(run.previews) <= seconds * 10 + 4
+
+
+def test_previews_take_their_share_of_the_time_and_no_more(monkeypatch: Any) -> None:
+    clock, took, made = [0.0], 0.085, 0.15  # what a preview and a step of the default model take
+
+    class State(FakeState):
+        @property
+        def preview(self) -> np.ndarray:
+            clock[0] += took
+            return super().preview
+
+    def states() -> Iterator[State]:
+        for step in range(31):
+            job.look()
+            yield State(step, [1000 - step] * 4, previews)
+            clock[0] += made
+
+    previews: list[int] = []
+    monkeypatch.setattr("ui.jobs.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    job = Job(Work(states, lambda state, stopped: None, [1] * 30, frames=4), "shown")
+    job.run(unwatched_limit=1e9)
+    assert job.snapshot.status is Status.DONE
+    assert previews[:2] == [0, 1] and previews[-1] == 30
+    seconds, showing = clock[0] - made, took * (len(previews) - 1)  # the last one is always made
+    assert PREVIEW_SHARE * seconds - 2 * took < showing <= PREVIEW_SHARE * seconds
+    assert max(np.diff(previews[1:])) < 15  # spread over the run
 
 
 def test_follow_sees_it_through_and_finds_a_finished_run_again(registry: JobRegistry) -> None:
