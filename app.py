@@ -13,6 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Threads that wait for each other give the core away meanwhile: browser and page want it too, and a
+# watched run takes three quarters of the time. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 HERE = Path(__file__).resolve().parent
 NAME = "{date}-{label}-{seed}"
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
