@@ -103,6 +103,8 @@ def test_variations_queue_runs_of_the_seeds_that_follow(
     page.locator("#seed input").fill("5")
     page.locator("#seed input").press("Enter")
     page.locator("#more button").first.click()
+    expect(page.locator("#variations input")).to_have_value("1")
+    page.wait_for_timeout(1000)  # gradio fills what it has just unfolded once more
     page.locator("#variations input").fill("3")
     page.locator("#variations input").press("Enter")
     page.locator("#generate").click()
@@ -112,6 +114,9 @@ def test_variations_queue_runs_of_the_seeds_that_follow(
     page.locator("#generate").click()
     expect(page.locator(".toast-body").first).to_contain_text("variations is 9")
     expect_seeds(page, 5, 6, 7)
+    hold.unlink()
+    # to their end: the tests after this one share its server and its queue
+    expect(page.locator(".run[data-status=done]")).to_have_count(3)
 
 
 def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
