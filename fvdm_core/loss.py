@@ -21,6 +21,7 @@ def sample_timesteps(
     p_independent: float = 0.2,
     num_train_timesteps: int = 1000,
     *,
+    stratified: bool = False,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -28,12 +29,19 @@ def sample_timesteps(
 
     With probability `p_independent` each frame of a sample draws its own level, otherwise one level
     serves the whole clip; the choice is made per sample. 0 is the scalar-timestep baseline, 1 is
-    Diffusion Forcing. Raises `ValueError` for a probability outside [0, 1].
+    Diffusion Forcing. `stratified` spreads the shared levels of a batch evenly over 1…T, one in
+    each B-th part: each is as likely as before, and the mean loss varies less (Kingma et al. 2021,
+    VDM, appendix I.1). Raises `ValueError` for a probability outside [0, 1].
     """
     if not 0.0 <= p_independent <= 1.0:
         raise ValueError(f"p_independent is {p_independent}; it must be from 0 to 1")
     own = torch.randint(1, num_train_timesteps + 1, (batch, frames), generator=generator)
-    shared = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
+    if stratified:
+        part = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
+        shared = 1 + (part / batch * num_train_timesteps).long()[:, None]
+        shared.clamp_(max=num_train_timesteps)  # a sum in fp32 may round up to the whole
+    else:
+        shared = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
     independent = torch.rand(batch, 1, generator=generator) < p_independent
     return torch.where(independent, own, shared).to(device)
 

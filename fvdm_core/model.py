@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .rotary import rotate, rotation
 from .step_cache import StepCache
 
 SIZES = {  # hidden_size, depth, num_heads (DiT, Peebles & Xie 2023, table 1)
@@ -43,6 +44,7 @@ class VideoDiTConfig:
     learn_sigma: bool = False
     mlp_ratio: float = 4.0
     attention: str = "interleaved"
+    rotary: bool = False  # attention also knows how far apart tokens are (`rotary`)
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "depth", "num_heads", "patch_size", "latent_size"):
@@ -61,6 +63,11 @@ class VideoDiTConfig:
         if self.latent_size % self.patch_size:
             raise ValueError(
                 f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
+            )
+        if self.rotary and self.hidden_size // self.num_heads < 6:
+            raise ValueError(
+                f"heads of {self.hidden_size // self.num_heads} channels are too small for rotary "
+                "positions; they need at least 6"
             )
         if self.attention not in ATTENTION:
             raise ValueError(
@@ -172,16 +179,17 @@ class VideoDiT(nn.Module):
         x = rearrange(x + self.pos_embed, "(b f) n d -> b f n d", f=frames)
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
+        places = self._places(frames, x)
         (first, over), *others = self.blocks_in_order()
         if over == "joint":
             x = x + temp_embed
-        before, x = x, self._run(first, x, c, over)  # (B, F, N, D)
+        before, x = x, self._run(first, x, c, over, places)  # (B, F, N, D)
         if over == "space":  # after the first spatial block, as Latte has it
             before, x = before + temp_embed, x + temp_embed
 
         def rest(x: Tensor) -> Tensor:
             for block, over in others:
-                x = self._run(block, x, c, over)  # (B, F, N, D)
+                x = self._run(block, x, c, over, places)  # (B, F, N, D)
             return x
 
         x = rest(x) if cache is None else cache(before, x, rest)
@@ -199,10 +207,23 @@ class VideoDiT(nn.Module):
             step for spatial, temporal in pairs for step in ((spatial, "space"), (temporal, "time"))
         ]
 
-    def _run(self, block: nn.Module, x: Tensor, c: Tensor, over: str) -> Tensor:
+    def _places(self, frames: int, x: Tensor) -> dict[str, Tensor]:
+        """How queries and keys turn in attention over each of the axes; empty without `rotary`."""
+        config = self.config
+        if not config.rotary:
+            return {}
+        grid, head_dim = config.latent_size // config.patch_size, x.shape[-1] // config.num_heads
+        lengths = {"space": (grid, grid), "time": (frames,), "joint": (frames, grid, grid)}
+        used = ("joint",) if config.attention == "joint" else ("space", "time")
+        return {over: rotation(lengths[over], head_dim, x) for over in used}
+
+    def _run(
+        self, block: nn.Module, x: Tensor, c: Tensor, over: str, places: dict[str, Tensor]
+    ) -> Tensor:
+        arguments = (x, c, over, places.get(over))
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(block, x, c, over, use_reentrant=False, preserve_rng_state=False)
-        return block(x, c, over)
+            return checkpoint(block, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return block(*arguments)
 
     def _check(self, x: Tensor, t: Tensor) -> None:
         config = self.config
@@ -302,10 +323,10 @@ class Block(nn.Module):
         self.mlp = Mlp(hidden_size, int(hidden_size * mlp_ratio))
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 6 * hidden_size))
 
-    def forward(self, x: Tensor, c: Tensor, over: str) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor, over: str, places: Tensor | None = None) -> Tensor:
         modulation = self.adaLN_modulation[1](c)[:, :, None]  # (B, F, 1, 6*D)
         shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
-        h = self.attn(modulate(x, shift_msa, scale_msa), over)
+        h = self.attn(modulate(x, shift_msa, scale_msa), over, places)
         x = torch.addcmul(x, gate_msa, h)  # (B, F, N, D)
         h = self.mlp(modulate(x, shift_mlp, scale_mlp))
         return torch.addcmul(x, gate_mlp, h)  # (B, F, N, D)
@@ -320,7 +341,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
         self.proj = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, x: Tensor, over: str) -> Tensor:
+    def forward(self, x: Tensor, over: str, places: Tensor | None = None) -> Tensor:
         # (outer, length, heads, d) is a view of (B, F, N, D) in all three, so nothing is copied:
         # over time, every token has heads of its own
         batch, frames, tokens, _ = x.shape
@@ -332,6 +353,8 @@ class Attention(nn.Module):
         }[over]
         parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
         q, k, v = (F.linear(x, *part).view(shape).transpose(1, 2) for part in parts)
+        if places is not None:
+            q, k = rotate(q, places), rotate(k, places)
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(x.shape))
 
 

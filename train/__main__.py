@@ -24,6 +24,7 @@ from .run import Run, Stopped
 from .stages import device, encode_clips, train_autoencoder, train_transformer
 
 AGAIN = "The same command goes on from there."
+LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule")
 
 
@@ -59,7 +60,9 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     autoencoder: Autoencoder | KLAutoencoder
     exported: Autoencoder | Path
     if fixed is None:
-        trained = train_autoencoder(config, clips, run, start.autoencoder if start else None)
+        same_coder = start is not None and _same_coder(start, config)
+        begun = start.autoencoder if start is not None and same_coder else None
+        trained = train_autoencoder(config, clips, run, begun)
         autoencoder, exported = trained, trained
         latents = encode_clips(config, trained, clips, run)
     else:
@@ -68,7 +71,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     transformer = train_transformer(
         *(config, latents, clips, autoencoder, run),
         start.transformer if start else None,
-        start is not None and _labels_differ(start, clips.label_names),
+        _learned_anew(start, config, clips.label_names) if start else (),
     )
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names)
@@ -76,10 +79,22 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
 
-def _labels_differ(start: ModelFolder, names: tuple[str, ...]) -> bool:
-    """Whether labels mean something else now, or nothing; published files do not name theirs."""
-    same = start.transformer.config.num_classes == len(names)
-    return not same or tuple(start.config["labels"]) != names
+def _same_coder(start: ModelFolder, config: TrainConfig) -> bool:
+    """Whether the run goes on with the autoencoder of the model that it starts from."""
+    if config.vae:
+        return True  # the model was made for its latents
+    return start.autoencoder is not None and start.autoencoder.config == config.autoencoder
+
+
+def _learned_anew(
+    start: ModelFolder, config: TrainConfig, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The parts of the transformer that mean something else now: labels, or the latents' layers."""
+    fresh: tuple[str, ...] = ()
+    known = start.transformer.config.num_classes == len(names)
+    if not known or tuple(start.config["labels"]) != names:  # published files do not name theirs
+        fresh += ("y_embedder.",)
+    return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:

@@ -110,6 +110,7 @@ class OptimConfig:
     clip_grad: float = 1.0
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
+    stratified: bool = False  # levels of a batch spread evenly: a steadier loss
     p_condition: float = 0.0  # share of clips with some frames given clean
     prior: str = "independent"  # how the noise of a clip's frames hangs together
     prior_alpha: float = 1.0  # of mixed and progressive noise: more is more alike
@@ -142,6 +143,8 @@ class OptimConfig:
         _check("optim", "clip_grad", self.clip_grad, 1e-6, 1e6)
         for name in ("ema_decay", "p_independent", "p_condition", "label_dropout", "decay"):
             _check("optim", name, getattr(self, name), 0, 1)
+        if not isinstance(self.stratified, bool):
+            raise ValueError(f"optim.stratified is {self.stratified!r}; it must be true or false")
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)
         _check_whole("optim", "sample_every", self.sample_every, 1, 100_000_000)
 

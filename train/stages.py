@@ -73,18 +73,17 @@ def as_video(pictures: Tensor) -> Tensor:
     return rearrange(pictures, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
-def start_from(module: nn.Module, start: nn.Module | None, except_for: str = "") -> None:
+def start_from(module: nn.Module, start: nn.Module | None, fresh: tuple[str, ...] = ()) -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Weights below the name `except_for` stay fresh. Raises `ValueError` where the shapes differ.
+    Weights whose names begin with one of `fresh` stay as they are. Raises `ValueError` where the
+    shapes of others differ.
     """
     if start is None:
         return
-    state = start.state_dict()
-    if except_for:
-        state = {key: value for key, value in state.items() if not key.startswith(except_for)}
-        fresh = module.state_dict()
-        state |= {key: value for key, value in fresh.items() if key.startswith(except_for)}
+    own = module.state_dict()
+    state = {k: v for k, v in start.state_dict().items() if not k.startswith(fresh)}
+    state |= {k: v for k, v in own.items() if k.startswith(fresh)}
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -232,19 +231,19 @@ def train_transformer(
     autoencoder: Autoencoder | KLAutoencoder,
     run: Run,
     start: VideoDiT | None = None,
-    new_labels: bool = False,
+    fresh: tuple[str, ...] = (),
     on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
-    With `new_labels` the labels of `start` mean something else: they are learned from nothing.
+    What lies below the names `fresh` is learned from nothing, also where there is a `start`.
     Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
     named after the step; by default it draws one.
     """
     optim, schedule = config.optim, config.noise_schedule()
     torch.manual_seed(config.seed + 1)
     model = VideoDiT(config.transformer)
-    start_from(model, start, except_for="y_embedder." if new_labels else "")
+    start_from(model, start, fresh)
     model = model.to(device())
     model.recompute = config.recompute
     forward = parallel.averaging(compiled(model, config))
@@ -257,6 +256,7 @@ def train_transformer(
             latents.shape[1],
             optim.p_independent,
             schedule.num_train_timesteps,
+            stratified=optim.stratified,
             generator=generator,
         )
         levels = keep_frames(levels, optim.p_condition, generator=generator)

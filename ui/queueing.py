@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from ui.jobs import Snapshot, Status
@@ -12,6 +14,7 @@ from ui.orders import Order
 from ui.registry import JobRegistry
 
 MAX_CHOICES = 1024  # sessions whose choice is remembered
+STEPS_EVERY = 0.25  # seconds
 FINISHED = 5  # runs that are over and still listed; older ones are in the history
 
 
@@ -76,17 +79,40 @@ class Queue:
         return next(going, runs[-1] if runs else None)
 
     async def follow(self, session: str, interval: float = 0.1) -> AsyncIterator[View]:
-        """The view whenever it changes, as long as a run of the session waits or goes on."""
-        seen: Any = None
+        """The view whenever it changes, as long as a run of the session waits or goes on.
+
+        A step that brings neither frames nor another status waits for `STEPS_EVERY`: the page
+        takes its time over every view, and that is time of the machine that denoises.
+        """
+        seen: View | None = None
+        seen_at = -math.inf
         while True:
-            view = self.view(session)
-            now = [view.shown and view.shown.job, *((run.job, run.version) for run in view.runs)]
-            if now != seen:
-                seen = now
+            view, now = self.view(session), monotonic()
+            ripe = now - seen_at >= STEPS_EVERY
+            if _news(view, seen) or (ripe and _versions(view) != _versions(seen)):
+                seen, seen_at = view, now
                 yield view
             if not view.going:
                 return
             await asyncio.sleep(interval)
+
+
+def _versions(view: View | None) -> list[int]:
+    return [run.version for run in view.runs] if view is not None else []
+
+
+def _news(view: View, seen: View | None) -> bool:
+    """Whether there is more to show than that runs went on by a step."""
+    if seen is None or len(view.runs) != len(seen.runs):
+        return True
+    if (view.shown and view.shown.job) != (seen.shown and seen.shown.job):
+        return True
+    return any(
+        (new.job, new.status, new.ahead, new.message)
+        != (old.job, old.status, old.ahead, old.message)
+        or new.preview is not old.preview
+        for new, old in zip(view.runs, seen.runs, strict=True)
+    )
 
 
 def queue_value(view: View, followed: bool = False) -> dict[str, Any]:

@@ -66,6 +66,17 @@ def test_ptss_marginals_are_uniform(p):
         assert chi_square < 43.8  # 19 degrees of freedom, p = 0.001
 
 
+def test_stratified_levels_lie_one_in_each_part_and_are_as_likely_as_before():
+    batches = [
+        sample_timesteps(8, 3, 0.0, 1000, stratified=True, generator=seeded(s)) for s in range(2000)
+    ]
+    firsts = torch.stack(batches)[..., 0]  # (2000, 8)
+    assert ((firsts - 1) * 8 // 1000).sort(dim=1).values.eq(torch.arange(8)).all()
+    assert firsts.min() == 1 and firsts.max() == 1000
+    for sample in range(8):  # the parts change hands, so every sample sees all levels
+        assert firsts[:, sample].float().mean().item() == pytest.approx(500.5, abs=26)  # 4 sigma
+
+
 def test_ptss_frames_of_an_independent_clip_do_not_correlate():
     levels = sample_timesteps(20_000, 2, 1.0, generator=seeded()).double()
     assert abs(torch.corrcoef(levels.T)[0, 1].item()) < 0.03

@@ -126,12 +126,31 @@ def test_init_goes_on_from_the_weights_of_a_model(tmp_path, tiny_toml, finished_
     assert noted["init"] == before.model_hash
 
 
+def test_init_with_another_autoencoder_takes_the_blocks(
+    tmp_path, tiny_toml, finished_run, own_signals
+):
+    """What reads and writes latents begins from nothing, as these are others; the rest goes on."""
+    wider = tmp_path / "wider.toml"
+    text = re.sub(r"(?m)^(lr|steps) = .*", "", tiny_toml.read_text())
+    for section in ("[autoencoder_optim]", "[optim]"):
+        text = text.replace(section, f"{section}\nlr = 1e-9\nsteps = 1")
+    wider.write_text(text.replace("widths = [8, 8]", "widths = [8, 16]"))
+    init = finished_run / "model"
+    flags = ["--init", str(init), "--out", str(tmp_path / "run"), "--threads", "1"]
+    assert main([str(wider), *flags]) == 0
+    before, after = load_model_folder(init), load_model_folder(tmp_path / "run" / "model")
+    fresh = after.transformer.state_dict()
+    for name, value in before.transformer.state_dict().items():
+        anew = name.startswith(("x_embedder.proj.weight", "final_layer.linear.weight"))
+        assert torch.allclose(value, fresh[name], atol=1e-6) != anew, name
+
+
 def test_init_from_another_shape_is_refused(tmp_path, tiny_toml, finished_run, capsys, own_signals):
     wider = tmp_path / "wider.toml"
-    wider.write_text(tiny_toml.read_text().replace("widths = [8, 8]", "widths = [8, 16]"))
+    wider.write_text(re.sub(r"hidden_size = \d+", "hidden_size = 48", tiny_toml.read_text()))
     flags = ["--init", str(finished_run / "model"), "--out", str(tmp_path / "run")]
     assert main([str(wider), *flags]) == 1
-    assert "the model to start from has another Autoencoder" in capsys.readouterr().err
+    assert "the model to start from has another VideoDiT" in capsys.readouterr().err
 
 
 def test_init_from_a_published_file_is_refused(tmp_path, tiny_toml, capsys, own_signals):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from fake import FakePipeline, example_pictures, on_its_own_loop
 
 from fvdm_core.timeline import Timeline
-from ui import editing
+from ui import editing, queueing
 from ui.jobs import Status
 from ui.orders import Order, picture_of, title_of
 from ui.outputs import Outputs, new_name
@@ -87,6 +88,35 @@ def test_the_page_follows_one_run_after_the_other(place: Place) -> None:
     assert list(dict.fromkeys(shown)) == jobs  # each in its turn, and none again
     assert [run.status for run in views[-1].runs] == [Status.DONE] * 3
     assert not views[-1].going and views[-1].shown == views[-1].runs[-1]
+
+
+def test_steps_alone_wait_for_their_turn_and_all_else_is_shown_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that takes its time over every view is not given one for each of a hundred steps."""
+    place.submit(seed=1)
+    first = place.view()
+    (run,) = first.runs
+    looks = [
+        replace(run, step=1, version=run.version + 1),  # a step alone: waits
+        replace(run, step=2, version=run.version + 2),
+        replace(run, step=2, version=run.version + 3, message="held"),  # at once
+        replace(run, step=3, version=run.version + 4, message="held"),  # waits till it is ripe
+        replace(run, step=4, version=run.version + 5, message="held"),
+        replace(
+            run, step=4, version=run.version + 6, message="held", status=Status.DONE
+        ),  # at once
+    ]
+    clock = iter([0.0, 0.01, 0.02, 0.03, 0.04, 0.29, 0.3])
+    views = iter([first, *(View((look,), look) for look in looks)])
+    monkeypatch.setattr(place.studio.queue, "view", lambda session: next(views))
+    monkeypatch.setattr(queueing, "monotonic", lambda: next(clock))
+
+    async def follow() -> list[int]:
+        followed = place.studio.queue.follow(ANN, interval=0)
+        return [view.runs[0].version - run.version async for view in followed]
+
+    assert on_its_own_loop(follow()) == [0, 3, 5, 6]
 
 
 def test_a_chosen_run_is_shown_until_another_is_queued(place: Place) -> None:
