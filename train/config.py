@@ -174,6 +174,7 @@ class TrainConfig:
     trained_on: str = ""
     compile: bool = False
     recompute: bool = False  # activations in the backward pass: slower, in far less memory
+    shard: bool = False  # the transformer's weights in parts over the processes (FSDP2)
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
@@ -182,9 +183,13 @@ class TrainConfig:
             text = getattr(self, name)
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{name} must be a text of at most {most} characters")
-        for name in ("compile", "recompute"):
+        for name in ("compile", "recompute", "shard"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be true or false")
+        if self.shard and self.optim.optimizer != "adamw":
+            raise ValueError(
+                f"shard needs optim.optimizer adamw: {self.optim.optimizer} moves whole matrices"
+            )
         self.noise_schedule()
         latent, data = self.transformer, self.data
         if self.autoencoder is None:

@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from fvdm_core.files import atomic_write
-from fvdm_core.media import write_png
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 
@@ -98,8 +97,8 @@ def draw_gallery(model: VideoModel, folder: Path) -> list[Path]:
     paths = []
     for world in model.labels:
         for name, draw in ((world, draw_samples), (f"{world}-keyframes", draw_keyframe_tasks)):
-            paths.append(folder / f"{name}.png")
-            write_png(paths[-1], draw(model, world))
+            paths.append(folder / f"{name}.jpg")
+            _write_jpeg(paths[-1], draw(model, world))
     return paths
 
 
@@ -113,6 +112,11 @@ def write_keyframes(folder: Path) -> list[Path]:
                 paths.append(folder / f"{world}-{number}-{end}.png")
                 _write_small_png(paths[-1], frame)
     return paths
+
+
+def _write_jpeg(path: Path, sheet: np.ndarray) -> None:
+    with atomic_write(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="JPEG", quality=90, subsampling=0)
 
 
 def _write_small_png(path: Path, frame: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from fvdm_core.files import place
 
-from . import parallel
+from . import parallel, sharding
 from .ahead import ahead
 from .config import OptimConfig
 from .ema import Ema
@@ -44,6 +44,7 @@ def fit(
     on_sample: Callable[[nn.Module, Path], None] | None = None,
     forward: nn.Module | None = None,
     threads: int = 0,
+    units: Sequence[str] = (),
 ) -> nn.Module:
     """Train `module` for `optim.steps` steps and return its moving average.
 
@@ -53,18 +54,28 @@ def fit(
     batch: so any pieces and processes make the same update, and a resumed run repeats an
     uninterrupted one bit for bit without saving any random state. Batches are made by so many
     `threads` beforehand. `forward` is what `losses_of` calls, where that is not `module` itself but
-    compiled or averaged over processes. Raises `Stopped` after a
+    compiled or averaged over processes. With `units`, names of submodules, several processes hold
+    the weights in parts (`sharding`). Raises `Stopped` after a
     signal, once the state is saved, `Diverged` before a step that is not finite would be applied,
     and `ValueError` where the folder's newest state is of another network.
     """
     ema = Ema(module, optim.ema_decay)
+    in_parts = bool(units) and parallel.processes() > 1
+    outline = sharding.outline(module) if in_parts else None
+    if in_parts:
+        for each in (module, ema.module):
+            sharding.shard(each, units)
+
+    def average() -> nn.Module:
+        return ema.module if outline is None else sharding.gathered(ema.module, outline)
+
     optimizer = Optimizers(module, optim)
     start = _restore(run, stage, module, ema, optimizer)
 
     def save(step: int) -> None:
         state = {
-            "model": module.state_dict(),
-            "ema": ema.module.state_dict(),
+            "model": sharding.whole(module.state_dict()),
+            "ema": sharding.whole(ema.module.state_dict()),
             "optimizer": optimizer.state_dict(),
         }
         run.save_state(stage, step, state)
@@ -89,7 +100,7 @@ def fit(
                 piece_loss = losses_of(batch).mean() / optim.accumulate
                 piece_loss.backward()
                 own_loss += piece_loss.item()
-            norm = nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad)
+            norm = sharding.whole(nn.utils.clip_grad_norm_(optimizer.parameters, optim.clip_grad))
             loss, asked_to_stop = parallel.mean(own_loss, float(run.stop_requested))
             stopping = asked_to_stop > 0
             if not (math.isfinite(loss) and math.isfinite(norm.item())):
@@ -125,10 +136,12 @@ def fit(
                     f"{stage} stopped at step {done} of {optim.steps}; its state is saved"
                 )
             sampling = done % optim.sample_every == 0 or done == optim.steps
-            if on_sample is not None and sampling and parallel.is_first():
-                on_sample(ema.module, run.folder / f"{stage}-{done:08d}.png")
+            if on_sample is not None and sampling:
+                averaged = average()
+                if parallel.is_first():
+                    on_sample(averaged, run.folder / f"{stage}-{done:08d}.png")
                 clock = time.monotonic()
-    return ema.module
+    return average()
 
 
 def _restore(run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optimizers) -> int:
@@ -136,8 +149,8 @@ def _restore(run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optim
     if state is None:
         return 0
     try:
-        module.load_state_dict(state["model"])
-        ema.module.load_state_dict(state["ema"])
+        sharding.load(module, state["model"])
+        sharding.load(ema.module, state["ema"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
     except (RuntimeError, KeyError, ValueError) as error:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .config import OptimConfig
+from .sharding import like, whole
 
 BETAS = (0.9, 0.99)
 
@@ -51,14 +52,20 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        return [optimizer.state_dict() for optimizer in self._each]
+        """Of whole tensors; all processes have to ask where weights are in parts."""
+        return [whole(optimizer.state_dict()) for optimizer in self._each]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         """Raises `ValueError` for the state of other optimizers."""
         if not isinstance(states, list) or len(states) != len(self._each):
             raise ValueError("the saved state is of another optimizer")
         for optimizer, state in zip(self._each, states, strict=True):
-            optimizer.load_state_dict(state)
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            moments = {
+                number: {name: like(value, weights[number]) for name, value in values.items()}
+                for number, values in state["state"].items()
+            }
+            optimizer.load_state_dict({**state, "state": moments})
 
 
 def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:

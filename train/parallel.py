@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.fsdp import FSDPModule
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=2)  # the others wait while the first renders and encodes
@@ -75,6 +76,8 @@ def exchange_gradients(forward: nn.Module, now: bool) -> None:
     for module in forward.modules():
         if isinstance(module, nn.parallel.DistributedDataParallel):
             module.require_backward_grad_sync = now
+        elif isinstance(module, FSDPModule):
+            module.set_requires_gradient_sync(now, recurse=False)
 
 
 def mean(*values: float) -> list[float]:

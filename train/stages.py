@@ -177,6 +177,15 @@ class _Reconstruction(nn.Module):
         return self.model.decode_raw(latents + noise), latents
 
 
+class _Encoding(nn.Module):
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, video: Tensor) -> Tensor:
+        return self.model.encode(video)
+
+
 def latent_shape(config: TrainConfig) -> tuple[int, int, int]:
     """(C, h, w) of a frame."""
     size = config.transformer.latent_size
@@ -207,11 +216,11 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
 
 def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run) -> Latents:
     """All clips as latents on disk, in shards; each process encodes its own part of them."""
-    model = model.eval()
+    encode_all = compiled(_Encoding(model.eval()), config)
 
     def encoder(pictures: np.ndarray) -> Tensor:
         with autocast():
-            return model.encode(to_video(pictures)).float()
+            return encode_all(to_video(pictures)).float()
 
     return encode(clips, encoder, latent_shape(config), _fingerprint(model), run)
 
@@ -246,7 +255,9 @@ def train_transformer(
     start_from(model, start, fresh)
     model = model.to(device())
     model.recompute = config.recompute
-    forward = parallel.averaging(compiled(model, config))
+    forward = compiled(model, config)
+    if not config.shard:
+        forward = parallel.averaging(forward)
     labelled = config.transformer.num_classes > 0
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, ...]:
@@ -300,6 +311,12 @@ def train_transformer(
         on_sample=on_sample or draw,
         forward=forward,
         threads=batch_threads(),
+        units=_block_names(model) if config.shard else (),
     )
     assert isinstance(averaged, VideoDiT)
     return averaged
+
+
+def _block_names(model: VideoDiT) -> list[str]:
+    blocks = {id(block) for block, _ in model.blocks_in_order()}
+    return [name for name, module in model.named_modules() if id(module) in blocks]

@@ -154,7 +154,7 @@ def test_the_gallery_repeats(finished_run, tmp_path, capsys, monkeypatch):
         sums.append([line.split()[0] for line in capsys.readouterr().out.splitlines()])
     assert sums[0] == sums[1] and len(set(sums[0])) == 4
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
-        *("faces-keyframes.png", "faces.png", "sky-keyframes.png", "sky.png"),
+        *("faces-keyframes.jpg", "faces.jpg", "sky-keyframes.jpg", "sky.jpg"),
     ]
 
 

@@ -14,6 +14,7 @@ from two_processes import train
 
 from fvdm_core.model_folder import load_model_folder
 from train import parallel
+from train.run import Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0  # seconds; a busy machine takes minutes to import torch
@@ -38,7 +39,7 @@ def torchrun(*arguments: str) -> None:
 def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path, pieces):
     alone = train(tmp_path / "alone")
     script = str(Path(__file__).with_name("two_processes.py"))
-    torchrun(script, str(tmp_path / "two"), str(pieces))
+    torchrun(script, str(tmp_path / "two"), str(pieces), "0", "99")
     together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
     assert (alone.pop("exchanged"), together["exchanged"]) == (0, 12)  # once a step, in one bucket
     for name, value in alone.items():
@@ -46,9 +47,38 @@ def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path, pieces)
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 1  # not each
 
 
-def test_the_program_trains_on_two_processes(tmp_path, tiny_toml, finished_run):
-    out = tmp_path / "run"
-    torchrun("-m", "train", str(tiny_toml), "--out", str(out), "--steps", "20", "--threads", "1")
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_weights_in_parts_move_as_whole_ones(tmp_path, pieces):
+    alone = train(tmp_path / "alone")
+    script = str(Path(__file__).with_name("two_processes.py"))
+    torchrun(script, str(tmp_path / "two"), str(pieces), "1", "99")
+    together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
+    for name in alone.keys() - {"exchanged"}:
+        assert torch.allclose(alone[name], together[name], rtol=0, atol=1e-6), name
+
+
+def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(tmp_path):
+    """What is saved is whole: averages and moments too, or the weights would differ."""
+    uninterrupted = train(tmp_path / "alone")
+    script = str(Path(__file__).with_name("two_processes.py"))
+    torchrun(script, str(tmp_path / "parts"), "1", "1", "6")
+    with pytest.raises(Stopped):
+        train(tmp_path / "whole", end=6)
+    torchrun(script, str(tmp_path / "whole"), "1", "1", "99")
+    others = [
+        train(tmp_path / "parts"),
+        torch.load(tmp_path / "whole" / "weights.pt", weights_only=True),
+    ]
+    for other in others:
+        for name in uninterrupted.keys() - {"exchanged"}:
+            assert torch.allclose(uninterrupted[name], other[name], rtol=0, atol=1e-6), name
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_the_program_trains_on_two_processes(tmp_path, tiny_toml, finished_run, parts):
+    out, config = tmp_path / "run", tmp_path / "config.toml"
+    config.write_text(f"shard = {str(parts).lower()}\n{tiny_toml.read_text()}")
+    torchrun("-m", "train", str(config), "--out", str(out), "--steps", "20", "--threads", "1")
     assert load_model_folder(out / "model").config["name"] == "Tiny"
 
     def losses(folder: Path) -> dict[str, float]:

@@ -170,3 +170,14 @@ def test_a_setting_younger_than_a_run_is_off_in_it(tmp_path):
 def test_rates_are_finite_for_every_step():
     for optim in (OptimConfig(steps=1, warmup=0), OptimConfig(steps=3, warmup=10, decay=1.0)):
         assert all(math.isfinite(optim.lr_at(step)) for step in range(optim.steps))
+
+
+def test_weights_in_parts_are_refused_to_an_optimizer_of_whole_matrices(tiny_toml):
+    with pytest.raises(ValueError, match="shard needs optim.optimizer adamw: muon moves whole"):
+        load_config(tiny_toml, {"shard": True, "optim.optimizer": "muon"})
+
+
+@pytest.mark.parametrize(("key", "name"), [("shard", "shard"), ("optim.stratified", "stratified")])
+def test_a_switch_is_true_or_false(tiny_toml, key, name):
+    with pytest.raises(ValueError, match=f"{name} is 'yes'; it must be true or false"):
+        load_config(tiny_toml, {key: "yes"})

@@ -9,19 +9,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.distributed.tensor import DTensor
 
 from train import parallel
 from train.config import OptimConfig
 from train.loop import fit
-from train.run import Run
+from train.run import Run, Stopped
 
 BATCH = 8
 OPTIM = OptimConfig(steps=12, batch_size=BATCH, lr=0.01, warmup=3, save_every=6, sample_every=1000)
 
 
-def train(folder: Path, pieces: int = 1) -> dict[str, Tensor]:
+def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> dict[str, Tensor]:
     """The averaged weights after 12 steps of `BATCH` points of a noisy function, and how often
-    gradients were exchanged."""
+    gradients were exchanged; with `parts` each process holds its part of the weights.
+
+    At step `end` it is asked to stop, and raises `Stopped`."""
     exchanged = []
 
     def exchange(group, bucket):
@@ -30,11 +33,12 @@ def train(folder: Path, pieces: int = 1) -> dict[str, Tensor]:
 
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
-    forward = parallel.averaging(module)
+    forward = module if parts else parallel.averaging(module)
     if forward is not module:
         forward.register_comm_hook(None, exchange)
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
+        run.stop_requested = step + 1 >= end
         x = torch.randn(BATCH, 3, generator=generator)
         noise = torch.randn(BATCH, 1, generator=generator)
         wanted = x.sum(1, keepdim=True) + 0.1 * noise
@@ -47,14 +51,23 @@ def train(folder: Path, pieces: int = 1) -> dict[str, Tensor]:
     run = Run(folder, writes=parallel.is_first())
     optim = dataclasses.replace(OPTIM, accumulate=pieces)
     averaged = fit(
-        *(module, batch_at, losses_of, optim, run, "toy", 7, BATCH, "points"), forward=forward
+        *(module, batch_at, losses_of, optim, run, "toy", 7, BATCH, "points"),
+        forward=forward,
+        units=("0", "2") if parts else (),
     )
+    if parts and parallel.processes() > 1:
+        assert all(isinstance(weight, DTensor) for weight in module.parameters())
+        assert not any(isinstance(weight, DTensor) for weight in averaged.parameters())
     return {**averaged.state_dict(), "exchanged": torch.tensor(len(exchanged))}
 
 
 if __name__ == "__main__":
     parallel.start()
-    weights = train(Path(sys.argv[1]), int(sys.argv[2]))
-    if parallel.is_first():
-        torch.save(weights, Path(sys.argv[1]) / "weights.pt")
+    folder, pieces, parts, end = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    try:
+        weights = train(folder, pieces, bool(parts), end)
+        if parallel.is_first():
+            torch.save(weights, folder / "weights.pt")
+    except Stopped:
+        pass
     parallel.stop()

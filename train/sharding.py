@@ -1,0 +1,76 @@
+"""FSDP2: weights, averages and moments in parts, one in each process, for sizes that need it.
+
+What is saved is always whole, so a run goes on with another number of processes, and with or
+without parts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from . import parallel
+
+
+def shard(module: nn.Module, units: Sequence[str]) -> None:
+    """Leave each process its part of every weight. A unit's are whole while it computes.
+
+    `units` names submodules, such as the blocks; the rest is one unit. To be done before an
+    optimizer is given the weights.
+    """
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    mesh = init_device_mesh(place, (parallel.processes(),))
+    for name in units:
+        fully_shard(module.get_submodule(name), mesh=mesh)
+    fully_shard(module, mesh=mesh)
+
+
+def whole(state: Any) -> Any:
+    """Dictionaries and lists with whole tensors on the CPU for those in parts; others as they are.
+
+    All processes have to ask, as each gives its part.
+    """
+    if isinstance(state, DTensor):
+        return state.detach().full_tensor().cpu()
+    if isinstance(state, dict):
+        return {key: whole(value) for key, value in state.items()}
+    return [whole(value) for value in state] if isinstance(state, list) else state
+
+
+def like(value: Any, weight: Tensor) -> Any:
+    """This process's part of a tensor that belongs to a weight in parts; others as they are."""
+    if not isinstance(weight, DTensor) or not isinstance(value, Tensor):
+        return value
+    if value.shape != weight.shape:
+        return value
+    here = value.to(weight.device)
+    return distribute_tensor(here, weight.device_mesh, weight.placements, src_data_rank=None)
+
+
+def load(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """`load_state_dict` of whole tensors, whether the module is in parts or not."""
+    own = module.state_dict()
+    parts = {
+        name: like(value, own[name]) if name in own else value for name, value in state.items()
+    }
+    module.load_state_dict(parts)
+
+
+def outline(module: nn.Module) -> nn.Module:
+    """The module without its weights, for `gathered`."""
+    return copy.deepcopy(module).to("meta")
+
+
+def gathered(module: nn.Module, outline: nn.Module) -> nn.Module:
+    """A module in parts as a plain one, on the device that trains. All processes have to ask."""
+    plain = copy.deepcopy(outline)
+    plain.load_state_dict(whole(module.state_dict()), assign=True)
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    return plain.to(place).eval().requires_grad_(False)
