@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
-from torch.distributed.fsdp import FSDPModule
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=2)  # the others wait while the first renders and encodes
@@ -76,7 +75,7 @@ def exchange_gradients(forward: nn.Module, now: bool) -> None:
     for module in forward.modules():
         if isinstance(module, nn.parallel.DistributedDataParallel):
             module.require_backward_grad_sync = now
-        elif isinstance(module, FSDPModule):
+        elif hasattr(module, "set_requires_gradient_sync"):  # in parts
             module.set_requires_gradient_sync(now, recurse=False)
 
 

@@ -12,9 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from . import parallel
 
@@ -25,6 +22,10 @@ def shard(module: nn.Module, units: Sequence[str]) -> None:
     `units` names submodules, such as the blocks; the rest is one unit. To be done before an
     optimizer is given the weights.
     """
+    # here, because they take a second and packages that a run of one process does without
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     place = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(place, (parallel.processes(),))
     for name in units:
@@ -32,12 +33,16 @@ def shard(module: nn.Module, units: Sequence[str]) -> None:
     fully_shard(module, mesh=mesh)
 
 
+def _in_parts(value: Any) -> bool:
+    return isinstance(value, Tensor) and hasattr(value, "full_tensor")  # a DTensor
+
+
 def whole(state: Any) -> Any:
     """Dictionaries and lists with whole tensors on the CPU for those in parts; others as they are.
 
     All processes have to ask, as each gives its part.
     """
-    if isinstance(state, DTensor):
+    if _in_parts(state):
         return state.detach().full_tensor().cpu()
     if isinstance(state, dict):
         return {key: whole(value) for key, value in state.items()}
@@ -46,12 +51,12 @@ def whole(state: Any) -> Any:
 
 def like(value: Any, weight: Tensor) -> Any:
     """This process's part of a tensor that belongs to a weight in parts; others as they are."""
-    if not isinstance(weight, DTensor) or not isinstance(value, Tensor):
+    if not _in_parts(weight) or not isinstance(value, Tensor) or value.shape != weight.shape:
         return value
-    if value.shape != weight.shape:
-        return value
-    here = value.to(weight.device)
-    return distribute_tensor(here, weight.device_mesh, weight.placements, src_data_rank=None)
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh, placements = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
+    return distribute_tensor(value.to(weight.device), mesh, placements, src_data_rank=None)
 
 
 def load(module: nn.Module, state: dict[str, Tensor]) -> None:
