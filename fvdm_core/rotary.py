@@ -14,7 +14,7 @@ BASE = 100.0  # the slowest pair turns so many times less than the quickest; axe
 
 
 def rotation(lengths: tuple[int, ...], head_dim: int, like: Tensor) -> Tensor:
-    """Cosines and sines (2, L, head_dim / 2) of tokens on a grid of `lengths`, the last axis first
+    """Cosines and signed sines (2, L, head_dim) of tokens on a grid of `lengths`, the last axis first
     to move; of `like`'s device. Raises `ValueError` where a head has fewer pairs than axes.
     """
     pairs = head_dim // 2
@@ -31,12 +31,13 @@ def rotation(lengths: tuple[int, ...], head_dim: int, like: Tensor) -> Tensor:
         count = share + (axis < left)
         turns = BASE ** (-torch.arange(count, dtype=torch.float32, device=like.device) / count)
         angles.append(place.flatten()[:, None] * turns)
-    angle = torch.cat(angles, dim=1)  # (L, pairs)
-    return torch.stack([angle.cos(), angle.sin()])
+    cos, sin = (angle := torch.cat(angles, dim=1)).cos(), angle.sin()  # (L, pairs)
+    return torch.stack([torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)])
 
 
 def rotate(x: Tensor, by: Tensor) -> Tensor:
-    """Queries or keys (…, L, d), turned by `rotation`'s (2, L, d / 2)."""
+    """Queries or keys (…, L, d), turned by `rotation`'s (2, L, d). A pair is a channel of the first
+    half with that of the second, which a roll by half the channels exchanges. (Two halves that
+    are turned and joined again give gradients of NaN where torch 2.13 compiles them for a CPU.)"""
     cos, sin = by.to(x.dtype)
-    one, other = x.chunk(2, dim=-1)
-    return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)

@@ -182,6 +182,15 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+def balanced(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `count` clips, drawn so that each label (N,) that is there is as likely."""
+    order, known = np.argsort(labels, kind="stable"), np.unique(labels)
+    begins = np.searchsorted(labels[order], known)
+    lengths = np.diff(begins, append=len(labels))
+    label = rng.integers(len(known), size=count)
+    return order[begins[label] + (rng.random(count) * lengths[label]).astype(np.int64)]
+
+
 def texture(index: int, size: int, seed: int) -> np.ndarray:
     """An abstract picture uint8 (size, size, 3): dead leaves over a gradient, so that a coder
     also learns edges, textures and colours that no world has (Lee, Mumford & Huang 2001)."""

@@ -25,7 +25,7 @@ from fvdm_core.model import VideoDiT
 from fvdm_core.noise import training_noise
 
 from . import parallel
-from .clips import Clips, batches, texture
+from .clips import Clips, balanced, batches, texture
 from .config import TrainConfig
 from .latents import Latents, encode
 from .loop import fit
@@ -113,10 +113,14 @@ def train_autoencoder(
     abstract = partial(texture, size=config.data.image_size, seed=config.seed)
     clip_count = optim.batch_size - texture_count
 
-    def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
+    def drawn(step: int) -> tuple[np.ndarray, np.random.Generator]:
+        """Clips, each label as often: the simplest pictures may be most of the data."""
         rng = np.random.default_rng([config.seed, step])
+        return balanced(clips.labels, clip_count, rng), rng
+
+    def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
+        indices, rng = drawn(step)
         frames = rng.integers(clips.video.shape[1], size=clip_count)
-        indices = batches(len(clips), clip_count, config.seed, step)
         frames = np.where(clips.still(indices), 0, frames)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
         pictures += [abstract(int(index)) for index in rng.integers(TEXTURES, size=texture_count)]
@@ -153,9 +157,7 @@ def train_autoencoder(
         config.seed,
         optim.batch_size,
         "pictures",
-        describe_batch=lambda step: ", ".join(
-            clips.names[i] for i in batches(len(clips), clip_count, config.seed, step)
-        ),
+        describe_batch=lambda step: ", ".join(clips.names[i] for i in drawn(step)[0]),
         on_sample=on_sample,
         forward=forward,
         threads=batch_threads(),

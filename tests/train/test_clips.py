@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from train import clips as clips_module
-from train.clips import batches, prepare_worlds, texture, world_seed
+from train.clips import balanced, batches, prepare_worlds, texture, world_seed
 from train.config import DataConfig
 from train.run import Stopped
 from train.worlds import UNSEEN, render
@@ -85,3 +85,14 @@ def test_textures_repeat_and_differ():
     assert np.array_equal(first, texture(0, 16, seed=0)) and first.shape == (16, 16, 3)
     assert not np.array_equal(first, texture(1, 16, seed=0))
     assert not np.array_equal(first, texture(0, 16, seed=1))
+
+
+def test_balanced_draws_take_every_label_as_often_and_every_clip_of_it():
+    labels = np.array([2] * 90 + [0] * 9 + [5])
+    rng = np.random.default_rng(0)
+    drawn = balanced(labels, 30_000, rng)
+    assert set(drawn.tolist()) == set(range(100))
+    for label in (0, 2, 5):
+        assert (labels[drawn] == label).mean() == pytest.approx(1 / 3, abs=0.011)  # 4 sigma
+    counts = np.bincount(drawn)[90:99]  # the clips of label 0
+    assert counts == pytest.approx(10_000 / 9, abs=134)  # 4 sigma
