@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
@@ -22,12 +21,14 @@ from . import checkpoint, media
 from .autoencoder import Autoencoder
 from .conditioning import replacement
 from .device import fast_bf16, pick_device, pick_dtype
+from .guidance import denoiser
 from .hub import resolve_autoencoder
 from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
 from .limits import MAX_FRAMES, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
+from .pixels import from_pixels, to_pixels
 from .sampler import Show, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
@@ -330,28 +331,8 @@ class Pipeline:
     def _denoiser(
         self, label: int | None, options: RunOptions
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """The model as the sampler calls it; guidance (Ho & Salimans 2022) runs as one batch."""
-        null, cfg_scale = self.model.null_label, options.cfg_scale
         cache = StepCache(options.step_cache) if options.step_cache else None
-        channels = self.model.config.latent_channels
-
-        def plain(x: Tensor, t: Tensor) -> Tensor:
-            y = None
-            if self.labels:
-                chosen = null if label is None else label
-                y = torch.full((len(x),), chosen, device=x.device)
-            return self.model(x.to(self.dtype), t, y, cache)
-
-        def guided(x: Tensor, t: Tensor) -> Tensor:
-            y = torch.tensor([label, null], device=x.device).repeat_interleave(len(x))
-            x, t = torch.cat([x, x]).to(self.dtype), torch.cat([t, t])
-            both = self.model(x, t, y, cache).float()
-            with_label, without = both.chunk(2)
-            guidance = (cfg_scale - 1) * (with_label - without)
-            guidance[:, :, channels:] = 0  # never the learned variance
-            return with_label + guidance
-
-        return plain if label is None or cfg_scale == 1.0 else guided
+        return denoiser(self.model, label, options.cfg_scale, cache)
 
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
@@ -373,7 +354,7 @@ class Pipeline:
         """uint8 (H, W, 3) each -> (K, C, h, w) on the CPU."""
         latents = []
         for chunk in torch.from_numpy(np.stack(pictures)).split(self.num_frames):
-            video = rearrange(chunk.to(self.device), "k h w c -> k c h w").float() / 127.5 - 1
+            video = from_pixels(chunk.to(self.device))
             latents.append(self.autoencoder.encode(video).float().cpu())
         return torch.cat(latents)
 
@@ -478,12 +459,6 @@ def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int
             f"{MAX_LEVEL} (noise)"
         )
     return timeline.starts_from(pictures)
-
-
-def to_pixels(video: Tensor) -> np.ndarray:
-    """(F, 3, H, W) in [-1, 1] -> uint8 (F, H, W, 3)."""
-    pixels = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.ascontiguousarray(rearrange(pixels, "f c h w -> f h w c").cpu().numpy())
 
 
 def _version(package: str) -> str:

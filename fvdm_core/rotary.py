@@ -14,8 +14,8 @@ BASE = 100.0  # the slowest pair turns so many times less than the quickest; axe
 
 
 def rotation(lengths: tuple[int, ...], head_dim: int, like: Tensor) -> Tensor:
-    """Cosines and signed sines (2, L, head_dim) of tokens on a grid of `lengths`, the last axis first
-    to move; of `like`'s device. Raises `ValueError` where a head has fewer pairs than axes.
+    """Cosines and signed sines (2, L, head_dim) of tokens on a grid of `lengths`, the last axis
+    moving first; of `like`'s device. Raises `ValueError` where a head has fewer pairs than axes.
     """
     pairs = head_dim // 2
     if pairs < len(lengths) or head_dim % 2:

@@ -33,6 +33,8 @@ CORE = {  # what a module of the core may import of the core
     "step_cache": set(),
     "rotary": set(),
     "model": {"rotary", "step_cache"},
+    "pixels": set(),
+    "guidance": {"model", "step_cache"},
     "autoencoder": set(),
     "device": set(),
     "formula": {"limits"},
@@ -43,7 +45,7 @@ CORE = {  # what a module of the core may import of the core
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
         *("conditioning", "device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
-        "step_cache",
+        *("guidance", "pixels", "step_cache"),
     },
 }
 WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")

@@ -15,6 +15,7 @@ from fvdm_core.files import atomic_write
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.model import VideoDiT
 from fvdm_core.noise import frame_noise
+from fvdm_core.pixels import to_pixels
 from fvdm_core.sampler import sample
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import Timeline
@@ -25,8 +26,7 @@ STEPS = 20
 
 def write_sheet(path: Path, video: Tensor) -> None:
     """(rows, columns, 3, H, W) in [-1, 1] -> one PNG of rows x columns tiles."""
-    sheet = rearrange(video.float().cpu(), "r n c h w -> (r h) (n w) c")
-    pixels = ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte().numpy()
+    pixels = to_pixels(rearrange(video, "r n c h w -> c (r h) (n w)"))
     encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
     with atomic_write(path) as temporary:
         temporary.write_bytes(encoded)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
@@ -23,6 +22,7 @@ from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
 from fvdm_core.model import VideoDiT
 from fvdm_core.noise import training_noise
+from fvdm_core.pixels import from_pixels
 
 from . import parallel
 from .clips import Clips, balanced, batches, texture
@@ -65,12 +65,7 @@ def there(batch: tuple[Tensor, ...]) -> list[Tensor]:
 def to_video(pictures: np.ndarray) -> Tensor:
     """uint8 (…, H, W, 3) -> float (…, 3, H, W) in [-1, 1]."""
     copied = np.array(pictures, order="C")  # clips are mapped read-only, which torch dislikes
-    return as_video(torch.from_numpy(copied).to(device()))
-
-
-def as_video(pictures: Tensor) -> Tensor:
-    """The same of a tensor, where it is."""
-    return rearrange(pictures, "... h w c -> ... c h w").float() / 127.5 - 1
+    return from_pixels(torch.from_numpy(copied).to(device()))
 
 
 def start_from(module: nn.Module, start: nn.Module | None, fresh: tuple[str, ...] = ()) -> None:
@@ -130,7 +125,7 @@ def train_autoencoder(
 
     def losses_of(batch: tuple[Tensor, Tensor]) -> Tensor:
         pictures, noise = there(batch)
-        x = as_video(pictures)
+        x = from_pixels(pictures)
         with autocast():
             reconstruction, latents = forward(x, 0.1 * noise)
         reconstruction, latents = reconstruction.float(), latents.float()

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from einops import rearrange
 from tqdm import tqdm
 
-from fvdm_core.pipeline import Pipeline, to_pixels
+from fvdm_core.pipeline import Pipeline
+from fvdm_core.pixels import from_pixels, to_pixels
 from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
@@ -153,8 +153,7 @@ def encoder_of(pipe: Pipeline) -> Encode:
 
 
 def _network_input(pipe: Pipeline, video: np.ndarray) -> torch.Tensor:
-    pictures = rearrange(torch.from_numpy(video).to(pipe.device), "f h w c -> f c h w")
-    return pictures.float() / 127.5 - 1
+    return from_pixels(torch.from_numpy(video).to(pipe.device))
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

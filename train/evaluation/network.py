@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fvdm_core.files import file_name
+from fvdm_core.pixels import from_pixels
 from fvdm_core.tensors import read_metadata, read_tensors, write_safetensors
 
 from .factors import MOMENTS, TARGETS
@@ -81,7 +82,7 @@ class WorldNetwork(nn.Module):
     def forward(self, videos: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (B, T, H, W, 3) -> features (B, D), (factors − mean) / deviation (B, TARGETS)"""
         frames = videos.shape[1]
-        x = rearrange(videos, "b t h w c -> (b t) c h w").float() / 127.5 - 1
+        x = from_pixels(videos).flatten(0, 1)  # (B*T, 3, H, W)
         if x.shape[-2:] != (self.config.size, self.config.size):
             x = F.interpolate(x, (self.config.size,) * 2, mode="bilinear", antialias=True)
         x = rearrange(x, "(b t) c h w -> b c t h w", t=frames)
