@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from fvdm_core.pipeline import Pipeline
 
-from .evaluation import constancy, long, scores, sets, truth
+from .evaluation import constancy, long, photographs, scores, sets, truth
 from .evaluation.common import STEPS, autoencoder_of, encoder_of
 from .evaluation.features import I3D, Extractor, WorldFeatures
 
 WORLD_NETWORK = Path(__file__).resolve().parents[1] / "assets" / "world-network.safetensors"
-SECTIONS = ("worlds", "distances", "truth", "constancy", "long")
+SECTIONS = ("worlds", "distances", "truth", "constancy", "long", "photographs")
 
 
 class Section(NamedTuple):
@@ -49,6 +49,10 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
         size = "×".join(map(str, (pipe.num_frames, *pipe.image_size)))
         what = f"{seeds} clips of each world a set, {size}, stride 1; {given}; {extractor.protocol}"
         return Section(found, sets.table(found, extractor.distance), what)
+    if name == "photographs":
+        kept = photographs.measure(coder, pipe.image_size, options.photographs)
+        size = "×".join(map(str, pipe.image_size))
+        return Section(kept, photographs.table(kept), f"{len(kept)} pictures, {size}")
     what = f"{seeds} unseen clips of each world; {given}; mean ± standard error over clips"
     if name == "truth":
         true = truth.measure(pipe, coder, seeds)
@@ -101,6 +105,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="distances: a network by train.evaluation.learn, for world-FVD",
     )
     parser.add_argument("--long-frames", type=int, default=128, help="long: frames of a clip")
+    parser.add_argument(
+        "--photographs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="photographs: pictures, or folders of them, that no training has seen",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser.parse_args(arguments)
 

@@ -13,6 +13,7 @@ from toys import Frozen, Jumps, LosesBalls, RealClips
 from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
+from train.evaluation import photographs
 from train.evaluation.common import kept_frames, psnr
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.evaluation.scores import changes, evaluate, table
@@ -126,6 +127,32 @@ def test_every_section_runs_from_the_program(finished_run, tmp_path, capsys):
     assert set(found["protocols"]) == {"truth", "long"} <= set(found)
     assert found["truth"][0]["psnr"]["hold"]["clips"] == 1
     assert {row["order"]: row["seam"]["mean"] for row in found["long"]}["real"] is None
+
+
+def test_photographs_are_cut_as_in_the_studio_and_compared(tmp_path):
+    wide = np.full((10, 30, 3), 50, np.uint8)
+    wide[:, 10:20] = 200  # the middle is all that a square keeps
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    seen = []
+
+    def darker(video):
+        seen.append(video)
+        return video - 10
+
+    (kept,) = photographs.measure(darker, (8, 8), [tmp_path])
+    assert seen[0].shape == (1, 8, 8, 3) and seen[0].min() > 190
+    assert (kept.name, kept.psnr) == ("wide", pytest.approx(20 * np.log10(255 / 10)))
+    assert "| mean    | 28.1 " in photographs.table([kept])
+
+
+def test_photographs_have_to_be_named(finished_run, tmp_path, capsys):
+    command = ["--model", str(finished_run / "model"), "--sections", "photographs"]
+    assert program.main(command) == 1
+    assert "name pictures, or a folder of them" in capsys.readouterr().err
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert program.main([*command, "--photographs", str(tmp_path)]) == 1
+    assert "broken" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_one_message(tmp_path, capsys):
