@@ -65,7 +65,7 @@ def prepare_folder(
     `skipped.json` and, with `say`, prints how many files were skipped and why. Raises `ValueError`
     where there is no usable video, `SaveError` for the disk, `Stopped` when `stop()` says so.
     """
-    listing = Listing(out, _key(config))
+    listing = Listing(out, key_of(config))
     summary = listing.summary or _read_files(config, out, listing, stop)
     if not summary.videos:
         listing.forget()
@@ -238,7 +238,7 @@ def _clip_shape(config: DataConfig) -> tuple[int, int, int, int]:
     return config.frames, config.image_size, config.image_size, 3
 
 
-def _key(config: DataConfig) -> dict[str, Any]:
+def key_of(config: DataConfig) -> dict[str, Any]:
     """What the clips depend on."""
     return {
         "folder": str(Path(config.folder).resolve()),
