@@ -21,7 +21,7 @@ from ui.continuing import (
 from ui.history import PAGE, history_value
 from ui.outputs import Saved
 from ui.painting_panel import Follow
-from ui.pieces import ClipView, History
+from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
 from ui.requests import EditorValue, RequestError, checked, local_file, plain
 from ui.restoring import Restored, of_file, of_run, restored
@@ -95,6 +95,7 @@ def wire(
     studio: Studio,
     *,
     clip: ClipView,
+    runs: RunList,
     history: History,
     editor: Any,
     settings: list[Any],
@@ -108,7 +109,9 @@ def wire(
     tasks: dict[str, Any] = {
         "concurrency_limit": None,
         "show_progress": "hidden",
-        "trigger_mode": "always_last",
+        # each says in its own data what it is about, and gradio's "always_last" would give the
+        # first one's data to the last one
+        "trigger_mode": "multiple",
         "api_visibility": "private",
     }
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
@@ -160,7 +163,9 @@ def wire(
     history.open_run(open_run, [session], [clip], **tasks)
     history.remove_run(remove_run, [session], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)
-    clip.change(listed, [session], [history], **quick)
+    latest = quick | {"trigger_mode": "always_last"}
+    clip.change(listed, [session], [history], **latest)
+    runs.ended(listed, [session], [history], **latest)  # it may be one that is not shown
     begun.then(listed, [session], [history], **quick)
 
 

@@ -61,11 +61,31 @@ class PaintingParts:
 Follow = Callable[[Callable[..., Any]], Any]
 
 
-def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[str, Any]]:
+def as_typed(
+    timeline: EditorValue, panel: Any, frames: Any, steps: Any, window: int
+) -> EditorValue | None:
+    """The painting in the size that somebody has just typed, or None where it has that size.
+
+    A press on Generate is quicker than the box that it leaves. `panel` is what the painting last
+    said of the boxes: where the painting is another one by now, they only have not followed yet.
+
+    Raises:
+        RequestError: the typed size is not one.
+    """
+    told = (panel or {}).get("frames"), (panel or {}).get("steps")
+    now = timeline.frames, editing.steps_of(timeline, window)
+    if now != told or (frames, steps) == now:
+        return None
+    size = checked(lambda: SizeRequest(frames=frames, steps=steps))
+    return editing.with_size(timeline, size, window)
+
+
+def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[str, Any], list[Any]]:
     """Connect the parts, and give what must follow whatever else changes the painting.
 
     The first takes an event's `then` or `success` and brings the panel in line with the painting
-    after it; the second is the event that keeps the painting in the browser.
+    after it; the second is the event that keeps the painting in the browser; the third are the
+    components that `as_typed` is told of.
     """
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
@@ -161,6 +181,8 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     size = [parts.frames, parts.steps]
     # The last of what happens meanwhile is done too: a box that is left for the next one fires.
     changing: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "always_last"}
+    # but what says in its own data what it is about would be given the first one's data then
+    each: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "multiple"}
     changes = [
         parts.picker.pick(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
         parts.picker.tune(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
@@ -178,9 +200,9 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
             [parts.editor],
             **changing,
         ),
-        parts.shelf.choose(place_example, [parts.editor], [parts.editor, parts.label], **changing),
+        parts.shelf.choose(place_example, [parts.editor], [parts.editor, parts.label], **each),
         parts.prior.input(set_prior, [parts.editor, parts.prior], [parts.editor], **changing),
-        parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **changing),
+        parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **each),
     ]
     for change in changes:
         reading(change.success).then(**keeping)
@@ -204,7 +226,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     )
     presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
     gr.api(presets, api_name="presets")
-    return reading, keeping
+    return reading, keeping, [panel, *size]
 
 
 def _only(value: Any, *names: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
-from ui.painting_panel import Follow
+from ui.painting_panel import Follow, as_typed
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
 from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
@@ -23,6 +23,10 @@ from ui.watching import buttons, clip_files, progress_value, strip_value
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUICK = HIDDEN | {"queue": False}
 MAX_VARIATIONS = 8
+LOST = (
+    "Your last run is not here: the studio was started anew before it ended, or it was deleted. "
+    "The painting is as it was: press Generate to make it again."
+)
 CAN_FAIL = HIDDEN | {"concurrency_limit": None}  # gradio shows no errors of what skips its queue
 
 
@@ -60,6 +64,7 @@ class Parts:
     run: gr.Button
     stop: gr.Button
     runs: RunList
+    sizes: list[Component]  # what `painting_panel.as_typed` needs beside the painting
 
     @property
     def showing(self) -> list[Any]:
@@ -83,7 +88,9 @@ def wire_queue(
 
     async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Queue what is painted, with the seeds that follow where there are to be variations."""
-        *settings, variations, kept_session = rest
+        *settings, variations, kept_session, panel, frames, steps = rest
+        typed = as_typed(timeline, panel, frames, steps, studio.window)
+        timeline = typed or timeline
         request = request_of(settings)
         seeds = checked(lambda: Variations(seed=request.seed, variations=variations)).seeds
         await studio.model.wait()
@@ -97,7 +104,7 @@ def wire_queue(
                     raise
                 gr.Warning(f"{seed - seeds[0]} of {len(seeds)} were queued. {error.message}")
                 break
-        return *listed(kept["session"]), kept
+        return *listed(kept["session"]), kept, typed or gr.skip()
 
     def listed(session: str) -> tuple[Any, ...]:
         view = studio.queue.view(session)
@@ -122,7 +129,8 @@ def wire_queue(
         run = view.shown
         if run is None:  # nothing since the server started; an earlier run may lie on disk
             saved = studio.outputs.find(kept["session"], kept["job"])
-            return None, {}, None if saved is None else clip_files(saved)
+            lost = {"status": "failed", "text": LOST} if kept["job"] and saved is None else {}
+            return None, lost, None if saved is None else clip_files(saved)
         files = None if run.result is None else clip_files(run.result)
         waiting = len([other for other in view.waiting if other.job != run.job])
         return strip_value(run, seen_step), progress_value(run, waiting), files
@@ -169,9 +177,10 @@ def wire_queue(
 
     session, runs = parts.session, parts.runs
     asking = [parts.editor, *parts.settings, session]
-    generating = [parts.editor, *parts.settings, parts.variations, session]
+    generating = [parts.editor, *parts.settings, parts.variations, session, *parts.sizes]
     changing = [parts.run, parts.stop, runs]
-    parts.run.click(queue_run, generating, [*changing, session], **CAN_FAIL)
+    queued = parts.run.click(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
+    reading(queued.success).then(**keeping)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
     load(
         lambda kept: queue_value(studio.queue.view(session_of(kept)["session"])),

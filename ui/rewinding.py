@@ -30,5 +30,6 @@ def wire_rewinding(studio: Studio, strip: Filmstrip, session: gr.BrowserState) -
         [strip],
         queue=False,
         show_progress="hidden",
+        trigger_mode="multiple",  # each asks for rows of its own
         api_visibility="private",
     )

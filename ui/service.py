@@ -36,7 +36,7 @@ from ui.requests import (
     local_file,
 )
 from ui.runs import kind_of_call, make_work
-from ui.settings import ANY, completed, request_of
+from ui.settings import ANY, completed, request_of, settings_of
 
 UPLOAD_QUOTA = 2 * 2**30
 WELCOME = "faces"  # the example that a first visit finds on frame 1
@@ -253,15 +253,21 @@ def session_of(value: Any) -> dict[str, Any]:
 
 
 def restore(kept: Any) -> dict[str, Any] | None:
-    """The painting and settings that a browser kept, or None where they are no longer valid."""
+    """The painting and settings that a browser kept, or None where the painting is not valid.
+
+    Settings that are not, a seed that was never finished, say, are those of a first visit instead.
+    """
     if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
         return None
     settings = completed(kept["settings"])
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
-        request_of(settings)
     except (ValueError, TypeError):
         return None
+    try:
+        request_of(settings)
+    except (ValueError, TypeError):
+        settings = settings_of(GenerateRequest())
     present = [keyframe for keyframe in editor.keyframes if is_present(keyframe)]
     return {"editor": editor.model_copy(update={"keyframes": present}), "settings": settings}
 

@@ -192,7 +192,7 @@ def build_studio(
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 
-        reading, keeping = wire_painting(
+        reading, keeping, sizes = wire_painting(
             studio,
             PaintingParts(
                 editor=editor,
@@ -215,7 +215,8 @@ def build_studio(
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
 
         parts = Parts(
-            *(session, editor, settings, variations, strip, progress, clip, run, stop, runs)
+            *(session, editor, settings, variations, strip, progress, clip, run, stop, runs),
+            sizes,
         )
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)
@@ -244,6 +245,7 @@ def build_studio(
         afterwards.wire(
             studio,
             clip=clip,
+            runs=runs,
             history=history,
             editor=editor,
             settings=settings,

@@ -156,7 +156,7 @@ def test_a_clip_is_continued_extended_and_downloaded(
     assert name == "frame 3.png"
 
     page.locator("#continue-more").click()
-    page.locator("#extend-frames").select_option("64")
+    page.locator("#extend-frames").fill("64")
     page.locator("#extend-way").select_option("diagonal")
     page.locator("#extend-clip").click()
     wait_for(page, "v.levels[0].length === 64 && v.keyframes.length === 16")

@@ -240,6 +240,30 @@ test("undo and redo walk 100 edits, and a new edit forgets what was undone", () 
   assert.equal(C.levelAt(history.state, 0, 0), 31);
 });
 
+test("what goes on with a change takes its place in the history", () => {
+  const start = C.standard(4, 4);
+  const at = (level) => C.fill(start, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => level);
+  const history = new C.History(start);
+  history.push(at(10), "change");
+  for (const level of [20, 30]) history.replace(at(level));
+  assert.equal(C.levelAt(history.state, 0, 0), 30);
+  assert.equal(history.undo(), "change");
+  assert.equal(history.state, start);
+});
+
+test("blocks leave protected frames alone", () => {
+  const state = C.freeze(C.standard(4, 4), [1], true);
+  const all = { f0: 0, r0: 0, f1: 3, r1: 4 };
+  const block = { width: 4, height: 5, cells: new Uint16Array(20).fill(7) };
+  const pasted = C.pasteBlock(state, block, 0, 0, [1]);
+  const restored = C.restore(C.fill(state, all, () => 9, [1]), all, [1]);
+  for (let r = 0; r < 5; r++) {
+    assert.deepEqual([0, 1, 2, 3].map((f) => C.levelAt(pasted, f, r)), [7, 0, 7, 7]);
+    assert.equal(C.levelAt(restored, 1, r), 0);
+    assert.equal(C.levelAt(restored, 0, r), state.levels[r * 4]);
+  }
+});
+
 test("an edit that changes nothing is no step of the history", () => {
   const history = new C.History(C.standard(4, 4));
   assert.equal(history.push(history.state, "nothing"), false);

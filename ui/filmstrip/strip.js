@@ -17,6 +17,7 @@ const FvdmStrip = (() => {
     const root = element.querySelector(".fvdm-strip");
     const reel = new FvdmReel.Reel();
     const decoded = new Map(); // sheet → image, oldest first
+    let resting = null; // the step to return to when the pointer leaves the canvas
     const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false,
       view: "clean", clean: null, told: "" };
 
@@ -40,6 +41,7 @@ const FvdmStrip = (() => {
       if (!value || !value.frames) return;
       ui.value = value;
       ui.running = value.status === "running" || value.status === "queued";
+      if (value.job !== reel.job) resting = null;
       if (value.sheet) reel.add(value);
       else if (value.job !== reel.job) {
         reel.clear(value.job);
@@ -120,7 +122,7 @@ const FvdmStrip = (() => {
     function goTo(step, asking = true) {
       if (ui.running || !reel.size || stale()) return;
       const value = reel.nearest(step, ui.view) ?? reel.nearest(step, ui.view === "clean" ? "noisy" : "clean");
-      ui.wanted = Math.round(step);
+      ui.wanted = C.clamp(Math.round(step), 0, ui.value.steps);
       show(value);
       publish(ui.wanted);
       if (asking) ask(step);
@@ -132,7 +134,6 @@ const FvdmStrip = (() => {
     /** Whether the strip's run is over and had another number of frames than the canvas has now. */
     const stale = () => !ui.running && Boolean(ui.shown) && !fits(ui.shown.frames);
 
-    let resting = null; // where the strip returns to when the pointer leaves the canvas
     addEventListener("fvdm:scrub", ({ detail: { step, passing } }) => {
       if (ui.running || !reel.size) return;
       if (step === null) {

@@ -193,8 +193,8 @@ class ClipView(_Piece):
 class RunList(_Piece):
     """The session's runs: its value is that of `ui.queueing.queue_value`.
 
-    It fires "act" with {action, job, place}, "take_up" and "renew" with {job}, and "follow" when
-    its value should be brought up to date from now on.
+    It fires "act" with {action, job, place}, "take_up" and "renew" with {job}, "ended" when a run
+    is over, and "follow" when its value should be brought up to date from now on.
     """
 
     SCRIPT = "run_list"

@@ -2,7 +2,8 @@
 
 const FvdmClipMenus = (() => {
   const { h, placeMenu } = FvdmDom;
-  const LENGTHS = [32, 64, 128];
+  const LENGTHS = [32, 64, 128]; // offered first; any up to LONGEST may be written
+  const LONGEST = 1024;
   const WAYS = { extend: "by windows", diagonal: "on the diagonal", hierarchical: "coarse to fine" };
   const COPIED_MS = 2500;
 
@@ -26,8 +27,8 @@ const FvdmClipMenus = (() => {
     return node;
   }
 
-  function number(label, id, value, max) {
-    return h("input", { type: "number", id, "aria-label": label, min: 1, max, step: 1, value });
+  function number(label, id, value, max, min = 1) {
+    return h("input", { type: "number", id, "aria-label": label, min, max, step: 1, value });
   }
 
   /** Whole number of a box, or null, with the box marked, where it holds none. */
@@ -43,20 +44,27 @@ const FvdmClipMenus = (() => {
     const tail = number("Last frames", "clip-tail", Math.min(8, clip.frames), Math.min(clip.frames, 15));
     let touched = false; // until then the server says what suits the model
     tail.addEventListener("input", () => { touched = true; });
-    const longer = LENGTHS.filter((frames) => frames > clip.frames);
     const menu = menuOf("Go on from this clip");
     const done = (event, details) => {
       menu.hidePopover();
       act(event, details);
     };
     menu.append(h("label", {}, "Last frames to continue from", tail));
-    if (longer.length) {
-      const frames = select("Frames", "extend-frames", longer.map((n) => [n, `${n} frames`]), longer[0]);
+    if (clip.frames < LONGEST) {
+      const next = LENGTHS.find((n) => n > clip.frames) ?? Math.min(LONGEST, 2 * clip.frames);
+      const frames = number("Frames", "extend-frames", next, LONGEST, clip.frames + 1);
       const way = select("Order", "extend-way", Object.entries(WAYS), "extend");
       const extend = h("button", { type: "button", id: "extend-clip",
         title: "The whole clip is kept, and goes on to this length",
-        onClick: () => done("extend", { frames: Number(frames.value), way: way.value }) }, "Extend");
-      menu.append(h("div", { class: "row" }, h("span", {}, "Extend to"), frames), way, extend);
+        onClick: () => {
+          const count = whole(frames);
+          if (count === null) frames.reportValidity();
+          else done("extend", { frames: count, way: way.value });
+        } }, "Extend");
+      const length = h("label", {}, "Extend to frames", frames);
+      menu.append(length, way, extend);
+    } else {
+      menu.append(h("p", {}, `A clip of ${LONGEST} frames is the longest.`));
     }
     return {
       menu,

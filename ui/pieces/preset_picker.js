@@ -111,7 +111,7 @@ function framesBox(frames, count, onChange) {
     "aria-label": "Frames", placeholder: "none", title: "Frames, such as 1, 5–8",
     onChange: () => {
       const parsed = textToFrames(box.value, count);
-      box.toggleAttribute("aria-invalid", parsed === null);
+      box.setAttribute("aria-invalid", String(parsed === null));
       box.classList.toggle("invalid", parsed === null);
       box.title = parsed === null ? `Write frames from 1 to ${count}, such as 1, 5–8` : "Frames";
       if (parsed !== null) onChange(parsed);

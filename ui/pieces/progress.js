@@ -1,16 +1,30 @@
-/* How far a run is: a bar and a line of text. */
+/* How far a run is: a bar and a line of text. Screen readers are told when it begins and ends, and
+   now and then between; the line itself changes several times a second. */
+const TOLD_EVERY = 10000; // ms
 const root = element.querySelector(".piece");
 const bar = document.createElement("div");
 const text = document.createElement("p");
 bar.className = "bar";
 bar.append(document.createElement("i"));
-text.setAttribute("role", "status");
-root.append(text, bar);
+bar.setAttribute("role", "progressbar");
+bar.setAttribute("aria-label", "The run");
+const told = document.createElement("span");
+told.className = "visually-hidden";
+told.setAttribute("role", "status");
+root.append(text, bar, told);
+let toldAt = 0;
+let toldStatus = "";
 
 function draw() {
   const { fraction = 0, text: words = "", status = "idle" } = props.value ?? {};
   root.dataset.status = status;
   text.textContent = words;
+  bar.setAttribute("aria-valuenow", String(Math.round(100 * Math.max(0, Math.min(1, fraction)))));
+  if (status !== toldStatus || performance.now() - toldAt > TOLD_EVERY) {
+    told.textContent = words;
+    toldStatus = status;
+    toldAt = performance.now();
+  }
   bar.firstChild.style.width = `${Math.max(0, Math.min(1, fraction)) * 100}%`;
 }
 

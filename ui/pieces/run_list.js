@@ -13,6 +13,7 @@ const said = h("p", { class: "said", "aria-live": "polite" });
 root.append(heading, list, said);
 root.hidden = true;
 
+const goesOn = (status) => status === "queued" || status === "running";
 const waiting = () => value.runs.filter((run) => run.status === "queued");
 const placeOf = (job) => waiting().findIndex((run) => run.job === job);
 
@@ -163,7 +164,9 @@ function draw() {
 
 function receive() {
   if (!props.value) return;
+  const going = new Set(value.runs.filter(({ status }) => goesOn(status)).map(({ job }) => job));
   value = JSON.parse(JSON.stringify(props.value));
+  if (value.runs.some(({ job, status }) => going.has(job) && !goesOn(status))) trigger("ended");
   if (value.renewed && value.renewed === editing) editing = null;
   draw();
   if (!value.followed) trigger("follow");

@@ -378,11 +378,13 @@ const FvdmCore = (() => {
     return { width, height, cells };
   }
 
-  /** The state with `block` at (f, r), clipped to the canvas. */
-  function pasteBlock(state, block, f, r) {
+  /** The state with `block` at (f, r), clipped to the canvas, but for guarded frames. */
+  function pasteBlock(state, block, f, r, guarded = []) {
+    const skip = new Set(guarded);
     const levels = state.levels.slice();
     for (let y = 0; y < block.height; y++) {
       for (let x = 0; x < block.width; x++) {
+        if (skip.has(f + x)) continue;
         const inside = f + x >= 0 && f + x < state.frames && r + y >= 0 && r + y < state.rows;
         if (inside) levels[(r + y) * state.frames + f + x] = block.cells[y * block.width + x];
       }
@@ -390,8 +392,8 @@ const FvdmCore = (() => {
     return withLevels(state, levels);
   }
 
-  const restore = (state, rect) =>
-    fill(state, rect, (f, r) => state.base[r * state.frames + f]);
+  const restore = (state, rect, guarded = []) =>
+    fill(state, rect, (f, r) => state.base[r * state.frames + f], guarded);
 
   function mirrorBlock({ width, height, cells }, acrossSteps = false) {
     const mirrored = cells.map((_, k) => {
@@ -442,6 +444,9 @@ const FvdmCore = (() => {
       while (this.past.length > 2 && cells() > UNDO_CELLS) this.past.shift();
       return true;
     }
+
+    /** Puts a state in the place of the newest one, as what goes on with the same change. */
+    replace(state) { this.past.push({ ...this.past.pop(), state }); }
 
     /** Steps back; returns what was undone, or null. */
     undo() {

@@ -9,6 +9,7 @@ const FvdmEditor = (() => {
 
   const NARROW = 620; // pixels; below this the tools lie above the canvas
   const LEAST_COLUMN = { mouse: 26, touch: 34, all: 2 }; // pixels; below this the columns scroll
+  const TUNING_MS = 1500; // between two values of one slider
   const ROW = 12; // pixels of a step, as far as the height allows
   const AXIS_STEPS = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000];
   const HELP = "Frames run from left to right, steps from top to bottom. Arrow keys move the cursor. "
@@ -136,7 +137,7 @@ const FvdmEditor = (() => {
       const label = this.history[way]();
       if (label === null) return this.say(`Nothing to ${way}.`);
       this.gesture = null;
-      this.clampSelection();
+      this.keepInside();
       this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
       this.send();
       this.sync();
@@ -149,7 +150,14 @@ const FvdmEditor = (() => {
       this.selection = null;
       this.hover = null;
       this.tip.hide();
-      this.history.push(C.fromServer(this.state, value), "change of the whole timeline");
+      const next = C.fromServer(this.state, value);
+      const last = this.received;
+      // every place of a preset's slider comes as a value; together they are one change
+      const goesOn = last?.preset && last.preset === value.preset?.name && last.state === this.state
+        && performance.now() - last.at < TUNING_MS;
+      if (goesOn) this.history.replace(next); else this.history.push(next, "change of the whole timeline");
+      this.received = { preset: value.preset?.name, at: performance.now(), state: this.state };
+      this.keepInside();
       this.settings.height = C.clamp(this.settings.height, 1, this.state.rows);
       this.sync();
     }
@@ -207,9 +215,15 @@ const FvdmEditor = (() => {
       this.redraw();
     }
 
-    clampSelection() {
-      const { selection: s, state } = this;
+    /** After a change of size: no block or cursor lies outside. */
+    keepInside() {
+      const { selection: s, cursor, state } = this;
       if (s && (s.f1 >= state.frames || s.r1 >= state.rows)) this.selection = null;
+      if (cursor) {
+        const f = C.clamp(cursor.f, 0, state.frames - 1);
+        const r = C.clamp(cursor.r, 0, state.rows - 1);
+        if (f !== cursor.f || r !== cursor.r) this.cursor = { ...cursor, f, r, x: f + 0.5, y: r + 0.5 };
+      }
     }
 
     blockAction(action) {
@@ -218,18 +232,32 @@ const FvdmEditor = (() => {
       else if (action === "paste") return this.pasteBlock();
       else if (selection) {
         const block = C.copyBlock(state, selection);
-        const put = (other, label) =>
-          this.commit(C.pasteBlock(state, other, selection.f0, selection.r0), label);
+        const guarded = this.guarded();
+        const put = (other, label) => this.commitBlock(
+          C.pasteBlock(state, other, selection.f0, selection.r0, guarded), selection, label);
         if (action === "copy" || action === "cut") {
           this.block = block;
           this.say(`Copied ${block.width} × ${block.height} cells. Control V pastes them.`);
         }
-        if (action === "cut" || action === "erase") this.commit(C.restore(state, selection), "erased block");
+        if (action === "cut" || action === "erase") {
+          this.commitBlock(C.restore(state, selection, guarded), selection, "erased block");
+        }
         if (action === "mirror") put(C.mirrorBlock(block), "mirrored block");
         if (action === "flip") put(C.mirrorBlock(block, true), "mirrored block");
-        if (action === "fill") this.commit(C.fill(state, selection, () => this.settings.level), "filled block");
+        if (action === "fill") {
+          const filled = C.fill(state, selection, () => this.settings.level, guarded);
+          this.commitBlock(filled, selection, "filled block");
+        }
       }
       this.redraw();
+    }
+
+    /** Commits what was done to a block, and says why where all of it is protected. */
+    commitBlock(next, { f0, f1 }, label) {
+      const guarded = this.guarded();
+      const all = Array.from({ length: f1 - f0 + 1 }, (_, k) => f0 + k).every((f) => guarded.includes(f));
+      if (all) this.say(G.PROTECTED);
+      else this.commit(next, label);
     }
 
     /** Pastes at the cursor or pointer, else beside what was copied. */
@@ -242,7 +270,8 @@ const FvdmEditor = (() => {
       const r = C.clamp(at.r, 0, Math.max(0, state.rows - block.height));
       this.settings.tool = "select";
       this.selection = C.rectangle(state, { f, r }, { f: f + block.width - 1, r: r + block.height - 1 });
-      this.commit(C.pasteBlock(state, block, f, r), "pasted block");
+      const pasted = C.pasteBlock(state, block, f, r, this.guarded());
+      this.commitBlock(pasted, this.selection, "pasted block");
       this.sync();
     }
 

@@ -7,6 +7,7 @@
 
 const FvdmGestures = (() => {
   const C = FvdmCore;
+  const PROTECTED = "Frozen frames are protected. Click a snowflake to free its frame.";
 
   function stroke(state, cell, options, { target = null, label }) {
     let line = new C.Stroke(state, options, { target, guarded: options.guarded });
@@ -17,7 +18,7 @@ const FvdmGestures = (() => {
       get result() { return line.result(); },
       get note() {
         return line.touchedGuarded && !line.changed
-          ? "Frozen frames are protected. Click a snowflake to free its frame." : "";
+          ? PROTECTED : "";
       },
       move(next) {
         if (options.line) {
@@ -88,7 +89,7 @@ const FvdmGestures = (() => {
 
   /** Draws a selection, or drags the one that the pointer went down in. copy leaves the cells
       where they were. The gesture's selection is where it ends up. */
-  function select(state, cell, { selection, copy }) {
+  function select(state, cell, { selection, copy, guarded }) {
     const within = selection && cell.f >= selection.f0 && cell.f <= selection.f1
       && cell.r >= selection.r0 && cell.r <= selection.r1;
     if (!within) {
@@ -102,14 +103,14 @@ const FvdmGestures = (() => {
       const df = C.clamp(b.f - a.f, -selection.f0, state.frames - 1 - selection.f1);
       const dr = C.clamp(b.r - a.r, -selection.r0, state.rows - 1 - selection.r1);
       const rect = shift(selection, df, dr);
-      const ground = copy ? state : C.restore(state, selection);
-      const preview = df || dr ? C.pasteBlock(ground, block, rect.f0, rect.r0) : state;
+      const ground = copy ? state : C.restore(state, selection, guarded);
+      const preview = df || dr ? C.pasteBlock(ground, block, rect.f0, rect.r0, guarded) : state;
       return { preview, selection: rect, overlay: { selection: rect } };
     }, copy ? "copied block" : "moved block");
   }
 
   /** Drags the lower right corner of the selection: the block is scaled to it. */
-  function scale(state, cell, { selection }) {
+  function scale(state, cell, { selection, guarded }) {
     const block = C.copyBlock(state, selection);
     return between(state, cell, (_, b) => {
       const rect = {
@@ -120,9 +121,9 @@ const FvdmGestures = (() => {
       const width = rect.f1 - rect.f0 + 1;
       const height = rect.r1 - rect.r0 + 1;
       const changed = width !== block.width || height !== block.height;
-      const ground = changed ? C.restore(state, selection) : state;
-      const preview = changed
-        ? C.pasteBlock(ground, C.scaleBlock(block, width, height), rect.f0, rect.r0) : state;
+      const ground = changed ? C.restore(state, selection, guarded) : state;
+      const scaled = () => C.scaleBlock(block, width, height);
+      const preview = changed ? C.pasteBlock(ground, scaled(), rect.f0, rect.r0, guarded) : state;
       return { preview, selection: rect, overlay: { selection: rect } };
     }, "scaled block");
   }
@@ -130,7 +131,7 @@ const FvdmGestures = (() => {
   const shift = ({ f0, f1, r0, r1 }, df, dr) =>
     ({ f0: f0 + df, f1: f1 + df, r0: r0 + dr, r1: r1 + dr });
 
-  return { start: { ...start, select }, scale, shift };
+  return { start: { ...start, select }, scale, shift, PROTECTED };
 })();
 
 if (typeof module === "object") module.exports = FvdmGestures;

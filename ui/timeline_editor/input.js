@@ -188,6 +188,16 @@ const FvdmInput = (() => {
       event.stopPropagation();
     });
 
+    // Undo and redo work wherever on the page the focus is, but for text that has an undo of its own.
+    document.addEventListener("keydown", (event) => {
+      const key = event.key.toLowerCase();
+      if (event.defaultPrevented || !(event.ctrlKey || event.metaKey) || !["z", "y"].includes(key)) return;
+      const typing = "textarea, [contenteditable], input:not([type=range], [type=checkbox], [type=radio])";
+      if (event.target.closest?.(`${typing}, [popover]`)) return;
+      event.preventDefault();
+      commandKey(key, event, false);
+    }, { signal: editor.closing.signal });
+
     root.addEventListener("keyup", (event) => {
       if (event.key === "Tab") root.classList.add("keys");
     });
