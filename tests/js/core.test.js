@@ -264,6 +264,22 @@ test("blocks leave protected frames alone", () => {
   }
 });
 
+test("a picture that the server put on a frame is taken off as one of the person's own", () => {
+  const before = C.standard(4, 4);
+  const levels = Array.from({ length: 5 }, (_, r) =>
+    Array.from({ length: 4 }, (_, f) => (f ? C.levelAt(before, f, r) : 0)));
+  const keyframes = [{ frame: 0, fit: "crop", file: { path: "a.png" } }];
+  const placed = C.fromServer(before, { levels, keyframes });
+  assert.deepEqual(C.frozenFrames(placed), [0]);
+  assert.equal(placed.base, before.base);
+  const freed = C.removeKeyframe(placed, 0);
+  assert.deepEqual(freed.levels, before.levels);
+  // but levels that came with the picture are the person's wish
+  levels[2][3] = 7;
+  const other = C.fromServer(before, { levels, keyframes });
+  assert.deepEqual(C.frozenFrames(C.removeKeyframe(other, 0)), [0]);
+});
+
 test("an edit that changes nothing is no step of the history", () => {
   const history = new C.History(C.standard(4, 4));
   assert.equal(history.push(history.state, "nothing"), false);

@@ -66,8 +66,22 @@ const FvdmCore = (() => {
     } else if (samePreset && sameLevels(previous, next)) {
       next.base = previous.base;
       next.thawed = previous.thawed;
+    } else if (!resized && !next.preset && !next.formula) {
+      thawable(previous, next);
     }
     return next;
+  }
+
+  /** Where the server has done no more than put pictures on frames, which froze them, taking one
+      off gives its frame back what it held, and the eraser what the preset was. */
+  function thawable(previous, next) {
+    const changed = Array.from({ length: next.frames }, (_, f) => f).filter((f) =>
+      column(next, f).some((level, r) => level !== levelAt(previous, f, r)));
+    const placed = (f) => isFrozen(next, f) && keyframeOn(next, f) && !keyframeOn(previous, f);
+    if (!changed.every(placed)) return;
+    next.base = previous.base;
+    next.thawed = { ...previous.thawed };
+    for (const f of changed) next.thawed[f] = { levels: column(previous, f), by: "picture" };
   }
 
   function standard(frames, steps) {

@@ -35,6 +35,7 @@ const FvdmSlots = (() => {
       this.io = io;
       this.slots = [];
       this.heads = [];
+      this.stop = 0; // the frame where Tab stops
       this.uploading = new Map(); // frame → object URL shown meanwhile
       this.row = h("div", { class: "slots", role: "group", "aria-label": "Keyframe pictures" });
       this.headRow = h("div", { class: "heads", role: "group", "aria-label": "Frames" });
@@ -56,6 +57,7 @@ const FvdmSlots = (() => {
       const density = column >= 38 ? "wide" : column >= 20 ? "medium" : "thin";
       this.row.dataset.density = this.headRow.dataset.density = density;
       const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
+      this.stopAt(Math.min(this.stop, state.frames - 1));
       const troubles = FvdmPictures.troubles(state);
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
@@ -67,7 +69,7 @@ const FvdmSlots = (() => {
       const picture = h("img", { alt: "", draggable: "false" });
       const button = h("button", {
         type: "button", class: "slot-button", "data-testid": `slot-${frame}`,
-        onClick: () => this.open(frame),
+        onClick: () => this.open(frame), onFocus: () => this.stopAt(frame),
         onKeydown: (event) => this.slotKey(event, frame),
       }, icon("plus"), picture);
       const remove = h("button", {
@@ -83,7 +85,8 @@ const FvdmSlots = (() => {
       const number = h("span", { class: "number" }, String(frame + 1));
       const head = h("button", {
         type: "button", class: "head", "data-testid": `head-${frame}`,
-        onClick: () => this.toggleFrozen(frame),
+        onClick: () => this.toggleFrozen(frame), onFocus: () => this.stopAt(frame),
+        onKeydown: (event) => this.step(event, (at) => this.heads[at]?.node, frame),
       }, number, icon("freeze"), icon("hold"));
       this.heads.push({ node: head, number });
       this.headRow.append(head);
@@ -255,12 +258,25 @@ const FvdmSlots = (() => {
       }
     }
 
+    /** Tab stops once in the slots and once in the heads, at this frame; arrows go on from there. */
+    stopAt(frame) {
+      this.stop = frame;
+      this.slots.forEach(({ button }, f) => { button.tabIndex = f === frame ? 0 : -1; });
+      this.heads.forEach(({ node }, f) => { node.tabIndex = f === frame ? 0 : -1; });
+    }
+
+    /** Moves the focus along a row; whether the key was an arrow. */
+    step(event, elementAt, frame) {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return false;
+      elementAt(frame + by)?.focus();
+      event.preventDefault();
+      return true;
+    }
+
     slotKey(event, frame) {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (step) {
-        this.slots[frame + step]?.button.focus();
-        event.preventDefault();
-      } else if (event.key === "Delete" || event.key === "Backspace") {
+      if (this.step(event, (at) => this.slots[at]?.button, frame)) return;
+      if (event.key === "Delete" || event.key === "Backspace") {
         this.remove(frame);
         event.preventDefault();
       }
