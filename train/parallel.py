@@ -75,8 +75,8 @@ def exchange_gradients(forward: nn.Module, now: bool) -> None:
     for module in forward.modules():
         if isinstance(module, nn.parallel.DistributedDataParallel):
             module.require_backward_grad_sync = now
-        elif hasattr(module, "set_requires_gradient_sync"):  # in parts
-            module.set_requires_gradient_sync(now, recurse=False)
+        elif exchange := getattr(module, "set_requires_gradient_sync", None):  # in parts
+            exchange(now, recurse=False)
 
 
 def mean(*values: float) -> list[float]:

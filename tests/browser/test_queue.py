@@ -96,6 +96,29 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
 
 
+def test_a_size_typed_just_before_generate_is_the_run_s(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    """The click is quicker than the box that it leaves."""
+    page = studio(new_page, address)
+    page.locator("#frames input").fill("12")
+    page.locator("#generate").click()
+    expect(runs(page)).to_have_count(1)
+    expect(runs(page).locator(".settings")).to_contain_text("12 × ")
+    page.wait_for_function("window.fvdmGeometry.frames === 12", polling=100)
+
+
+def test_a_run_that_is_not_shown_comes_to_the_history_when_it_ends(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    before = page.locator(".history .run:not(.more)").count()
+    queue(page, 71, 72)
+    runs(page).nth(1).get_by_test_id("run-show").click()
+    hold.unlink()
+    expect(page.locator(".history .run:not(.more)")).to_have_count(before + 2)
+
+
 def test_variations_queue_runs_of_the_seeds_that_follow(
     new_page: Open, address: str, hold: Path
 ) -> None:
