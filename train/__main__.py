@@ -62,7 +62,15 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     if fixed is None:
         same_coder = start is not None and _same_coder(start, config)
         begun = start.autoencoder if start is not None and same_coder else None
-        trained = train_autoencoder(config, clips, run, begun)
+        if config.autoencoder_optim.steps:
+            trained = train_autoencoder(config, clips, run, begun)
+        elif begun is not None:
+            trained = begun.to(device())
+        else:
+            raise ValueError(
+                "autoencoder_optim.steps is 0, which keeps the autoencoder of the model to start "
+                "from; there is none of this shape"
+            )
         autoencoder, exported = trained, trained
         latents = encode_clips(config, trained, clips, run)
     else:

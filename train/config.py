@@ -100,7 +100,7 @@ class DataConfig:
 class OptimConfig:
     """How long and how fast to learn."""
 
-    steps: int = 1000
+    steps: int = 1000  # 0 for the autoencoder: that of `init` stays as it is
     batch_size: int = 16
     accumulate: int = 1  # pieces of a batch, one after the other, for what does not fit at once
     optimizer: str = "adamw"  # or "muon"
@@ -129,7 +129,7 @@ class OptimConfig:
                 f"optim.prior is {self.prior!r}; choose one of {', '.join(TRAINED_PRIORS)}"
             )
         _check("optim", "prior_alpha", self.prior_alpha, 0, MAX_PRIOR_ALPHA)
-        _check_whole("optim", "steps", self.steps, 1, 100_000_000)
+        _check_whole("optim", "steps", self.steps, 0, 100_000_000)
         _check_whole("optim", "batch_size", self.batch_size, 1, 65_536)
         _check_whole("optim", "accumulate", self.accumulate, 1, self.batch_size)
         if self.batch_size % self.accumulate:
@@ -190,6 +190,7 @@ class TrainConfig:
             raise ValueError(
                 f"shard needs optim.optimizer adamw: {self.optim.optimizer} moves whole matrices"
             )
+        _check_whole("optim", "steps", self.optim.steps, 1, 100_000_000)
         self.noise_schedule()
         latent, data = self.transformer, self.data
         if self.autoencoder is None:

@@ -80,12 +80,19 @@ def as_typed(
     return editing.with_size(timeline, size, window)
 
 
+def is_waiting(timeline: EditorValue, panel: Any, formula: Any) -> bool:
+    """Whether somebody has typed a formula that is not the painting's, and has not entered it."""
+    told = (panel or {}).get("formula")
+    known = panel is None or formula in (told, timeline.formula)
+    return isinstance(formula, str) and bool(formula.strip()) and not known
+
+
 def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[str, Any], list[Any]]:
     """Connect the parts, and give what must follow whatever else changes the painting.
 
     The first takes an event's `then` or `success` and brings the panel in line with the painting
     after it; the second is the event that keeps the painting in the browser; the third are the
-    components that `as_typed` is told of.
+    components that `as_typed` and `is_waiting` are told of.
     """
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
@@ -226,7 +233,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     )
     presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
     gr.api(presets, api_name="presets")
-    return reading, keeping, [panel, *size]
+    return reading, keeping, [panel, *boxes]
 
 
 def _only(value: Any, *names: str) -> dict[str, Any]:

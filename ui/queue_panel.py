@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
-from ui.painting_panel import Follow, as_typed
+from ui.painting_panel import Follow, as_typed, is_waiting
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
 from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
@@ -64,7 +64,7 @@ class Parts:
     run: gr.Button
     stop: gr.Button
     runs: RunList
-    sizes: list[Component]  # what `painting_panel.as_typed` needs beside the painting
+    boxes: list[Component]  # what `as_typed` and `is_waiting` need beside the painting
 
     @property
     def showing(self) -> list[Any]:
@@ -88,7 +88,9 @@ def wire_queue(
 
     async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Queue what is painted, with the seeds that follow where there are to be variations."""
-        *settings, variations, kept_session, panel, frames, steps = rest
+        *settings, variations, kept_session, panel, frames, steps, formula = rest
+        if is_waiting(timeline, panel, formula):
+            gr.Warning("The formula in the box is not on the canvas yet: press Use to paint it.")
         typed = as_typed(timeline, panel, frames, steps, studio.window)
         timeline = typed or timeline
         request = request_of(settings)
@@ -177,7 +179,7 @@ def wire_queue(
 
     session, runs = parts.session, parts.runs
     asking = [parts.editor, *parts.settings, session]
-    generating = [parts.editor, *parts.settings, parts.variations, session, *parts.sizes]
+    generating = [parts.editor, *parts.settings, parts.variations, session, *parts.boxes]
     changing = [parts.run, parts.stop, runs]
     queued = parts.run.click(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     reading(queued.success).then(**keeping)

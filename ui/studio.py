@@ -192,7 +192,7 @@ def build_studio(
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 
-        reading, keeping, sizes = wire_painting(
+        reading, keeping, boxes = wire_painting(
             studio,
             PaintingParts(
                 editor=editor,
@@ -216,7 +216,7 @@ def build_studio(
 
         parts = Parts(
             *(session, editor, settings, variations, strip, progress, clip, run, stop, runs),
-            sizes,
+            boxes,
         )
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)

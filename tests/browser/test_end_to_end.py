@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, TimeoutError, expect
 
 from fvdm_core import Pipeline, Timeline
 from fvdm_core.media import load_image, read_video
@@ -66,16 +66,25 @@ def tiles(page: Page) -> list[str]:
 
 def drop(page: Page, frame: int, picture: Path) -> None:
     """A real drop of a file on a slot, through the browser's own drag events."""
-    box = page.get_by_test_id(f"slot-{frame}").bounding_box()
+    slot = page.get_by_test_id(f"slot-{frame}")
+    slot.hover()  # waits until the page holds still: the drop itself goes to a place, not to a slot
+    box = slot.bounding_box()
     assert box
     cdp = page.context.new_cdp_session(page)
     place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     data = {"items": [], "files": [str(picture)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         cdp.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
-    page.wait_for_function(
-        "f => window.fvdmEditor.value.keyframes.some((k) => k.frame === f)", arg=frame
-    )
+    try:
+        page.wait_for_function(
+            "f => window.fvdmEditor.value.keyframes.some((k) => k.frame === f)", arg=frame
+        )
+    except TimeoutError as error:
+        said = page.get_by_test_id("editor-live").text_content()
+        raise AssertionError(
+            f"no picture on slot {frame}: it was at {box}, is at {slot.bounding_box()}; "
+            f"the editor said {said!r} and has {value(page)['keyframes']}"
+        ) from error
 
 
 def test_from_two_pictures_and_a_stroke_to_a_file(

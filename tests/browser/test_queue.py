@@ -108,6 +108,16 @@ def test_a_size_typed_just_before_generate_is_the_run_s(
     page.wait_for_function("window.fvdmGeometry.frames === 12", polling=100)
 
 
+def test_a_formula_that_was_not_entered_is_said_to_be_unused(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    page.locator("#formula textarea, #formula input").first.fill("t*t")
+    page.locator("#generate").click()
+    expect(page.locator(".toast-body").first).to_contain_text("press Use")
+    expect(runs(page)).to_have_count(1)
+
+
 def test_a_run_that_is_not_shown_comes_to_the_history_when_it_ends(
     new_page: Open, address: str, hold: Path
 ) -> None:

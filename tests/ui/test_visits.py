@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ui import editing
-from ui.painting_panel import as_typed
+from ui.painting_panel import as_typed, is_waiting
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
 from ui.service import restore
 from ui.settings import settings_of
@@ -63,6 +63,17 @@ def test_boxes_that_follow_late_change_nothing() -> None:
     # a run of six frames was taken up; the boxes still say what the painting before it had
     assert as_typed(painting(6, 3), told(timeline), 4, 3, WINDOW) is None
     assert as_typed(timeline, None, 6, 5, WINDOW) is None  # a page that was told nothing yet
+
+
+def test_a_formula_that_waits_to_be_entered_is_noticed() -> None:
+    timeline = painting().model_copy(update={"formula": "t"})
+    panel = {"formula": "t"}
+    assert is_waiting(timeline, panel, "t*t")
+    assert not is_waiting(timeline, panel, "t")
+    assert not is_waiting(timeline, panel, "  ")
+    assert not is_waiting(timeline, None, "t*t")  # a page that was told nothing yet
+    # another painting was taken up; the box still says what the painting before it had
+    assert not is_waiting(timeline, {"formula": "min(t, 1)"}, "min(t, 1)")
 
 
 @pytest.mark.parametrize("frames", [None, 0, 1.5, 100_000])

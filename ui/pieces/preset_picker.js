@@ -146,8 +146,9 @@ function draw() {
     tile.tabIndex = chosen || (!tiles.has(value.name) && name === [...tiles.keys()][0]) ? 0 : -1;
   }
   const form = JSON.stringify([value.name, value.form, value.frames]);
-  params = { ...value.params };
+  // While somebody is at these controls, late answers to earlier places of them are passed over.
   if (form === drawnForm && parameters.contains(document.activeElement)) return;
+  params = { ...value.params };
   drawnForm = form;
   parameters.replaceChildren(...(value.form ?? []).map((field) =>
     h("div", { class: "parameter", role: "group", "aria-label": field.title },
