@@ -44,7 +44,7 @@ def make_up(folder: Path, clips: int) -> None:
             )
     with (folder / "clips.raw").open("wb") as raw:
         raw.truncate(clips * FRAMES * SIZE * SIZE * 3)
-    listing.finish(hop_of(config))
+    listing.finish(hop_of(config), [FRAMES * SIZE * SIZE * 3])
     (folder / "latents").mkdir()
     for first in range(0, clips, SHARD):
         count = min(SHARD, clips - first)
@@ -62,8 +62,7 @@ def begin(folder: Path) -> dict[str, float]:
 
     def start() -> None:
         clips = prepare_folder(config_of(folder), folder, say=False)
-        shape = (len(clips), FRAMES, *LATENT)
-        opened.append(Latents(folder / "latents", shape, clips.still))
+        opened.append(Latents(folder / "latents", clips, [LATENT]))
 
     def read() -> None:
         for step in range(10):

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvdm_core.options import CONDITIONINGS, MAX_STEP_CACHE, SOLVERS, RunOptions
+from fvdm_core.options import CONDITIONINGS, MAX_STEP_CACHE, SOLVERS, RunOptions, parse_size
 from fvdm_core.pictures import FITS
 from fvdm_core.presets import PRESETS
 
@@ -72,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
         "each step to the level of the others (default: what it was trained for)",
     )
     run.add_argument(
+        "--size",
+        type=_size,
+        metavar="WIDTHxHEIGHT",
+        help="of the frames, for a model of several (default: its usual one)",
+    )
+    run.add_argument(
         "--step-cache",
         type=float,
         metavar="SHARE",
@@ -124,6 +130,13 @@ def _keyframe(text: str) -> tuple[int, str]:
     if not equals or not file or not frame.isascii() or not frame.isdigit() or len(frame) > 4:
         raise argparse.ArgumentTypeError(f"{text!r} is not FRAME=FILE, such as 0=first.png")
     return int(frame), file
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _output(text: str) -> Path:

@@ -7,7 +7,14 @@ import os
 
 from fvdm_core.containers import kind_of
 from fvdm_core.files import SaveError, file_name, open_plain
-from fvdm_core.pictures import MAX_METADATA_BYTES, Fit, load_image, read_note, write_png
+from fvdm_core.pictures import (
+    MAX_METADATA_BYTES,
+    Fit,
+    load_image,
+    picture_size,
+    read_note,
+    write_png,
+)
 from fvdm_core.video_reader import LIMITS, VideoClip, VideoLimits, read_comment, read_video
 from fvdm_core.video_writer import write_video
 
@@ -18,6 +25,7 @@ __all__ = [
     "VideoClip",
     "VideoLimits",
     "load_image",
+    "picture_size",
     "read_metadata",
     "read_video",
     "write_png",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -87,6 +86,7 @@ class VideoDiTConfig:
 class VideoDiT(nn.Module):
     """x (B, F, C, H, W), t (B, F), y (B,) or None -> (B, F, C_out, H, W).
 
+    H and W are `latent_size`, or others that the patch divides, for models of several aspects.
     `attention="interleaved"` alternates blocks over the tokens of a frame with blocks over the
     frames of a token (Latte variant 1; FVDM §3.1). `"joint"` attends over all tokens of all frames.
     """
@@ -166,7 +166,8 @@ class VideoDiT(nn.Module):
         """`cache`, one for each run, may leave out all blocks but the first (`step_cache`)."""
         self._check(x, t)
         batch, frames = t.shape
-        patch, grid = self.config.patch_size, self.config.latent_size // self.config.patch_size
+        patch = self.config.patch_size
+        grid = (x.shape[-2] // patch, x.shape[-1] // patch)  # rows and columns of tokens
 
         c = self.t_embedder(t)  # (B, F, D)
         if self.y_embedder is not None:
@@ -176,10 +177,10 @@ class VideoDiT(nn.Module):
         c = F.silu(c)
 
         x = self.x_embedder(rearrange(x, "b f c h w -> (b f) c h w"))  # (B*F, N, D)
-        x = rearrange(x + self.pos_embed, "(b f) n d -> b f n d", f=frames)
+        x = rearrange(x + self._positions(grid), "(b f) n d -> b f n d", f=frames)
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
-        places = self._places(frames, x)
+        places = self._places((frames, *grid), x)
         (first, over), *others = self.blocks_in_order()
         if over == "joint":
             x = x + temp_embed
@@ -195,7 +196,7 @@ class VideoDiT(nn.Module):
         x = rest(x) if cache is None else cache(before, x, rest)
         x = self.final_layer(x, c)  # (B, F, N, P*P*C_out)
         return rearrange(
-            x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid, w=grid, p=patch, q=patch
+            x, "b f (h w) (p q c) -> b f c (h p) (w q)", h=grid[0], w=grid[1], p=patch, q=patch
         )
 
     def blocks_in_order(self) -> list[tuple[nn.Module, str]]:
@@ -207,15 +208,24 @@ class VideoDiT(nn.Module):
             step for spatial, temporal in pairs for step in ((spatial, "space"), (temporal, "time"))
         ]
 
-    def _places(self, frames: int, x: Tensor) -> dict[str, Tensor]:
+    def _positions(self, grid: tuple[int, int]) -> Tensor:
+        """The places of the tokens of a frame, (1, N, D): the table, or for frames of another
+        aspect the same function of rows and columns, with its middle where the table's is."""
+        side = self.config.latent_size // self.config.patch_size
+        if grid == (side, side):
+            return self.pos_embed
+        table = self.pos_embed
+        return sincos_2d(table.shape[-1], grid, side).to(table.device, table.dtype)[None]
+
+    def _places(self, lengths: tuple[int, int, int], x: Tensor) -> dict[str, Tensor]:
         """How queries and keys turn in attention over each of the axes; empty without `rotary`."""
         config = self.config
         if not config.rotary:
             return {}
-        grid, head_dim = config.latent_size // config.patch_size, x.shape[-1] // config.num_heads
-        lengths = {"space": (grid, grid), "time": (frames,), "joint": (frames, grid, grid)}
+        head_dim = x.shape[-1] // config.num_heads
+        over_axes = {"space": lengths[1:], "time": lengths[:1], "joint": lengths}
         used = ("joint",) if config.attention == "joint" else ("space", "time")
-        return {over: rotation(lengths[over], head_dim, x) for over in used}
+        return {over: rotation(over_axes[over], head_dim, x) for over in used}
 
     def _run(
         self, block: nn.Module, x: Tensor, c: Tensor, over: str, places: dict[str, Tensor]
@@ -227,11 +237,16 @@ class VideoDiT(nn.Module):
 
     def _check(self, x: Tensor, t: Tensor) -> None:
         config = self.config
-        size = config.latent_size
-        if x.ndim != 5 or x.shape[2:] != (config.latent_channels, size, size):
+        sides = x.shape[3:]
+        if (
+            x.ndim != 5
+            or x.shape[2] != config.latent_channels
+            or any(side % config.patch_size or not side for side in sides)
+        ):
             raise ValueError(
-                f"x has shape {tuple(x.shape)}; expected "
-                f"(B, F, {config.latent_channels}, {size}, {size})"
+                f"x has shape {tuple(x.shape)}; expected (B, F, {config.latent_channels}, "
+                f"{config.latent_size}, {config.latent_size}), or other sides that are divisible "
+                f"by {config.patch_size}"
             )
         if t.shape != x.shape[:2]:
             raise ValueError(
@@ -246,10 +261,10 @@ class VideoDiT(nn.Module):
     def _initialise(self) -> None:
         """adaLN-Zero: every block starts as the identity and the output as zero (DiT §3.2)."""
         config = self.config
-        places = sincos_2d(config.hidden_size, config.latent_size // config.patch_size)
-        self.pos_embed.copy_(torch.from_numpy(places))
-        times = sincos_1d(config.hidden_size, np.arange(config.num_frames))
-        self.temp_embed.copy_(torch.from_numpy(times))
+        side = config.latent_size // config.patch_size
+        self.pos_embed.copy_(sincos_2d(config.hidden_size, (side, side), side))
+        times = torch.arange(config.num_frames, dtype=torch.float64)
+        self.temp_embed.copy_(sincos_1d(config.hidden_size, times))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -399,15 +414,20 @@ def _fixed(length: int, width: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(1, length, width), requires_grad=False)
 
 
-def sincos_1d(width: int, positions: np.ndarray) -> np.ndarray:
-    """Positions (L,) -> (L, width), sines before cosines, float64."""
-    omega = 10000 ** -(np.arange(width // 2) / (width / 2))
+def sincos_1d(width: int, positions: Tensor) -> Tensor:
+    """Positions (L,) float64 -> (L, width), sines before cosines."""
+    omega = 10000 ** -(torch.arange(width // 2, dtype=torch.float64) / (width / 2))
     angles = positions[:, None] * omega
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def sincos_2d(width: int, grid: int) -> np.ndarray:
-    """(grid * grid, width): the first half encodes the column, the second the row, as in DiT."""
-    rows, columns = np.indices((grid, grid))
-    halves = [sincos_1d(width // 2, places.ravel()) for places in (columns, rows)]
-    return np.concatenate(halves, axis=1)
+def sincos_2d(width: int, grid: tuple[int, int], side: int) -> Tensor:
+    """(rows * columns, width): the first half encodes the column, the second the row, as in DiT.
+
+    Rows and columns are those of a square of `side`, around whose middle the grid lies.
+    """
+    rows, columns = (
+        torch.arange(length, dtype=torch.float64) + (side - length) / 2 for length in grid
+    )
+    places = (columns.repeat(len(rows)), rows.repeat_interleave(len(columns)))
+    return torch.cat([sincos_1d(width // 2, each) for each in places], dim=1)

@@ -19,6 +19,7 @@ from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
+from fvdm_core.pictures import MAX_SIDE
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
 from fvdm_core.weights import Timesteps, build, config_from, map_model
@@ -29,9 +30,10 @@ TRANSFORMER, AUTOENCODER = "transformer.safetensors", "autoencoder.safetensors"
 INDEX = f"{TRANSFORMER}.index.json"
 SHARD = re.compile(r"transformer-\d{5}-of-\d{5}\.safetensors")
 MAX_JSON_BYTES = 4 << 20
+MAX_SIZES = 32
 _TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
-    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior"),
+    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior", "sizes"),
     *("transformer", "autoencoder", "schedule", "sha256"),
 )
 
@@ -222,6 +224,7 @@ def _check_config(
                 f"{name}: the autoencoder makes {ours[0]} channels of size {ours[1]}, but the "
                 f"transformer takes {model.latent_channels} of size {model.latent_size}"
             )
+    _check_sizes(config.get("sizes", []), name)
     values = config.get("schedule", {})
     known = {"name": str, "num_train_timesteps": int, "prediction_type": str}
     if not isinstance(values, dict) or any(
@@ -232,6 +235,21 @@ def _check_config(
         return model, autoencoder, NoiseSchedule(**values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _check_sizes(sizes: Any, name: str) -> None:
+    """Frames of which a model was trained on, the usual one first; none: the square alone."""
+    pairs = isinstance(sizes, list) and all(
+        isinstance(size, list)
+        and len(size) == 2
+        and all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
+        for size in sizes
+    )
+    if not pairs or len(sizes) > MAX_SIZES:
+        raise ValueError(
+            f"{name}: sizes must be a list of at most {MAX_SIZES} pairs of height and width, "
+            f"from 1 to {MAX_SIDE}"
+        )
 
 
 def _checksum(path: Path) -> str:

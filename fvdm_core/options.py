@@ -1,11 +1,12 @@
 """What a run is made with beside its timeline and pictures: one list, whoever asks for it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from fvdm_core.limits import shown
-from fvdm_core.pictures import MAX_FPS, Fit, check_fps
+from fvdm_core.pictures import MAX_FPS, MAX_SIDE, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
 Conditioning = Literal["clean", "replacement"]
@@ -31,6 +32,7 @@ class RunOptions:
         "replacement": noised, in every step anew, to the level of those that come down, so that all
         have one timestep (RePaint). None is what the model was trained for: "replacement" where it
         knows one timestep for the whole clip, else "clean".
+    size: (height, width) of the frames in pixels, one of the model's sizes; None is its usual one.
     step_cache: up to which relative change of the first block's part the other blocks are not run
         again but taken from the step before; 0 is never. Faster, and less exact (`step_cache`).
 
@@ -47,6 +49,7 @@ class RunOptions:
     splice_exact: bool = False
     conditioning: Conditioning | None = None
     step_cache: float = 0.0
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed
@@ -66,6 +69,8 @@ class RunOptions:
             raise ValueError(
                 f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
             )
+        if self.size is not None:  # a recipe's JSON has a list
+            object.__setattr__(self, "size", _pair(self.size))
         if self.conditioning not in (None, *CONDITIONINGS):
             raise ValueError(
                 f"conditioning is {shown(self.conditioning)}; it must be one of "
@@ -75,6 +80,35 @@ class RunOptions:
     def fit_of(self, frame: int) -> Fit:
         """How the picture of a frame (from 0) is fitted."""
         return self.fit if isinstance(self.fit, str) else self.fit.get(frame, "crop")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of a size as people write it, width first: "80x48" is (48, 80).
+
+    Raises ValueError for anything else.
+    """
+    found = re.fullmatch(r"([0-9]{1,4})[x×]([0-9]{1,4})", text)
+    if not found:
+        raise ValueError(f"size is {shown(text)}; it must be width x height, such as 80x48")
+    return _pair((int(found[2]), int(found[1])))
+
+
+def written_size(size: tuple[int, int]) -> str:
+    """A size as `parse_size` reads it."""
+    height, width = size
+    return f"{width}x{height}"
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in size)
+    ):
+        raise ValueError(
+            f"size is {shown(size)}; it must be height and width in pixels, from 1 to {MAX_SIDE}"
+        )
+    return size[0], size[1]
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:

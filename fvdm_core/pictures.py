@@ -52,6 +52,12 @@ def load_image(
     return fit_picture(picture, size, fit)
 
 
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(height, width) of a picture once it is upright. Raises `ValueError` as `load_image` does."""
+    picture = _open(path)
+    return picture.height, picture.width
+
+
 def fit_picture(picture: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Frame:
     """An RGB picture as uint8 (H, W, 3), resampled by an antialiased Lanczos filter."""
     height, width = size

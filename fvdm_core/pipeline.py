@@ -49,6 +49,7 @@ class Pipeline:
         schedule: NoiseSchedule,
         *,
         image_size: tuple[int, int],
+        sizes: Sequence[tuple[int, int]] = (),
         labels: tuple[str, ...] = (),
         fps: float = 8.0,
         name: str = "model",
@@ -69,7 +70,10 @@ class Pipeline:
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.to(device, dtype)
         self.schedule = schedule
-        self.image_size = image_size
+        self.image_size = image_size  # (height, width) of frames, where no other is asked for
+        self.sizes = tuple(sizes) or (image_size,)  # all that the model was trained on
+        for size in self.sizes:
+            self._latent_size(size)
         self.labels = list(labels)
         self.fps = fps
         self.name = name
@@ -105,12 +109,14 @@ class Pipeline:
         if coder is None:
             coder, checksum = _kl_autoencoder(path, loaded.transformer, config["name"], autoencoder)
             model_hash = hashlib.sha256(f"{model_hash}{checksum}".encode()).hexdigest()[:16]
-        size = loaded.transformer.config.latent_size * coder.config.downsample
+        side = loaded.transformer.config.latent_size * coder.config.downsample
+        sizes = [(height, width) for height, width in config.get("sizes", [])]
         return cls(
             loaded.transformer,
             coder,
             loaded.schedule,
-            image_size=(size, size),
+            image_size=sizes[0] if sizes else (side, side),
+            sizes=sizes,
             labels=tuple(config["labels"]),
             fps=config["fps"],
             name=config["name"],
@@ -205,7 +211,7 @@ class Pipeline:
             own = replace(options, seed=seed)
             pictures = self._fit_pictures(timeline, given, own)
             known = known_frames(timeline, pictures)
-            starts.append(self._initial(timeline, pictures, known, seed))
+            starts.append(self._initial(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
         x = torch.cat(starts)
         states = sample(
@@ -243,7 +249,7 @@ class Pipeline:
         def recipe(step: int) -> dict[str, Any]:
             return whole if step == timeline.num_steps else whole | {"stopped_after_step": step}
 
-        x = self._initial(timeline, pictures, known, options.seed)
+        x = self._initial(timeline, pictures, known, options)
         levels = np.array(timeline.levels[0])
         yield State(
             0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, self._decode
@@ -275,8 +281,16 @@ class Pipeline:
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
         """The label's index, and the options with all that is left to the model decided."""
         index = self._label_index(options.label)
+        size = options.size or self.image_size
+        if size not in self.sizes:
+            known = ", ".join(f"{height}×{width}" for height, width in self.sizes)
+            raise ValueError(
+                f"size is {size[0]}×{size[1]} (height × width), which {self.name} was not trained "
+                f"on; choose one of {known}"
+            )
         return index, replace(
             options,
+            size=None if size == self.image_size else size,
             label=None if index is None else self.labels[index],
             fps=options.fps or self.fps,
             conditioning=self._conditioning(timeline, options),
@@ -305,13 +319,13 @@ class Pipeline:
         timeline: Timeline,
         pictures: dict[int, np.ndarray],
         known: dict[int, int],
-        seed: int,
+        options: RunOptions,
     ) -> Tensor:
         """Row 0 of every frame, (1, F, C, h, w): noise, on a picture's latent if it has one."""
-        config = self.model.config
-        shape = (config.latent_channels, config.latent_size, config.latent_size)
+        size = self._latent_size(options.size or self.image_size)
+        shape = (self.model.config.latent_channels, *size)
         noise = frame_noise(
-            seed,
+            options.seed,
             range(timeline.frames),
             0,
             shape,
@@ -327,6 +341,16 @@ class Pipeline:
                 x_start[frame] = latents[source]
         levels = torch.from_numpy(np.array(timeline.levels[0]))
         return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
+
+    def _latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the latents of frames (H, W). Raises `ValueError` where patches do not fit."""
+        down, patch = self.autoencoder.config.downsample, self.model.config.patch_size
+        if any(side % (down * patch) for side in size):
+            raise ValueError(
+                f"{self.name}: frames of {size[0]}×{size[1]} are not divisible by {down * patch}, "
+                "what a token covers"
+            )
+        return size[0] // down, size[1] // down
 
     def _denoiser(
         self, label: int | None, options: RunOptions
@@ -388,7 +412,8 @@ class Pipeline:
                     f"a keyframe is on {frame_name(frame)}, but the timeline has "
                     f"{timeline.frames} frames; move it or lengthen the timeline"
                 )
-            pictures[frame] = media.load_image(picture, self.image_size, options.fit_of(frame))
+            size = options.size or self.image_size
+            pictures[frame] = media.load_image(picture, size, options.fit_of(frame))
         return pictures
 
     def _recipe(

@@ -82,7 +82,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         _learned_anew(start, config, clips.label_names) if start else (),
     )
     if parallel.is_first():
-        export(config, exported, transformer, export_to, clips.label_names)
+        export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
@@ -109,7 +109,8 @@ def _prepare(config: TrainConfig, run: Run) -> Clips:
     if config.data.folder:
         from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
 
-        return prepare_folder(config.data, run.folder, stop=lambda: run.stop_requested)
+        stop, sizes = lambda: run.stop_requested, config.sizes
+        return prepare_folder(config.data, run.folder, stop=stop, sizes=sizes)
     return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
 
 

@@ -1,6 +1,6 @@
-"""Clips on disk: an array uint8 (N, F, H, W, 3) with labels, made once from worlds or a folder.
+"""Clips on disk: uint8 (N, F, H, W, 3) with labels, made once from worlds or a folder.
 
-The array is a memory-mapped .npy file, so training reads only the frames of its batch. Rendering is
+The file is memory-mapped, so training reads only the frames of its batch. Rendering is
 resumable: a clip's slot is a function of its index, and finished chunks are listed beside it.
 """
 
@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from fvdm_core.files import atomic_write, place
 
+from .aspects import MixedVideo, Size, turns
 from .config import DataConfig
 from .run import Stopped
 from .worlds import render
@@ -36,17 +37,64 @@ class Clips:
     """`video` uint8 (N, F, H, W, 3), memory-mapped; `labels` int64 (N,); `names` of the clips.
 
     `label_names` says what the labels mean; empty where there are none. `stills` (N,) is not 0 for
-    pictures, of which only the first frame is there; None where there are no pictures.
+    pictures, of which only the first frame is there; None where there are no pictures. `sizes` are
+    (H, W), several where `which` (N,) says of which one a clip is.
     """
 
-    video: np.ndarray
+    video: np.ndarray | MixedVideo
     labels: np.ndarray
     names: Sequence[str]
     label_names: tuple[str, ...] = ()
     stills: np.ndarray | None = None
+    sizes: tuple[Size, ...] = ()
+    which: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def frames(self) -> int:
+        return int(self.video.shape[1])
+
+    @cached_property
+    def by_size(self) -> list[np.ndarray]:
+        """The indices of the clips of each size."""
+        if self.which is None:
+            return [np.arange(len(self))]
+        return [np.flatnonzero(self.which == number) for number in range(len(self.sizes))]
+
+    @property
+    def sizes_in_use(self) -> list[Size]:
+        """(H, W) of which there are clips, the most frequent first; none where there is one."""
+        if self.which is None:
+            return []
+        order = np.argsort(-self._counts, kind="stable")
+        return [self.sizes[number] for number in order if self._counts[number]]
+
+    def size_of(self, index: int) -> int:
+        """The number of a clip's size."""
+        return 0 if self.which is None else int(self.which[index])
+
+    def turn(self, step: int) -> tuple[np.ndarray, int]:
+        """The indices of the clips of which a step's batch is, all of one size, and how many steps
+        were of that size before."""
+        group, before = turns(self._counts, step) if self.which is not None else (0, step)
+        return self.by_size[group], before
+
+    def batch(self, batch_size: int, seed: int, step: int) -> np.ndarray:
+        """The clip indices of one step, (batch_size,): shuffled epochs of the clips of a size."""
+        indices, before = self.turn(step)
+        return indices[batches(len(indices), batch_size, seed, before)]
+
+    def spread(self, count: int, group: int | None = None) -> np.ndarray:
+        """About `count` indices evenly spread over the clips of a size, by default the most
+        frequent one."""
+        chosen = self.by_size[int(self._counts.argmax()) if group is None else group]
+        return chosen[:: max(1, len(chosen) // count)]
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        return np.array([len(indices) for indices in self.by_size])
 
     def still(self, indices: np.ndarray) -> np.ndarray:
         """Which of these clips are pictures, bool."""
@@ -191,13 +239,13 @@ def balanced(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
     return order[begins[label] + (rng.random(count) * lengths[label]).astype(np.int64)]
 
 
-def texture(index: int, size: int, seed: int) -> np.ndarray:
-    """An abstract picture uint8 (size, size, 3): dead leaves over a gradient, so that a coder
+def texture(index: int, size: Size, seed: int) -> np.ndarray:
+    """An abstract picture uint8 (*size, 3): dead leaves over a gradient, so that a coder
     also learns edges, textures and colours that no world has (Lee, Mumford & Huang 2001)."""
     import cv2
 
     rng = np.random.default_rng([seed, index])
-    big = size * 2
+    big = max(size) * 2
     corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
     picture = cv2.resize(corners, (big, big), interpolation=cv2.INTER_LINEAR)
     for _ in range(int(rng.integers(4, 60))):
@@ -214,4 +262,7 @@ def texture(index: int, size: int, seed: int) -> np.ndarray:
         (big, big),
     )
     picture = np.clip(picture + grain[..., None], 0, 255)
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    height, width = size
+    top, left = max(size) - height, max(size) - width  # its middle, where it is not a square
+    picture = picture[top : top + 2 * height, left : left + 2 * width]
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)

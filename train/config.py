@@ -15,6 +15,8 @@ from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
 
+from .aspects import MAX_ASPECTS, Size, sizes_of
+
 CONFIGS = Path(__file__).parent / "configs"
 SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", "schedule")
 
@@ -56,6 +58,7 @@ class DataConfig:
     max_clips: int = 100_000
     labels: str = ""  # "folders" (the uppermost subfolder) or a CSV with the columns file,label
     pictures: str = ""  # "stills" (clips of one frame) or "frames" (a folder of them is a video)
+    aspects: list[str] = field(default_factory=list)  # such as 16:9; none: all cut to squares
     # of both:
     textures: float = 0.1  # share of abstract pictures among those the autoencoder learns from
 
@@ -90,6 +93,12 @@ class DataConfig:
             )
         if bool(self.worlds) == bool(self.folder):
             raise ValueError("data needs either worlds or a folder, and not both")
+        if not isinstance(self.aspects, list) or len(self.aspects) > MAX_ASPECTS:
+            raise ValueError(
+                f"data.aspects must be a list of at most {MAX_ASPECTS}, such as ['1:1', '16:9']"
+            )
+        if self.aspects and self.worlds:
+            raise ValueError("data.aspects is for a folder of videos: the worlds are square")
         for name, count in self.worlds.items():
             if name not in WORLDS:
                 raise ValueError(f"world {name!r} is unknown; choose from {', '.join(WORLDS)}")
@@ -192,6 +201,7 @@ class TrainConfig:
             )
         _check_whole("optim", "steps", self.optim.steps, 1, 100_000_000)
         self.noise_schedule()
+        sizes_of(*self._aspects())
         latent, data = self.transformer, self.data
         if self.autoencoder is None:
             if latent.num_frames != data.frames:
@@ -212,6 +222,16 @@ class TrainConfig:
                 f"{(latent.latent_size, latent.latent_channels, latent.num_frames)}, "
                 f"but the autoencoder and the data give {wanted}"
             )
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """(height, width) of the frames; several where the data has `aspects`."""
+        return sizes_of(*self._aspects())
+
+    def _aspects(self) -> tuple[list[str], int, int]:
+        """The aspects, the side of a square and what every side is a multiple of: a token."""
+        side, shape = self.data.image_size, self.transformer
+        return self.data.aspects, side, max(1, side // shape.latent_size) * shape.patch_size
 
     def with_labels(self, count: int) -> TrainConfig:
         """The same with a transformer that knows `count` labels."""

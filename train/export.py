@@ -17,12 +17,16 @@ from fvdm_core.files import atomic_write
 from fvdm_core.hub import DIFFUSERS_FILES
 from fvdm_core.model import VideoDiT
 
+from .aspects import Size
 from .config import TrainConfig
 
 
-def model_config(config: TrainConfig, labels: Sequence[str]) -> dict[str, Any]:
+def model_config(
+    config: TrainConfig, labels: Sequence[str], sizes: Sequence[Size] = ()
+) -> dict[str, Any]:
     """What config.json says: enough to rebuild both networks and the schedule."""
     return {
+        **({"sizes": [list(size) for size in sizes]} if sizes else {}),
         "name": config.name,
         "labels": list(labels),
         "fps": config.data.fps,
@@ -41,8 +45,11 @@ def export(
     transformer: VideoDiT,
     folder: Path,
     labels: Sequence[str] = (),
+    sizes: Sequence[Size] = (),
 ) -> None:
     """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once).
+
+    `sizes` are (H, W) that were learned, the usual one first, where there are several.
 
     A folder of an autoencoder that was not trained is copied, as `vae`, where the pipeline looks.
     """
@@ -53,7 +60,7 @@ def export(
                 shutil.copyfile(autoencoder / name, temporary)
     save_model_folder(
         folder,
-        config=model_config(config, labels),
+        config=model_config(config, labels, sizes),
         transformer=_bf16(transformer),
         autoencoder=None if isinstance(autoencoder, Path) else _bf16(autoencoder),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from fvdm_core.decoder import ChildLimits
 from fvdm_core.files import file_name, save_error
-from fvdm_core.media import Fit, VideoLimits, load_image, read_video
+from fvdm_core.media import Fit, VideoLimits, load_image, picture_size, read_video
 
+from .aspects import MixedVideo, Size, nearest
 from .clips import Clips, never
 from .config import DataConfig
 from .labels import labeller
-from .listing import LABEL, SKIPPED, STILL, File, Listing, Names, Summary, counted
+from .listing import BYTE, LABEL, SIZE, SKIPPED, STILL, File, Listing, Names, Summary, counted
 from .run import Stopped
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
@@ -56,17 +57,24 @@ class _TooShort(ValueError):
 
 
 def prepare_folder(
-    config: DataConfig, out: Path, stop: Callable[[], bool] = never, say: bool = True
+    config: DataConfig,
+    out: Path,
+    stop: Callable[[], bool] = never,
+    say: bool = True,
+    sizes: Sequence[Size] = (),
 ) -> Clips:
     """The clips of all files below `config.folder`, going on where an earlier call stopped.
 
-    A clip begins every `config.hop` frames of a video, as long as a whole one is left. Once every
-    file was read, later calls return the same clips at once, whatever became of the folder. Writes
-    `skipped.json` and, with `say`, prints how many files were skipped and why. Raises `ValueError`
-    where there is no usable video, `SaveError` for the disk, `Stopped` when `stop()` says so.
+    `sizes` are the (H, W) that frames may have, of which each file gets the one whose aspect is
+    nearest to its own; without any they are squares. A clip begins every `config.hop` frames of a
+    video, as long as a whole one is left. Once every file was read, later calls return the same
+    clips at once, whatever became of the folder. Writes `skipped.json` and, with `say`, prints how
+    many files were skipped and why. Raises `ValueError` where there is no usable video, `SaveError`
+    for the disk, `Stopped` when `stop()` says so.
     """
-    listing = Listing(out, key_of(config))
-    summary = listing.summary or _read_files(config, out, listing, stop)
+    sizes = sizes or [(config.image_size, config.image_size)]
+    listing = Listing(out, key_of(config, sizes))
+    summary = listing.summary or _read_files(config, out, listing, sizes, stop)
     if not summary.videos:
         listing.forget()
         total = summary.stills + sum(summary.skipped.values())
@@ -76,10 +84,14 @@ def prepare_folder(
         )
     if say:
         print(summary)
-    shape = (summary.clips, *_clip_shape(config))
-    frames = np.memmap(out / "clips.raw", np.uint8, mode="r", shape=shape)
-    index = listing.index()
-    return Clips(frames, index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
+    path, index = out / "clips.raw", listing.index()
+    about = (index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
+    if len(sizes) == 1:
+        shape = (summary.clips, config.frames, *sizes[0], 3)
+        return Clips(np.memmap(path, np.uint8, mode="r", shape=shape), *about)
+    which = index[:, SIZE]
+    video = MixedVideo(path, sizes, config.frames, which, index[:, BYTE])
+    return Clips(video, *about, tuple(sizes), which)
 
 
 def find_files(folder: str | os.PathLike[str], pictures: str = "") -> list[str]:
@@ -110,7 +122,11 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _read_files(
-    config: DataConfig, out: Path, listing: Listing, stop: Callable[[], bool]
+    config: DataConfig,
+    out: Path,
+    listing: Listing,
+    sizes: Sequence[Size],
+    stop: Callable[[], bool],
 ) -> Summary:
     """Read what is not listed yet; the listing is complete when this returns."""
     label_of = labeller(config.labels)
@@ -121,11 +137,12 @@ def _read_files(
             "looked for"
         )
     listing.begin()
-    listed, clips, skipped = set(), 0, 0
+    clip_bytes = [config.frames * height * width * 3 for height, width in sizes]
+    listed, clips, skipped, written = set(), 0, 0, 0
     for _, file in listing.files():
         listed.add(file.file)
         clips, skipped = clips + file.clips, skipped + (not file.clips)
-    clip_bytes = int(np.prod(_clip_shape(config)))
+        written += file.clips * clip_bytes[file.size]
     path = out / "clips.raw"
     remaining = [name for name in files if name not in listed]
     left = len(remaining)
@@ -137,27 +154,35 @@ def _read_files(
                 raise Stopped(f"reading stopped; {left} of {len(files)} files are left")
             if clips >= config.max_clips:
                 break
-            raw.truncate(clips * clip_bytes)  # drops what an interrupted call left of a file
-            raw.seek(clips * clip_bytes)
-            file = _read_one(config, name, label_of(name), config.max_clips - clips, raw)
+            raw.truncate(written)  # drops what an interrupted call left of a file
+            raw.seek(written)
+            file = _read_one(config, name, label_of(name), config.max_clips - clips, sizes, raw)
             clips, skipped = clips + file.clips, skipped + (not file.clips)
-            _finish(raw, path, clips * clip_bytes)
+            written += file.clips * clip_bytes[file.size]
+            _finish(raw, path, written)
             listing.add(file)
             left -= 1
             progress.update()
             progress.set_postfix(clips=clips, skipped=skipped)
-        raw.truncate(clips * clip_bytes)
-    return listing.finish(hop_of(config), unread=left)
+        raw.truncate(written)
+    return listing.finish(hop_of(config), clip_bytes, unread=left)
 
 
-def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryIO) -> File:
+def _read_one(
+    config: DataConfig, name: str, label: str, most: int, sizes: Sequence[Size], raw: BinaryIO
+) -> File:
     path = Path(config.folder) / name
     still = name.lower().endswith(PICTURES) and not path.is_dir()
     if config.labels and not label:
         return File(name, 0, reason="without a label", message=f"{name} has no label")
     try:
-        clips = _append_still(config, path, raw) if still else _append(config, path, most, raw)
-        return File(name, clips, label, still)
+        number = _size_of(config, path, still, sizes)
+        size = sizes[number]
+        if still:
+            clips = _append_still(config, path, size, raw)
+        else:
+            clips = _append(config, path, size, most, raw)
+        return File(name, clips, label, still, size=number)
     except _TooShort as error:
         return File(name, 0, label, still, "too short", str(error))
     except ValueError as error:
@@ -168,16 +193,28 @@ def _read_one(config: DataConfig, name: str, label: str, most: int, raw: BinaryI
         return File(name, 0, label, still, reason, message)
 
 
-def _append_still(config: DataConfig, path: Path, raw: BinaryIO) -> int:
-    size = (config.image_size, config.image_size)
+def _size_of(config: DataConfig, path: Path, still: bool, sizes: Sequence[Size]) -> int:
+    """Which of the sizes a file gets: that of the aspect nearest to its own, once upright."""
+    if len(sizes) == 1:
+        return 0
+    if still:
+        own = picture_size(path)
+    elif path.is_dir():
+        own = picture_size(path / _in_order(path)[0])
+    else:
+        own = read_video(path, max_frames=1, limits=LIMITS).frames.shape[1:3]
+    return nearest(own, sizes)
+
+
+def _append_still(config: DataConfig, path: Path, size: Size, raw: BinaryIO) -> int:
     _write(raw, load_image(path, size, cast(Fit, config.fit)))
     return 1
 
 
-def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
+def _append(config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO) -> int:
     """Write the clips of one video and return how many. Raises `ValueError` where there is none."""
     read = _read_frames if path.is_dir() else _read_video
-    frame_bytes = config.image_size**2 * 3
+    frame_bytes = size[0] * size[1] * 3
     apart = hop_of(config) // config.stride  # of the frames that are taken
     at_once = max(1, (PIECE_BYTES // frame_bytes - config.frames) // apart + 1)  # clips
     done = 0
@@ -185,7 +222,7 @@ def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
         wanted = min(at_once, most - done)
         try:
             count = (wanted - 1) * apart + config.frames
-            frames = read(config, path, done * hop_of(config), count)
+            frames = read(config, path, size, done * hop_of(config), count)
         except ValueError:
             if done:  # the video ended exactly behind the piece before
                 break
@@ -204,24 +241,30 @@ def _append(config: DataConfig, path: Path, most: int, raw: BinaryIO) -> int:
     return done
 
 
-def _read_video(config: DataConfig, path: Path, start: int, count: int) -> np.ndarray:
-    size, fit = (config.image_size, config.image_size), cast(Fit, config.fit)
+def _read_video(config: DataConfig, path: Path, size: Size, start: int, count: int) -> np.ndarray:
+    fit = cast(Fit, config.fit)
     clip = read_video(path, size, fit, start, config.stride, max_frames=count, limits=LIMITS)
     return clip.frames
 
 
-def _read_frames(config: DataConfig, path: Path, start: int, count: int) -> np.ndarray:
-    """As from a video, from the pictures of a folder in the order of the numbers in their names."""
+def _read_frames(config: DataConfig, path: Path, size: Size, start: int, count: int) -> np.ndarray:
+    """As from a video, from the pictures of a folder."""
+    names = _in_order(path)
+    chosen = names[start :: config.stride][:count]
+    if not chosen:
+        raise ValueError(f"{file_name(path)} has {len(names)} pictures; {start} is behind the last")
+    fit = cast(Fit, config.fit)
+    return np.stack([load_image(path / name, size, fit) for name in chosen])
+
+
+def _in_order(path: Path) -> list[str]:
+    """The pictures of a folder, in the order of the numbers in their names."""
     names = [
         name
         for name in os.listdir(path)
         if name.lower().endswith(PICTURES) and not name.startswith(".")
     ]
-    chosen = sorted(names, key=_by_number)[start :: config.stride][:count]
-    if not chosen:
-        raise ValueError(f"{file_name(path)} has {len(names)} pictures; {start} is behind the last")
-    size, fit = (config.image_size, config.image_size), cast(Fit, config.fit)
-    return np.stack([load_image(path / name, size, fit) for name in chosen])
+    return sorted(names, key=_by_number)
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
@@ -234,11 +277,7 @@ def hop_of(config: DataConfig) -> int:
     return config.hop or config.frames * config.stride
 
 
-def _clip_shape(config: DataConfig) -> tuple[int, int, int, int]:
-    return config.frames, config.image_size, config.image_size, 3
-
-
-def key_of(config: DataConfig) -> dict[str, Any]:
+def key_of(config: DataConfig, sizes: Sequence[Size] = ()) -> dict[str, Any]:
     """What the clips depend on."""
     return {
         "folder": str(Path(config.folder).resolve()),
@@ -250,6 +289,7 @@ def key_of(config: DataConfig) -> dict[str, Any]:
         "hop": config.hop,
         "fit": config.fit,
         "max_clips": config.max_clips,
+        "sizes": [list(size) for size in sizes] if len(sizes) > 1 else [],
     }
 
 

@@ -2,7 +2,8 @@
 
 `latents/index.json` says what the shards are of. A shard is a safetensors file of `SHARD` clips
 with float16 tensors `clips` (n, F, C, h, w) and `stills` (m, 1, C, h, w), each in the clips' order,
-and `rows` (n + m,), the place of each clip in its tensor. A shard that is there is whole, so
+and `rows` (n + m,), the place of each clip in its tensor. Clips of other sizes than the first are
+in tensors of their own, `clips-1` and so on. A shard that is there is whole, so
 encoding goes on with those that are missing. Reading maps files; nothing is listed or held in
 memory.
 """
@@ -10,7 +11,7 @@ memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,26 +35,27 @@ OPEN = 256  # shards; each is one mapped file
 
 
 class Latents:
-    """float16 (N, F, C, h, w) on disk; an array of indices reads those clips.
+    """float16 (N, F, C, h, w) on disk; an array of indices reads those clips, all of one size.
 
-    Of a picture its one frame is given F times, as a clip of it would be without noise.
+    Of a picture its one frame is given F times, as a clip of it would be without noise. `shapes`
+    are (C, h, w) of each of the clips' sizes.
     """
 
-    def __init__(
-        self, folder: Path, shape: tuple[int, ...], still: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
-        self.shape = shape
-        self._still = still
+    def __init__(self, folder: Path, clips: Clips, shapes: Sequence[tuple[int, int, int]]) -> None:
+        self._clips, self._shapes = clips, shapes
         self._open = lru_cache(maxsize=OPEN)(lambda number: _Shard(shard_path(folder, number)))
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self._clips)
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-        out = np.empty((len(indices), *self.shape[1:]), dtype=np.float16)
-        still = self._still(indices)
+        size = self._clips.size_of(int(indices[0]))
+        shape = (len(indices), self._clips.frames, *self._shapes[size])
+        out = np.empty(shape, dtype=np.float16)
+        still = self._clips.still(indices)
         for place, index in enumerate(map(int, indices)):
-            out[place] = self._open(index // SHARD).read(index % SHARD, still[place])
+            name = tensor_name(bool(still[place]), size)
+            out[place] = self._open(index // SHARD).read(name, index % SHARD)
         return out
 
 
@@ -61,11 +63,16 @@ class _Shard:
     def __init__(self, path: Path) -> None:
         file = safe_open(path, framework="numpy")
         self._rows = file.get_tensor("rows")
-        self._tensors = {name: file.get_slice(name) for name in ("clips", "stills")}
+        self._tensors = {name: file.get_slice(name) for name in file.keys() if name != "rows"}
 
-    def read(self, place: int, still: bool) -> np.ndarray:
+    def read(self, name: str, place: int) -> np.ndarray:
         row = int(self._rows[place])
-        return self._tensors["stills" if still else "clips"][row : row + 1][0]
+        return self._tensors[name][row : row + 1][0]
+
+
+def tensor_name(still: bool, size: int) -> str:
+    """Where in a shard clips or pictures of a size are."""
+    return ("stills" if still else "clips") + (f"-{size}" if size else "")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -75,20 +82,27 @@ def shard_path(folder: Path, number: int) -> Path:
 def encode(
     clips: Clips,
     encoder: Callable[[np.ndarray], Tensor],
-    shape: tuple[int, int, int],
+    shapes: Sequence[tuple[int, int, int]],
     weights: str,
     run: Run,
 ) -> Latents:
     """All clips as latents, by all processes together, going on where they stopped.
 
-    `encoder` makes pictures uint8 (B, f, H, W, 3) into latents (B, f, *shape); `weights` tells
-    autoencoders apart: shards of another one are made anew. Raises `Stopped` when the run is to
-    end, `ValueError` where the disk has no room.
+    `encoder` makes pictures uint8 (B, f, H, W, 3) into latents (B, f, C, h, w), `shapes` has (C, h,
+    w) of each of the clips' sizes; `weights` tells autoencoders apart: shards of another one are
+    made anew. Raises `Stopped` when the run is to end, `ValueError` where the disk has no room.
     """
     folder = run.folder / "latents"
-    whole = (len(clips), clips.video.shape[1], *shape)
     if parallel.is_first():
-        _claim(folder, {"weights": weights, "shape": list(whole), "shard": SHARD})
+        whole = [len(clips), clips.frames, *shapes[0]]
+        index: dict[str, Any] = {"weights": weights, "shape": whole, "shard": SHARD}
+        if len(shapes) > 1:
+            index["shapes"] = [list(shape) for shape in shapes]
+        values = sum(
+            len(group) * clips.frames * int(np.prod(shape))
+            for group, shape in zip(clips.by_size, shapes, strict=True)
+        )
+        _claim(folder, index, values * np.dtype(np.float16).itemsize)
     parallel.mean(0.0)  # the others wait for it
     numbers = range(parallel.rank(), -(-len(clips) // SHARD), parallel.processes())
     missing = [number for number in numbers if not shard_path(folder, number).exists()]
@@ -103,7 +117,7 @@ def encode(
     (stopped,) = parallel.mean(float(run.stop_requested))
     if stopped:
         raise Stopped("encoding stopped; the shards that are written stay")
-    return Latents(folder, whole, clips.still)
+    return Latents(folder, clips, shapes)
 
 
 @torch.no_grad()
@@ -113,27 +127,29 @@ def _encode_shard(
     """The tensors of a shard; None where the run is to end."""
     indices = np.arange(number * SHARD, min((number + 1) * SHARD, len(clips)))
     still = clips.still(indices)
-    rows = np.where(still, np.cumsum(still), np.cumsum(~still)) - 1
-    tensors = {"rows": torch.from_numpy(rows)}
-    for name, chosen, frames in (("clips", ~still, clips.video.shape[1]), ("stills", still, 1)):
-        parts = []
+    size = np.array([clips.size_of(int(index)) for index in indices])
+    rows = np.empty(len(indices), dtype=np.int64)
+    tensors = {}
+    for number, pictures in sorted({*zip(size.tolist(), still.tolist(), strict=True)}):
+        chosen = (size == number) & (still == pictures)
+        rows[chosen] = np.arange(chosen.sum())
+        frames, parts = 1 if pictures else clips.frames, []
         for batch in np.split(indices[chosen], range(BATCH, int(chosen.sum()), BATCH)):
             if run.stop_requested:
                 return None
-            if len(batch):
-                parts.append(encoder(clips.video[batch, :frames]).half().cpu())
-        tensors[name] = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float16)
-    return tensors
+            parts.append(encoder(clips.video[batch, :frames]).half().cpu())
+        tensors[tensor_name(pictures, number)] = torch.cat(parts)
+    return tensors | {"rows": torch.from_numpy(rows)}
 
 
-def _claim(folder: Path, index: dict[str, Any]) -> None:
-    """Make the folder one of these latents: shards of others are removed."""
+def _claim(folder: Path, index: dict[str, Any], size: int) -> None:
+    """Make the folder one of these latents, of so many bytes: shards of others are removed."""
     path = folder / "index.json"
     if path.exists() and json.loads(path.read_text("utf-8")) == index:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("latents-*.safetensors"):
         old.unlink()
-    check_space(path, int(np.prod(index["shape"])) * np.dtype(np.float16).itemsize)
+    check_space(path, size)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(index), "utf-8")

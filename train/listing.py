@@ -19,7 +19,7 @@ import numpy as np
 from fvdm_core.files import atomic_write, save_error
 
 FILES, INDEX, SUMMARY, SKIPPED = "files.jsonl", "clips-index.npy", "files.json", "skipped.json"
-OFFSET, START, LABEL, STILL = range(4)  # columns of the index
+OFFSET, START, LABEL, STILL, SIZE, BYTE = range(6)  # columns of the index
 UNPRINTABLE = "backslashreplace"  # file names may hold bytes that are no text; as JSON escapes them
 
 
@@ -33,6 +33,7 @@ class File:
     still: bool = False  # a picture
     reason: str = ""  # a few words, the same for all files of a kind
     message: str = ""  # what exactly was wrong
+    size: int = 0  # which of the sizes its clips have
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,11 @@ class Listing:
         except OSError as error:
             raise save_error(path, error.strerror or str(error)) from error
 
-    def finish(self, hop: int, unread: int = 0) -> Summary:
+    def finish(self, hop: int, clip_bytes: Sequence[int], unread: int = 0) -> Summary:
         """Write the index, `skipped.json` and the summary, from which later starts go on.
 
-        `hop` is the distance of a video's clips, in frames; `unread` how many files were left out.
+        `hop` is the distance of a video's clips, in frames, `clip_bytes` what a clip of each size
+        takes; `unread` how many files were left out.
         """
         clips, stills, videos = 0, 0, 0
         labels, reasons, skipped = set(), Counter[str](), []
@@ -134,7 +136,7 @@ class Listing:
         summary = Summary(clips, stills, videos, names, dict(reasons.most_common()), unread)
         self._write_json(SKIPPED, skipped)
         if clips:
-            self._write_index(clips, names, hop)
+            self._write_index(clips, names, hop, clip_bytes)
             self.saved = {"key": self.key, **asdict(summary)}
             self._write_json(SUMMARY, self.saved)
         return summary
@@ -144,18 +146,22 @@ class Listing:
         (self.folder / SUMMARY).unlink(missing_ok=True)
 
     def index(self) -> np.ndarray:
-        """int64 (clips, 4), mapped: the place of the file's line, the first frame, label, still."""
+        """int64 (clips, 6), mapped: the place of the file's line, the first frame, label, still,
+        the number of its size, and where its bytes begin."""
         return np.load(self.folder / INDEX, mmap_mode="r")
 
-    def _write_index(self, clips: int, labels: tuple[str, ...], hop: int) -> None:
+    def _write_index(
+        self, clips: int, labels: tuple[str, ...], hop: int, clip_bytes: Sequence[int]
+    ) -> None:
         numbers = {label: number for number, label in enumerate(labels)}
         with atomic_write(self.folder / INDEX) as temporary:
-            rows = np.lib.format.open_memmap(temporary, "w+", np.int64, (clips, 4))
-            row = 0
+            rows = np.lib.format.open_memmap(temporary, "w+", np.int64, (clips, 6))
+            row, begin = 0, 0
             for offset, file in self.files():
+                label = numbers.get(file.label, 0)
                 for k in range(file.clips):
-                    rows[row] = offset, k * hop, numbers.get(file.label, 0), file.still
-                    row += 1
+                    rows[row] = offset, k * hop, label, file.still, file.size, begin
+                    row, begin = row + 1, begin + clip_bytes[file.size]
             rows.flush()
 
     def _read_summary(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ DATA = {  # what the clips on the disk depend on
     "pictures": "data.pictures",
     "max_clips": "data.max_clips",
     "fps": "data.fps",
+    "aspects": "data.aspects",
 }
 
 
@@ -43,6 +44,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--labels", metavar="folders|CSV", help="subfolders, or a CSV of file,label")
     own.add_argument(
         "--pictures", choices=PICTURES, help="clips of one frame, or folders of a video's frames"
+    )
+    own.add_argument(
+        "--aspects",
+        type=lambda text: text.split(","),
+        metavar="W:H,W:H",
+        help="keep frames in the nearest of these aspects, such as 1:1,16:9, not in squares",
     )
     own.add_argument("--max-clips", type=int, help="stop after so many clips")
 
@@ -105,7 +112,8 @@ def training_command(options: argparse.Namespace) -> str:
     for name in ("out", *DATA):
         value = getattr(options, name)
         if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            said = ",".join(value) if isinstance(value, list) else str(value)
+            words += [f"--{name.replace('_', '-')}", said]
     return shlex.join(words)
 
 

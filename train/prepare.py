@@ -34,11 +34,13 @@ def prepare(arguments: list[str]) -> None:
     config, out = configure(options), run_folder(options)
     with closing(Run(out)) as run:
         run.catch_signals()
-        clips = prepare_folder(config.data, out, stop=lambda: run.stop_requested)
+        stop, sizes = lambda: run.stop_requested, config.sizes
+        clips = prepare_folder(config.data, out, stop=stop, sizes=sizes)
     for line in _examples(out / SKIPPED):
         print(line)
-    stills = int(clips.still(np.arange(len(clips))).sum())
-    size = clips.video.nbytes - stills * clips.video[0, 1:].nbytes
+    stills = np.flatnonzero(clips.still(np.arange(len(clips))))
+    holes = sum(clips.video[int(index), 1:].nbytes for index in stills)
+    size = clips.video.nbytes - holes
     print(f"The frames take {size / 1e6:.1f} MB in {out}. To train on them:")
     print(training_command(options))
 

@@ -24,7 +24,7 @@ from .clips import Clips
 from .config import TrainConfig
 from .latents import Latents, encode
 from .run import Run
-from .stages import device, latent_shape, to_video
+from .stages import device, latent_shapes, to_video
 
 FROM_THE_MODEL = ("autoencoder", "autoencoder_optim", "transformer", "schedule")
 OF_SCHEDULES = ("name", "num_train_timesteps", "prediction_type")
@@ -89,4 +89,4 @@ class FixedCoder:
         def encoder(pictures: np.ndarray) -> Tensor:
             return self.network.encode(to_video(pictures)).float()
 
-        return encode(clips, encoder, latent_shape(config), self.key, run)
+        return encode(clips, encoder, latent_shapes(config), self.key, run)

@@ -38,14 +38,17 @@ def sample_sheet(
     model: VideoDiT,
     autoencoder: Autoencoder | KLAutoencoder,
     schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
 ) -> None:
-    """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row."""
+    """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row.
+
+    `shape` is (C, h, w) of a frame's latents.
+    """
     config = model.config
     place = next(model.parameters()).device
     timeline = Timeline.preset("standard", frames=config.num_frames, steps=STEPS)
     labels = torch.arange(max(1, config.num_classes)).repeat_interleave(PER_LABEL)
     seeds = [k % PER_LABEL for k in range(len(labels))]
-    shape = (config.latent_channels, config.latent_size, config.latent_size)
     x = torch.stack([frame_noise(s, range(config.num_frames), 0, shape) for s in seeds]).to(place)
     y = labels.to(place) if config.num_classes else None
     for state in sample(lambda x, t: model(x, t, y), x, timeline, schedule, "dpmpp_2m", seed=seeds):

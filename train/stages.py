@@ -25,7 +25,8 @@ from fvdm_core.noise import training_noise
 from fvdm_core.pixels import from_pixels
 
 from . import parallel
-from .clips import Clips, balanced, batches, texture
+from .aspects import Size
+from .clips import Clips, balanced, texture
 from .config import TrainConfig
 from .latents import Latents, encode
 from .loop import fit
@@ -105,22 +106,25 @@ def train_autoencoder(
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = parallel.averaging(compiled(_Reconstruction(model), config))
     texture_count = round(config.data.textures * optim.batch_size)
-    abstract = partial(texture, size=config.data.image_size, seed=config.seed)
+    abstract = partial(texture, seed=config.seed)
     clip_count = optim.batch_size - texture_count
 
     def drawn(step: int) -> tuple[np.ndarray, np.random.Generator]:
         """Clips, each label as often: the simplest pictures may be most of the data."""
         rng = np.random.default_rng([config.seed, step])
-        return balanced(clips.labels, clip_count, rng), rng
+        indices, _ = clips.turn(step)
+        return indices[balanced(clips.labels[indices], clip_count, rng)], rng
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
         indices, rng = drawn(step)
-        frames = rng.integers(clips.video.shape[1], size=clip_count)
+        frames = rng.integers(clips.frames, size=clip_count)
         frames = np.where(clips.still(indices), 0, frames)
         pictures = [clips.video[i, f] for i, f in zip(indices, frames, strict=True)]
-        pictures += [abstract(int(index)) for index in rng.integers(TEXTURES, size=texture_count)]
+        size = pictures[0].shape[:2]
+        textures = rng.integers(TEXTURES, size=texture_count)
+        pictures += [abstract(int(index), size) for index in textures]
         x = torch.from_numpy(np.stack(pictures[own]))
-        noise_shape = (len(pictures), *latent_shape(config))
+        noise_shape = (len(pictures), *latent_shape(config, size))
         return x, torch.randn(noise_shape, generator=generator)[own]
 
     def losses_of(batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -136,8 +140,9 @@ def train_autoencoder(
 
     def on_sample(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Autoencoder)
-        shown = [abstract(index) for index in range(SHOWN)]
-        x = to_video(np.concatenate([clips.video[:: max(1, len(clips) // 12), 0][:12], shown]))
+        real = clips.video[clips.spread(12)[:12], 0]
+        shown = [abstract(index, real.shape[1:3]) for index in range(SHOWN)]
+        x = to_video(np.concatenate([real, shown]))
         with torch.no_grad(), autocast():
             y = module.decode(module.encode(x))
         write_sheet(path, torch.stack([x, y.float()]))
@@ -183,10 +188,11 @@ class _Encoding(nn.Module):
         return self.model.encode(video)
 
 
-def latent_shape(config: TrainConfig) -> tuple[int, int, int]:
-    """(C, h, w) of a frame."""
-    size = config.transformer.latent_size
-    return config.transformer.latent_channels, size, size
+def latent_shape(config: TrainConfig, size: Size | None = None) -> tuple[int, int, int]:
+    """(C, h, w) of a frame of a size in pixels, by default of the run's only one."""
+    height, width = size or config.sizes[0]
+    down = config.data.image_size // config.transformer.latent_size
+    return config.transformer.latent_channels, height // down, width // down
 
 
 @torch.no_grad()
@@ -199,10 +205,17 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
     path, key = run.folder / "latent-scale.json", _fingerprint(model)
     noted = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if noted.get("weights") != key:
-        pictures = clips.video[:: max(1, len(clips) // 2048), 0]
-        with autocast():
-            latents = torch.cat([model.encode_raw(x).float() for x in to_video(pictures).split(64)])
-        mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+        values = []  # (C, every place of every picture)
+        for group in range(len(clips.by_size)):
+            chosen = clips.spread(2048, group)
+            if not len(chosen):
+                continue
+            pictures = to_video(clips.video[chosen, 0])
+            with autocast():
+                latents = torch.cat([model.encode_raw(x).float() for x in pictures.split(64)])
+            values.append(latents.transpose(0, 1).flatten(1))
+        every = torch.cat(values, dim=1)
+        mean, std = every.mean(dim=1), every.std(dim=1)
         noted = {"weights": key, "mean": mean.tolist(), "std": std.tolist()}
         if run.writes:
             with atomic_write(path) as temporary:
@@ -219,7 +232,12 @@ def encode_clips(config: TrainConfig, model: Autoencoder, clips: Clips, run: Run
         with autocast():
             return encode_all(to_video(pictures)).float()
 
-    return encode(clips, encoder, latent_shape(config), _fingerprint(model), run)
+    return encode(clips, encoder, latent_shapes(config), _fingerprint(model), run)
+
+
+def latent_shapes(config: TrainConfig) -> list[tuple[int, int, int]]:
+    """(C, h, w) of each of the run's sizes."""
+    return [latent_shape(config, size) for size in config.sizes]
 
 
 def _fingerprint(module: nn.Module) -> str:
@@ -258,10 +276,11 @@ def train_transformer(
     labelled = config.transformer.num_classes > 0
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, ...]:
-        indices = batches(len(clips), optim.batch_size, config.seed, step)
+        indices = clips.batch(optim.batch_size, config.seed, step)
+        x_start = torch.from_numpy(latents[indices[own]].astype(np.float32))
         levels = sample_timesteps(
             len(indices),
-            latents.shape[1],
+            x_start.shape[1],
             optim.p_independent,
             schedule.num_train_timesteps,
             stratified=optim.stratified,
@@ -269,7 +288,7 @@ def train_transformer(
         )
         levels = keep_frames(levels, optim.p_condition, generator=generator)
         noise = training_noise(
-            *((len(indices), *latents.shape[1:]), optim.prior, optim.prior_alpha),
+            *((len(indices), *x_start.shape[1:]), optim.prior, optim.prior_alpha),
             generator=generator,
         )[own]
         dropped = torch.rand(len(indices), generator=generator) < optim.label_dropout
@@ -278,7 +297,6 @@ def train_transformer(
         levels, counted = lone_frames(
             levels, still, schedule.num_train_timesteps, generator=generator
         )
-        x_start = torch.from_numpy(latents[indices[own]].astype(np.float32))
         return x_start, levels[own], noise, y, counted[own]
 
     def losses_of(batch: tuple[Tensor, ...]) -> Tensor:
@@ -287,10 +305,12 @@ def train_transformer(
         with autocast():
             return diffusion_loss(forward, x_start, levels, noise, schedule, label, counted)
 
+    shape = latent_shape(config, next(iter(clips.sizes_in_use), None))
+
     def draw(module: nn.Module, path: Path) -> None:
         assert isinstance(module, VideoDiT)
         with autocast():
-            sample_sheet(path, module, autoencoder, schedule)
+            sample_sheet(path, module, autoencoder, schedule, shape)
 
     averaged = fit(
         model,
@@ -303,7 +323,7 @@ def train_transformer(
         optim.batch_size,
         "clips",
         describe_batch=lambda step: ", ".join(
-            clips.names[i] for i in batches(len(clips), optim.batch_size, config.seed, step)
+            clips.names[i] for i in clips.batch(optim.batch_size, config.seed, step)
         ),
         on_sample=on_sample or draw,
         forward=forward,

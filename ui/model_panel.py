@@ -9,12 +9,13 @@ from gradio.components import Component
 from pydantic import Field
 
 from fvdm_core.limits import MAX_FRAMES
+from fvdm_core.options import written_size
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
 from ui.requests import EditorValue, Strict, checked
 from ui.service import Studio
-from ui.settings import ANY
+from ui.settings import ANY, USUAL
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PHOTOGRAPHS = {  # beside the example pictures, which are of the shipped model's worlds
@@ -102,11 +103,11 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
 
 def facts(pipeline: Any) -> list[tuple[str, str]]:
     """What there is to say about a loaded model: names and texts."""
-    height, width = pipeline.image_size
+    sizes = ", ".join(f"{width}×{height}" for height, width in pipeline.sizes)
     scalar = pipeline.timesteps == "scalar"
     return [
         ("Trained on", pipeline.trained_on or "not stated"),
-        ("Frames", f"{pipeline.num_frames} of {width}×{height}, {pipeline.fps:g} per second"),
+        ("Frames", f"{pipeline.num_frames} of {sizes}, {pipeline.fps:g} per second"),
         ("Labels", ", ".join(pipeline.labels) or "none"),
         (
             "Size",
@@ -118,10 +119,18 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
     ]
 
 
-def frames_of(pipeline: Any) -> dict[str, Any]:
-    """What the canvas has to know of a model's frames: their size, and how they become noise."""
-    height, width = pipeline.image_size
+def frames_of(pipeline: Any, size: Any) -> dict[str, Any]:
+    """What the canvas has to know of a model's frames: their size, and how they become noise.
+
+    `size` is what the panel says; one that the model does not know is its usual one.
+    """
+    known = {written_size(each): each for each in pipeline.sizes}
+    height, width = known.get(size, pipeline.sizes[0])
     return {"picture": [width, height], "mixing": pipeline.schedule.mixing()}
+
+
+def _by(size: tuple[int, int]) -> str:
+    return written_size(size).replace("x", "×")
 
 
 def _millions(number: int) -> str:
@@ -129,10 +138,12 @@ def _millions(number: int) -> str:
 
 
 def following(
-    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any
-) -> tuple[Any, Any, Any, Any]:
-    """Label, guidance, conditioning and the sentence beside the examples, as the present model has
-    them."""
+    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any, size: Any
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Label, guidance, conditioning, size and the sentence beside the examples, as the present
+    model has them."""
+    usual, *others = studio.model.get().sizes
+    choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
     labels = studio.model.get().labels
     chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
     choices = [("any", ANY), *((name, name) for name in labels)]
@@ -142,6 +153,11 @@ def following(
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
         gr.update(visible=bool(labels)),  # guidance is towards a label
         gr.update(visible=scalar, value=(conditioning or "replacement") if scalar else None),
+        gr.update(
+            visible=bool(others),
+            choices=choices_of_size,
+            value=size if size in map(written_size, others) else USUAL,
+        ),
         photographs(shipped),
     )
 
@@ -153,17 +169,18 @@ def wire_models(
     label: Component,
     guidance: Component,
     conditioning: Component,
+    size: Component,
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
 ) -> dict[str, Any]:
     """Bind the panel; returns the event that fills it and what depends on it for a visit."""
 
-    async def name_model(timeline: EditorValue, label: str | None, shown: Any) -> tuple[Any, ...]:
+    async def name_model(timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Name the model and its labels once it is there."""
         if not await studio.model.wait():
             return panel_value(studio, followed=True), *[gr.skip()] * len(followers)
-        return panel_value(studio, followed=True), *following(studio, timeline, label, shown)
+        return panel_value(studio, followed=True), *following(studio, timeline, *shown)
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -176,18 +193,22 @@ def wire_models(
         seen = checked(lambda: ModelLook.model_validate(event._data))
         return gr.skip() if seen.version == studio.model.version else panel_value(studio)
 
-    def follow(
-        timeline: EditorValue, label: str | None, shown: Any, event: gr.EventData
-    ) -> tuple[Any, ...]:
+    def follow(event: gr.EventData, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Fit the page to a model that came after the one it was made for."""
         had = checked(lambda: ModelChange.model_validate(event._data))
-        fitted = frames_of(studio.model.get())
+        fitted = frames_of(studio.model.get(), shown[-1])
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        return gr.update(**fitted), *following(studio, timeline, label, shown)
+        return gr.update(**fitted), *following(studio, timeline, *shown)
 
-    followers = [label, guidance, conditioning, note]
+    def resize(size: Any) -> Any:
+        """Show how pictures are cut to another size."""
+        return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
+
+    followers = [label, guidance, conditioning, size, note]
+    asked = [editor, label, conditioning, size]
+    size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
     panel.choose(  # type: ignore[attr-defined]
         choose, None, [panel], show_progress="hidden", api_visibility="private"
@@ -195,7 +216,7 @@ def wire_models(
     panel.look(look, None, [panel], **QUICK)  # type: ignore[attr-defined]
     followed = panel.follow(  # type: ignore[attr-defined]
         follow,
-        [editor, label, conditioning],
+        asked,
         [editor, *followers],
         trigger_mode="always_last",
         **QUICK,
@@ -203,7 +224,7 @@ def wire_models(
     reading(followed.then).then(**keeping)
     return {
         "fn": name_model,
-        "inputs": [editor, label, conditioning],
+        "inputs": asked,
         "outputs": [panel, *followers],
         **QUICK,
     }

@@ -29,11 +29,12 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         splice_exact: Any,
         conditioning: Any = None,
         step_cache: Any = 0.0,
+        size: str | None = None,
         session: Any = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Make a clip from a timeline; the last update has its files."""
         of_the_panel = [label, seed, guidance, solver, eta, fps, splice_exact]
-        request = request_of([*of_the_panel, conditioning, step_cache])
+        request = request_of([*of_the_panel, conditioning, step_cache, size])
         await studio.model.wait()
         kept = session_of(session)
         kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])

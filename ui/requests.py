@@ -27,7 +27,15 @@ from fvdm_core.limits import (
     MAX_ROWS,
     shown,
 )
-from fvdm_core.options import MAX_CFG_SCALE, MAX_STEP_CACHE, Conditioning, RunOptions, Solver
+from fvdm_core.options import (
+    MAX_CFG_SCALE,
+    MAX_STEP_CACHE,
+    Conditioning,
+    RunOptions,
+    Solver,
+    parse_size,
+    written_size,
+)
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import PRIORS, Timeline, Window
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
@@ -245,9 +253,29 @@ class GenerateRequest(Strict):
         strict=True,
         description="0 runs the whole network at every step; more leaves out more of it",
     )
+    size: str | None = Field(
+        default=None,
+        max_length=9,
+        description="width x height, such as 80x48, of a model of several sizes; null is its usual",
+    )
 
     def options(self) -> RunOptions:
-        return RunOptions(**self.model_dump())
+        size = None if self.size is None else parse_size(self.size)
+        return RunOptions(**self.model_dump() | {"size": size})
+
+    def size_in(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """(height, width) of the frames: what is asked for, or the first of a model's `sizes`.
+
+        Raises:
+            RequestError: the model does not know that size.
+        """
+        size = sizes[0] if self.size is None else checked(lambda: parse_size(str(self.size)))
+        if size not in sizes:
+            known = ", ".join(map(written_size, sizes))
+            raise RequestError(
+                f"size is {shown(self.size)}: the model knows {known}; choose one of them or none."
+            )
+        return size
 
     def known_label(self, labels: Sequence[str]) -> Self:
         """This request, refused when its label is not one of `labels`."""

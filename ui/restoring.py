@@ -12,6 +12,7 @@ from gradio.utils import get_upload_folder
 from pydantic import ValidationError
 
 from fvdm_core.limits import frame_names
+from fvdm_core.options import written_size
 from fvdm_core.pictures import png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
@@ -50,6 +51,10 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
     if labels is not None and named["label"] not in (None, *labels):
         notes.append(f"This model does not know {named['label']!r}, so any label is chosen.")
         named["label"] = None
+    named["size"] = None if options.size is None else written_size(options.size)
+    if pipeline is not None and options.size not in (None, *pipeline.sizes):
+        notes.append(f"This model does not know {named['size']}, so its usual size is chosen.")
+        named["size"] = None
     named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.eta)
     request = checked(lambda: GenerateRequest(**named))
     if (

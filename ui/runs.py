@@ -27,7 +27,8 @@ def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) ->
     """What the time of a model call depends on, as `Costs` files it."""
     guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
     cached = f"/{request.step_cache:g}" if request.step_cache else ""
-    return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}{cached}"
+    size = f"/{request.size}" if request.size else ""
+    return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}{cached}{size}"
 
 
 def calls_per_step(timeline: Timeline) -> list[int]:
@@ -53,10 +54,11 @@ def make_work(
     """
     request.known_label(pipeline.labels)
     timeline = checked(lambda: planned(editor.timeline(), pipeline))
+    height, width = request.size_in(pipeline.sizes)
     keyframes: dict[int, np.ndarray] = {}
     for frame, (path, fit) in editor.pictures(picture_folders).items():
         try:
-            keyframes[frame] = load_image(path, pipeline.image_size, fit)
+            keyframes[frame] = load_image(path, (height, width), fit)
         except ValueError as error:
             raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
     refuse_missing_pictures(timeline, keyframes)
@@ -85,7 +87,6 @@ def make_work(
             raise ValueError("The model was changed meanwhile: generate again.")
         return walker.walk(timeline, keyframes, options, seconds_per_call)
 
-    height, width = pipeline.image_size
     return Work(
         states=states,
         finish=finish,

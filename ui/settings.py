@@ -17,8 +17,10 @@ FIELDS = (
     "splice_exact",
     "conditioning",
     "step_cache",
+    "size",
 )
 ANY = ""  # the label of no label
+USUAL = ""  # the size that a model makes where no other is chosen
 
 
 def request_of(settings: Sequence[Any]) -> GenerateRequest:
@@ -28,12 +30,13 @@ def request_of(settings: Sequence[Any]) -> GenerateRequest:
         RequestError: a value is not allowed.
     """
     asked = dict(zip(FIELDS, settings, strict=True))
-    return checked(lambda: GenerateRequest(**asked | {"label": asked["label"] or None}))
+    none = {field: asked[field] or None for field in ("label", "size")}
+    return checked(lambda: GenerateRequest(**asked | none))
 
 
 def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
-    asked = request.model_dump() | {"label": request.label or ANY}
+    asked = request.model_dump() | {"label": request.label or ANY, "size": request.size or USUAL}
     return [asked[field] for field in FIELDS]
 
 

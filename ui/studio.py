@@ -36,7 +36,7 @@ from ui.queue_panel import Parts, wire_queue
 from ui.requests import MAX_SEED
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
-from ui.settings import ANY, FIELDS
+from ui.settings import ANY, FIELDS, USUAL
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
@@ -160,6 +160,13 @@ def build_studio(
                         visible=False,  # a model with a timestep for each frame takes them clean
                         elem_id="conditioning",
                     )
+                    size = Dropdown(
+                        [("usual", USUAL)],
+                        value=USUAL,
+                        label="Size",
+                        visible=False,  # a model mostly has one
+                        elem_id="size",
+                    )
                     variations = Number(
                         1,
                         label="Variations",
@@ -188,7 +195,9 @@ def build_studio(
 
         compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
-        settings: list[Any] = [label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache]
+        settings: list[Any] = [
+            *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size)
+        ]
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
 
@@ -233,11 +242,11 @@ def build_studio(
                 return studio.welcome(), *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
-        async def name_frames() -> Any:
+        async def name_frames(size: Any) -> Any:
             """Tell the canvas of the model's frames once it is there."""
             if not await studio.model.wait():
                 return gr.skip()
-            return gr.update(**frames_of(studio.model.get()))
+            return gr.update(**frames_of(studio.model.get(), size))
 
         visit = demo.load(
             greet, [painting, session], [editor, *settings, session], **quick, **unlisted
@@ -255,11 +264,11 @@ def build_studio(
             keeping=keeping,
         )
         naming = wire_models(
-            studio, model, editor, label, cfg, conditioning, note, reading, keeping
+            studio, model, editor, label, cfg, conditioning, size, note, reading, keeping
         )
         reading(visit.then(**naming).then)
 
-        demo.load(name_frames, None, [editor], **quick, **unlisted)
+        demo.load(name_frames, [size], [editor], **quick, **unlisted)
 
     for event in demo.fns.values():
         # Whatever an event may show its progress on, gradio's page reads whole at every status of

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from fvdm_core import VideoDiT, load_model
-from fvdm_core.model import VideoDiTConfig, attend
+from fvdm_core.model import VideoDiTConfig, attend, sincos_2d
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL = {
@@ -202,11 +202,40 @@ def test_attention_is_the_same_in_its_plain_and_its_fused_form(length):
     torch.testing.assert_close(attend(q, k, v), fused, rtol=1e-4, atol=1e-5)
 
 
+def test_a_longer_grid_has_the_squares_places_in_its_middle():
+    table = sincos_2d(16, (4, 4), 4)
+    tall, wide = sincos_2d(16, (8, 4), 4), sincos_2d(16, (4, 8), 4)
+    torch.testing.assert_close(tall.view(8, 4, 16)[2:6].reshape(16, 16), table)
+    torch.testing.assert_close(wide.view(4, 8, 16)[:, 2:6].reshape(16, 16), table)
+
+
+@pytest.mark.parametrize("attention", ["interleaved", "joint"])
+@pytest.mark.parametrize("rotary", [False, True])
+def test_frames_of_another_aspect_keep_rows_and_columns_apart(attention, rotary):
+    """With tokens of one pixel, a network whose two axes know their places alike turns a picture
+    that lies on its side into the same picture on its side."""
+    model = random_model(patch_size=1, attention=attention, rotary=rotary, num_heads=1)
+    x = torch.randn(1, 5, 3, 4, 6, generator=torch.Generator().manual_seed(2))
+    t = torch.full((1, 5), 300)
+    same_places = {(4, 6): torch.zeros(24, 16), (6, 4): torch.zeros(24, 16)}
+    if not rotary:
+        model._positions = lambda grid: same_places[grid]
+        upright, lying = model(x, t), model(x.transpose(-1, -2), t)
+        torch.testing.assert_close(lying.transpose(-1, -2), upright, rtol=1e-4, atol=1e-5)
+    else:
+        assert model(x, t).shape == x.shape
+    model = random_model(patch_size=1, attention=attention, rotary=rotary, num_heads=1)
+    upright, lying = model(x, t), model(x.transpose(-1, -2), t)
+    assert not torch.allclose(lying.transpose(-1, -2), upright, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     "x, t, words",
     [
         (torch.zeros(1, 5, 4, 4, 4), torch.zeros(1, 5), r"\(1, 5, 4, 4, 4\); expected \(B, F, 3"),
         (torch.zeros(5, 3, 4, 4), torch.zeros(1, 5), r"\(B, F, 3, 4, 4\)"),
+        (torch.zeros(1, 5, 3, 4, 7), torch.zeros(1, 5), r"other sides that are divisible by 2"),
+        (torch.zeros(1, 5, 3, 4, 0), torch.zeros(1, 5), r"other sides that are divisible by 2"),
         (torch.zeros(1, 5, 3, 4, 4), torch.zeros(1), "one timestep per frame"),
         (torch.zeros(1, 6, 3, 4, 4), torch.zeros(1, 6), "6 frames were given to a model of 5"),
     ],

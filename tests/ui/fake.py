@@ -68,7 +68,7 @@ class FakePipeline:
     schedule = NoiseSchedule()
     fps = 8
     num_frames = 16
-    image_size = (16, 16)
+    image_size, sizes = (16, 16), ((16, 16),)
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
@@ -88,7 +88,7 @@ class FakePipeline:
     ) -> Iterator[FakeState]:
         options = replace(options or RunOptions(), **changes)
         label, seed = options.label, options.seed
-        height, width = self.image_size
+        height, width = options.size or self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))
         clean = np.full_like(noise, 60 if label is None else 120 + 40 * self.labels.index(label))
         for frame, picture in (keyframes or {}).items():
