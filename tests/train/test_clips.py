@@ -81,10 +81,11 @@ def test_a_full_disk_is_told_before_rendering(tmp_path, monkeypatch):
 
 
 def test_textures_repeat_and_differ():
-    first = texture(0, 16, seed=0)
-    assert np.array_equal(first, texture(0, 16, seed=0)) and first.shape == (16, 16, 3)
-    assert not np.array_equal(first, texture(1, 16, seed=0))
-    assert not np.array_equal(first, texture(0, 16, seed=1))
+    first = texture(0, (16, 16), seed=0)
+    assert np.array_equal(first, texture(0, (16, 16), seed=0)) and first.shape == (16, 16, 3)
+    assert not np.array_equal(first, texture(1, (16, 16), seed=0))
+    assert not np.array_equal(first, texture(0, (16, 16), seed=1))
+    assert np.array_equal(texture(0, (16, 8), seed=0), first[:, 4:12])  # its middle
 
 
 def test_balanced_draws_take_every_label_as_often_and_every_clip_of_it():
