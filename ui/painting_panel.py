@@ -20,9 +20,16 @@ from ui.requests import (
 )
 from ui.service import Studio
 
+# The browser keeps the newest painting for the next visit, and each of its tabs its own.
 KEEP = """(editor, ...settings) => {
   const cells = editor.levels.length * editor.levels[0].length;
-  return cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
+  const kept = cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
+  sessionStorage.setItem("fvdm-painting", JSON.stringify(kept));
+  return kept;
+}"""
+OF_THIS_TAB = """(painting, session) => {
+  const own = sessionStorage.getItem("fvdm-painting");
+  return [own ? JSON.parse(own) : painting, session];
 }"""
 
 # What somebody is typing into stays: the answer was made of a painting from before.

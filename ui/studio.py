@@ -18,7 +18,7 @@ from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import frames_of, photographs, wire_models
 from ui.outputs import Outputs
-from ui.painting_panel import PaintingParts, wire_painting
+from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
     ClipView,
     CompareView,
@@ -249,7 +249,12 @@ def build_studio(
             return gr.update(**frames_of(studio.model.get(), size))
 
         visit = demo.load(
-            greet, [painting, session], [editor, *settings, session], **quick, **unlisted
+            greet,
+            [painting, session],
+            [editor, *settings, session],
+            js=OF_THIS_TAB,
+            **quick,
+            **unlisted,
         )
         afterwards.wire(
             studio,

@@ -30,3 +30,33 @@ def test_a_late_answer_leaves_a_box_alone_that_is_typed_in(
     frames.press("Enter")
     page.wait_for_function("window.fvdmEditor.value.levels[0].length === 20")
     expect(page.locator(".fvdm-strip .tile")).to_have_count(20)
+
+
+def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    def opened(page: Page) -> Page:
+        page.wait_for_selector(".fvdm-editor[data-ready]")
+        expect(page.locator("#label input")).to_have_value("faces")
+        return page
+
+    def resized(page: Page, frames: int) -> None:
+        page.locator("#frames input").fill(str(frames))
+        page.locator("#frames input").press("Enter")
+        page.wait_for_function("n => window.fvdmEditor.value.levels[0].length === n", arg=frames)
+        kept = "n => JSON.parse(sessionStorage.getItem('fvdm-painting'))?.editor.levels[0].length"
+        page.wait_for_function(f"n => ({kept})() === n", arg=frames, polling=100)
+
+    def comes_back(page: Page, frames: int) -> None:
+        page.wait_for_function(
+            "n => window.fvdmEditor?.value.levels[0].length === n", arg=frames, polling=100
+        )
+
+    first = opened(new_page(address))
+    resized(first, 7)
+    second = first.context.new_page()
+    second.goto(address)
+    comes_back(opened(second), 7)
+    resized(second, 9)
+    first.reload()
+    comes_back(first, 7)
