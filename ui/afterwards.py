@@ -146,7 +146,10 @@ def wire(
         return after.extend_clip(session, _sent(event)), True
 
     def use_frame(session: Any, editor: EditorValue, event: gr.EventData) -> EditorValue:
-        return after.use_frame(session, _sent(event), editor)
+        used = after.use_frame(session, _sent(event), editor)
+        frame = next(each.frame for each in used.keyframes if each not in editor.keyframes)
+        gr.Info(f"It is the picture of frame {frame + 1} now.", title="This frame", duration=4)
+        return used
 
     page = [editor, *settings]
     # what is there of a clip stays as it is, pixel for pixel, when it goes on

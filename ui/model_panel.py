@@ -126,7 +126,7 @@ def frames_of(pipeline: Any, size: Any) -> dict[str, Any]:
     """
     known = {written_size(each): each for each in pipeline.sizes}
     height, width = known.get(size, pipeline.sizes[0])
-    return {"picture": [width, height], "mixing": pipeline.schedule.mixing()}
+    return {"picture_size": [width, height], "mixing": pipeline.schedule.mixing()}
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -32,14 +32,17 @@ OF_THIS_TAB = """(painting, session) => {
   return [own ? JSON.parse(own) : painting, session];
 }"""
 
-# What somebody is typing into stays: the answer was made of a painting from before.
+# What somebody is typing into stays: the answer was made of a painting from before. So does a
+# formula that is not entered yet, until the painting gets another one.
 SETTLE = """(panel, frames, steps, formula) => {
   if (!panel) return Array(4).fill({ __type__: "update" });
+  const told = window.fvdmFormula;
+  window.fvdmFormula = panel.formula;
   const typed = (id) => document.activeElement?.closest(id);
   return [
     typed("#frames") ? frames : panel.frames,
     { __type__: "update", label: panel.steps_label, value: typed("#steps") ? steps : panel.steps },
-    typed("#formula") ? formula : panel.formula,
+    typed("#formula") || told === panel.formula ? formula : panel.formula,
     panel.prior,
   ];
 }"""
@@ -230,7 +233,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         **quick,
     )
     gr.on([setting.change for setting in parts.settings], **keeping)
-    parts.formula.input(
+    parts.formula.change(
         editing.formula_preview,
         [parts.formula, *size],
         [parts.check],

@@ -90,7 +90,10 @@ def wire_queue(
         """Queue what is painted, with the seeds that follow where there are to be variations."""
         *settings, variations, kept_session, panel, frames, steps, formula = rest
         if is_waiting(timeline, panel, formula):
-            gr.Warning("The formula in the box is not on the canvas yet: press Use to paint it.")
+            raise RequestError(
+                "The formula in the box is not on the canvas yet: press Use to paint it, or empty "
+                "the box."
+            )
         typed = as_typed(timeline, panel, frames, steps, studio.window)
         timeline = typed or timeline
         request = request_of(settings)
@@ -133,7 +136,10 @@ def wire_queue(
             saved = studio.outputs.find(kept["session"], kept["job"])
             lost = {"status": "failed", "text": LOST} if kept["job"] and saved is None else {}
             return None, lost, None if saved is None else clip_files(saved)
-        files = None if run.result is None else clip_files(run.result)
+        result = run.result
+        if result is None and not run.status.over:  # meanwhile, what the session made last
+            result = next((each.result for each in reversed(view.runs) if each.result), None)
+        files = None if result is None else clip_files(result)
         waiting = len([other for other in view.waiting if other.job != run.job])
         return strip_value(run, seen_step), progress_value(run, waiting), files
 

@@ -66,6 +66,7 @@ START = """() => {
     button?.setAttribute("title", name);
   }
 }"""
+TAGLINE = "Paint how noisy each frame of a video is while it is denoised."
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 
@@ -92,7 +93,7 @@ def build_studio(
         painting = gr.BrowserState(None, storage_key="fvdm-painting", **STORAGE)
 
         with gr.Row(elem_id="header"):
-            gr.HTML('<h1 class="brand">FVDM <b>Studio</b></h1>', padding=False)
+            gr.HTML(f'<h1 class="brand">FVDM <b>Studio</b></h1><p>{TAGLINE}</p>', padding=False)
             model = ModelPanel(None, elem_id="model")
             theme = gr.Button("◐", elem_id="theme", size="sm", min_width=0, scale=0)
         picker = PresetPicker(

@@ -108,13 +108,21 @@ def test_a_size_typed_just_before_generate_is_the_run_s(
     page.wait_for_function("window.fvdmGeometry.frames === 12", polling=100)
 
 
-def test_a_formula_that_was_not_entered_is_said_to_be_unused(
+def test_a_formula_that_was_not_entered_is_asked_for_and_kept(
     new_page: Open, address: str, hold: Path
 ) -> None:
     page = studio(new_page, address)
-    page.locator("#formula textarea, #formula input").first.fill("t*t")
+    box = page.locator("#formula textarea, #formula input").first
+    box.fill("t*t")
     page.locator("#generate").click()
     expect(page.locator(".toast-body").first).to_contain_text("press Use")
+    expect(runs(page)).to_have_count(0)
+    page.get_by_test_id("head-3").click()  # nor does a change of the painting take it away
+    page.wait_for_timeout(2000)
+    expect(box).to_have_value("t*t")
+    page.locator("#use-formula").click()
+    page.wait_for_function("window.fvdmEditor.value.formula === 't*t'", polling=100)
+    page.locator("#generate").click()
     expect(runs(page)).to_have_count(1)
 
 

@@ -553,3 +553,14 @@ def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:
     page.wait_for_selector(".fvdm-editor[data-ready]")
     local = (address, "data:", "blob:", address.replace("http", "ws"))
     assert [url for url in asked if not url.startswith(local)] == []
+
+
+def test_a_head_chooses_its_curve_and_freezes_with_shift(editor: Page) -> None:
+    start = value(editor)
+    editor.get_by_test_id("mode-curves").click()
+    head = editor.get_by_test_id("head-5")
+    head.click()
+    expect(head).to_have_class(re.compile("current"))
+    assert value(editor) == start
+    head.click(modifiers=["Shift"])
+    assert (levels(editor)[:, 5] == 0).all()

@@ -51,7 +51,9 @@ def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
 
 def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
     pipeline = ThreeSizes()
-    pictures = [frames_of(pipeline, size)["picture"] for size in (USUAL, "16x32", "64x64", None)]
+    pictures = [
+        frames_of(pipeline, size)["picture_size"] for size in (USUAL, "16x32", "64x64", None)
+    ]
     assert pictures == [[32, 16], [16, 32], [32, 16], [32, 16]]
 
 

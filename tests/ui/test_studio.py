@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import threading
 import time
@@ -447,3 +448,11 @@ def test_pictures_move_with_the_frames_that_want_them() -> None:
     longer.levels[2][3] = 5  # painted
     shorter = editing.with_size(longer, SizeRequest(frames=8, steps=6), 16)
     assert [keyframe.frame for keyframe in shorter.keyframes] == [0, 7]
+
+
+def test_the_page_is_made_of_plain_values(server: Server) -> None:
+    """Gradio copies it for every visit, and takes a constructor's argument for an event where the
+    script has its name in quotes: what came then could not be copied, with noise on the terminal.
+    """
+    config = copy.deepcopy(server.demo.get_config_file())
+    assert len(config["components"]) > 20

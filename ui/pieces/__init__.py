@@ -41,14 +41,14 @@ class _Piece(gr.HTML):
     SCRIPT = ""
     SCRIPTS: tuple[str, ...] = ()  # where it needs more than its own
 
-    def __init__(self, value: Any = None, *, elem_id: str, **more: Any) -> None:
+    def __init__(self, value: Any = None, *, elem_id: str, **kwargs: Any) -> None:
         super().__init__(
             value,
             html_template=f'<div class="piece {self.SCRIPT}"></div>',
             js_on_load="\n".join(map(_script, self.SCRIPTS or (self.SCRIPT,))),
             apply_default_css=False,
             elem_id=elem_id,
-            **more,
+            **kwargs,
         )
 
     def postprocess(self, value: Any) -> Any:
@@ -112,9 +112,9 @@ class PresetPicker(_Piece):
         *,
         presets: list[dict[str, Any]],
         timelines: list[dict[str, Any]],
-        **more: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(value, presets=presets, timelines=timelines, **more)
+        super().__init__(value, presets=presets, timelines=timelines, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -133,8 +133,8 @@ class FormulaCheck(_Piece):
     SCRIPT = "formula_check"
     SCRIPTS = ("../timeline_editor/core", "formula_check")
 
-    def __init__(self, *, names: dict[str, Any], **more: Any) -> None:
-        super().__init__(None, names=names, **more)
+    def __init__(self, *, names: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(None, names=names, **kwargs)
 
 
 class Example(GradioModel):
@@ -217,8 +217,8 @@ class CompareView(_Piece):
         "compare",
     )
 
-    def __init__(self, value: Any, *, presets: list[dict[str, Any]], **more: Any) -> None:
-        super().__init__(value, presets=presets, **more)
+    def __init__(self, value: Any, *, presets: list[dict[str, Any]], **kwargs: Any) -> None:
+        super().__init__(value, presets=presets, **kwargs)
 
 
 class History(_Piece):

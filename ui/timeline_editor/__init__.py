@@ -61,7 +61,7 @@ EXAMPLE: dict[str, Any] = {"version": 1, "levels": [[0, 1000], [0, 500], [0, 0]]
 class TimelineEditor(gr.HTML):
     """Canvas, tools and keyframe slots; handlers receive a checked `EditorValue`.
 
-    picture: width and height of the model's frames, to show how a picture is cut. mixing: its
+    picture_size: width and height of the model's frames, to show how a picture is cut. mixing: its
     (signal, noise) of evenly spaced levels, to show how a frame looks at them.
     """
 
@@ -71,13 +71,13 @@ class TimelineEditor(gr.HTML):
         self,
         value: EditorValue | dict[str, Any] | None = None,
         *,
-        picture: tuple[int, int] = (1, 1),
+        picture_size: tuple[int, int] = (1, 1),
         mixing: list[tuple[float, float]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             value,
-            picture=list(picture),
+            picture_size=list(picture_size),
             mixing=mixing,
             html_template='<div class="fvdm-editor" data-testid="timeline-editor"></div>',
             css_template=(HERE / "style.css").read_text(encoding="utf-8"),

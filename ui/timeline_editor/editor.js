@@ -62,6 +62,7 @@ const FvdmEditor = (() => {
       this.slots = new FvdmSlots.Slots({
         upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
         commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
+        editCurve: (frame) => this.editCurve(frame),
       });
       this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame), this.io.mixing);
       this.live = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", "data-testid": "editor-live" });
@@ -121,6 +122,15 @@ const FvdmEditor = (() => {
       if (curves.over !== "steps" || !C.isFrozen(state, Math.min(curves.index, state.frames - 1))) return;
       const free = Array.from({ length: state.frames }, (_, f) => f).find((f) => !C.isFrozen(state, f));
       curves.index = free ?? 0;
+    }
+
+    /** Goes over to the curve of a frame; false where no frame's curve is edited now. */
+    editCurve(frame) {
+      if (this.mode !== "curves" || this.curves.over !== "steps") return false;
+      this.curves.index = frame;
+      this.say(`The curve of frame ${frame + 1}.`);
+      this.layout();
+      return true;
     }
 
     // ── Edits, history, server ─────────────────────────────────────────────────────────────
@@ -312,7 +322,7 @@ const FvdmEditor = (() => {
           .filter((step) => step === 0 || steps - step >= every * 0.6).concat(steps);
       const place = (mark) => levels ? 1 - (12 + (mark / 100) * (height - 24)) / height
         : (mark + 0.5) / (steps + 1);
-      this.corner.textContent = levels ? "%" : this.fitButton.hidden ? "step" : "";
+      this.corner.textContent = !this.fitButton.hidden ? "" : levels ? "%" : "step";
       this.axis.replaceChildren(this.handle, ...marks.map((mark) => {
         const node = h("span", { class: "mark" }, String(mark));
         node.style.top = `${100 * place(mark)}%`;

@@ -8,7 +8,7 @@ window.fvdmEditor?.close(); // the one before, where the component is mounted ag
 const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   value: plain(props.value),
   upload,
-  pictureSize: () => plain(props.picture) ?? [1, 1],
+  pictureSize: () => plain(props.picture_size) ?? [1, 1],
   mixing: () => plain(props.mixing),
   send: (value) => {
     props.value = structuredClone(value); // gradio sees new objects only

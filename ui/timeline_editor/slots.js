@@ -10,6 +10,8 @@ const FvdmSlots = (() => {
 
   const isTimeline = (file) => file.type === "application/json" || /\.json$/i.test(file.name);
   const isPicture = (file) => file.type.startsWith("image/") && file.type !== "image/svg+xml";
+  // the server reads TIFF too, which browsers cannot
+  const isShownHere = (file) => /^image\/(png|jpeg|webp|gif|bmp)$/.test(file.type);
   const sourceOf = ({ url, path }) => url ?? `${window.gradio_config?.root ?? ""}/gradio_api/file=${path}`;
 
   /** Pictures in a drop or paste: files, or a picture of this page that was dragged. */
@@ -50,7 +52,7 @@ const FvdmSlots = (() => {
       this.target = 0;
     }
 
-    /** current: the frame whose curve is edited, or −1. */
+    /** current: the frame whose curve is edited, or −1 where none is. */
     render(state, column, current = -1) {
       while (this.slots.length > state.frames) { this.slots.pop().node.remove(); this.heads.pop().node.remove(); }
       while (this.slots.length < state.frames) this.add(this.slots.length);
@@ -61,7 +63,7 @@ const FvdmSlots = (() => {
       const troubles = FvdmPictures.troubles(state);
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
-        this.renderHead(state, f, every, f === current, troubles[f]);
+        this.renderHead(state, f, every, current, troubles[f]);
       }
     }
 
@@ -85,7 +87,7 @@ const FvdmSlots = (() => {
       const number = h("span", { class: "number" }, String(frame + 1));
       const head = h("button", {
         type: "button", class: "head", "data-testid": `head-${frame}`,
-        onClick: () => this.toggleFrozen(frame), onFocus: () => this.stopAt(frame),
+        onClick: ({ shiftKey }) => this.pressHead(frame, shiftKey), onFocus: () => this.stopAt(frame),
         onKeydown: (event) => this.step(event, (at) => this.heads[at]?.node, frame),
       }, number, icon("freeze"), icon("hold"));
       this.heads.push({ node: head, number });
@@ -112,23 +114,29 @@ const FvdmSlots = (() => {
       picture.style.objectFit = CSS_FIT[keyframe?.fit ?? "crop"];
     }
 
-    renderHead(state, frame, every, current, trouble) {
+    renderHead(state, frame, every, edited, trouble) {
       const { node, number } = this.heads[frame];
+      const [current, curves] = [frame === edited, edited >= 0];
       const frozen = C.isFrozen(state, frame);
       const held = C.isHeld(state, frame);
       const summary = [C.frameSummary(state, frame), trouble].filter(Boolean).join("; ");
       const shown = every === 1 || frame === 0 || (frame + 1) % every === 0;
-      const signature = `${frozen}|${held}|${summary}|${shown}|${current}`;
+      const signature = `${frozen}|${held}|${summary}|${shown}|${current}|${curves}`;
       if (node.signature === signature) return;
       node.signature = signature;
       node.setAttribute("aria-pressed", String(frozen));
       node.setAttribute("aria-label", `Frame ${frame + 1}, ${summary}${held ? ", held" : ""}. Freeze`);
-      node.title = `Frame ${frame + 1}: ${summary}${held ? ", starts from a copy of the nearest known frame" : ""}. Click to ${frozen ? "unfreeze" : "freeze"}.`;
+      node.title = `Frame ${frame + 1}: ${summary}${held ? ", starts from a copy of the nearest known frame" : ""}. ${curves ? "Click for its curve; with Shift" : "Click"} to ${frozen ? "unfreeze" : "freeze"}.`;
       node.classList.toggle("frozen", frozen);
       node.classList.toggle("held", held);
       node.classList.toggle("current", current);
       node.classList.toggle("trouble", Boolean(trouble));
       number.hidden = !shown;
+    }
+
+    /** Freezes the frame; among curves it chooses the frame's curve, and freezes it with Shift. */
+    pressHead(frame, shift) {
+      if (shift || !this.io.editCurve(frame)) this.toggleFrozen(frame);
     }
 
     toggleFrozen(frame) {
@@ -176,6 +184,13 @@ const FvdmSlots = (() => {
       if (!pictures.length) {
         if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF, or a video.`, true);
         return;
+      }
+      for (const picture of pictures.filter(isShownHere)) {
+        try {
+          (await createImageBitmap(picture)).close();
+        } catch {
+          return this.io.say(`${picture.name} is not a picture, or it is damaged. Nothing was changed.`, true);
+        }
       }
       const frames = C.slotsFor(this.io.state(), frame, pictures.length);
       frames.forEach((f, k) => this.uploading.set(f, URL.createObjectURL(pictures[k])));
