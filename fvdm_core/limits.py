@@ -1,4 +1,4 @@
-"""The sizes that a timeline may have, and how a message names frames and values."""
+"""The sizes that timelines and frames may have, and how a message names frames and values."""
 
 import operator
 import reprlib
@@ -9,6 +9,7 @@ MAX_LEVEL = 1000  # T: level 0 is clean, level T is pure noise
 MAX_FRAMES = 1024
 MAX_ROWS = 4096  # of the matrix: one more than there are steps
 MAX_CELLS = 1_000_000
+MAX_SIDE = 4096  # pixels of a frame that is made or read at another size
 MAX_JSON_BYTES = 2_000_000
 
 LISTED = 5  # more runs of frames than this are not all named
