@@ -65,9 +65,9 @@ class Clips:
 
     @property
     def sizes_in_use(self) -> list[Size]:
-        """(H, W) of which there are clips, the most frequent first; none where there is one."""
+        """(H, W) of which there are clips, the most frequent first; none where nobody said any."""
         if self.which is None:
-            return []
+            return list(self.sizes)
         order = np.argsort(-self._counts, kind="stable")
         return [self.sizes[number] for number in order if self._counts[number]]
 

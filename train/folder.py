@@ -88,7 +88,7 @@ def prepare_folder(
     about = (index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
     if len(sizes) == 1:
         shape = (summary.clips, config.frames, *sizes[0], 3)
-        return Clips(np.memmap(path, np.uint8, mode="r", shape=shape), *about)
+        return Clips(np.memmap(path, np.uint8, mode="r", shape=shape), *about, tuple(sizes))
     which = index[:, SIZE]
     video = MixedVideo(path, sizes, config.frames, which, index[:, BYTE])
     return Clips(video, *about, tuple(sizes), which)
@@ -157,6 +157,8 @@ def _read_files(
             raw.truncate(written)  # drops what an interrupted call left of a file
             raw.seek(written)
             file = _read_one(config, name, label_of(name), config.max_clips - clips, sizes, raw)
+            if stop():  # Ctrl-C ends the decoder too, which then looks like a damaged video
+                raise Stopped(f"reading stopped; {left} of {len(files)} files are left")
             clips, skipped = clips + file.clips, skipped + (not file.clips)
             written += file.clips * clip_bytes[file.size]
             _finish(raw, path, written)
@@ -279,6 +281,7 @@ def hop_of(config: DataConfig) -> int:
 
 def key_of(config: DataConfig, sizes: Sequence[Size] = ()) -> dict[str, Any]:
     """What the clips depend on."""
+    square = (config.image_size, config.image_size)  # which runs were of before there were others
     return {
         "folder": str(Path(config.folder).resolve()),
         "labels": config.labels,
@@ -289,7 +292,7 @@ def key_of(config: DataConfig, sizes: Sequence[Size] = ()) -> dict[str, Any]:
         "hop": config.hop,
         "fit": config.fit,
         "max_clips": config.max_clips,
-        "sizes": [list(size) for size in sizes] if len(sizes) > 1 else [],
+        "sizes": [list(size) for size in sizes if list(sizes) != [square]],
     }
 
 

@@ -129,18 +129,18 @@ def fit(
                 )
                 progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
                 losses = []
+            sampling = done % optim.sample_every == 0 or done == optim.steps
+            if on_sample is not None and sampling:  # before the state, which a resumed run begins at
+                averaged = average()
+                if parallel.is_first():
+                    on_sample(averaged, run.folder / f"{stage}-{done:08d}.png")
+                clock = time.monotonic()
             if done % optim.save_every == 0 or done == optim.steps or stopping:
                 save(done)
             if stopping:
                 raise Stopped(
                     f"{stage} stopped at step {done} of {optim.steps}; its state is saved"
                 )
-            sampling = done % optim.sample_every == 0 or done == optim.steps
-            if on_sample is not None and sampling:
-                averaged = average()
-                if parallel.is_first():
-                    on_sample(averaged, run.folder / f"{stage}-{done:08d}.png")
-                clock = time.monotonic()
     return average()
 
 

@@ -164,3 +164,25 @@ def test_a_model_of_several_sizes_is_trained_and_makes_each(
 def load_sizes(out: Path) -> set[tuple[int, int]]:
     """What the run's own record says that its clips are of."""
     return {tuple(size) for size in json.loads((out / "files.json").read_text())["key"]["sizes"]}
+
+
+def test_one_aspect_alone_is_no_square(videos, tmp_path, tiny_toml, own_signals):
+    """Clips that were read as squares are not taken for wide ones, and the model says its size."""
+    squares, wide = ["--data", str(videos), "--out", str(tmp_path / "a")], ["--aspects", "3:1"]
+    assert main(["prepare", str(videos), str(tiny_toml), *squares[2:]]) == 0
+    assert main([str(tiny_toml), *squares, *wide, "--threads", "1"]) == 1
+    out = tmp_path / "b"
+    words = [str(tiny_toml), "--data", str(videos), "--out", str(out), *wide, "--threads", "1"]
+    assert main(words) == 0
+    pipe = Pipeline.from_pretrained(out / "model")
+    assert pipe.sizes == (pipe.image_size,) == ((8, 24),)
+    clip = pipe(Timeline.preset("standard", frames=4, steps=2))
+    assert clip.frames.shape == (4, 8, 24, 3)
+
+
+def test_a_file_that_was_being_read_at_a_stop_is_read_again(videos, tmp_path):
+    asked = iter([False, True])  # before the first file, and behind it
+    with pytest.raises(Stopped):
+        prepare_folder(data(videos), tmp_path, stop=lambda: next(asked), sizes=SIZES)
+    assert not (tmp_path / FILES).exists()
+    assert len(prepare_folder(data(videos), tmp_path, sizes=SIZES, say=False)) == 9

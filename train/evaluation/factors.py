@@ -56,6 +56,7 @@ def slices() -> dict[str, slice]:
 
 
 SLICES = slices()
+SIZES = [float(size) for size in GROUPS.values() for _ in range(size)]  # of each target's group
 
 
 def targets(clip: Clip) -> np.ndarray:

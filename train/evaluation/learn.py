@@ -30,38 +30,49 @@ from train.run import Run, Stopped
 from train.worlds import UNSEEN, WORLDS, render
 
 from .common import figure, markdown
-from .factors import explained, targets
+from .factors import SIZES, explained, targets
 from .features import sha256
 from .network import NetworkConfig, WorldNetwork, load_network, save_network
 
 FILE = "world-network.safetensors"
 TARGET = 0.9  # the R² from which on its distances may be used as evidence
+FPS = 8.0
 _STATISTICS = 512  # clips of which the factors' means and deviations are taken
 _SMALLEST = 16  # pixels: factors do not need larger pictures
 
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """What is learned from: clips of `frames` frames at `size` pixels, all worlds in turn."""
+    """What is learned from: clips of the network's size, all worlds in turn.
+
+    `frames`: the clips of each batch are of one of these lengths, batch by batch in turn.
+    """
 
     network: NetworkConfig = NetworkConfig()
-    optim: OptimConfig = OptimConfig(steps=20_000, batch_size=32, lr=1e-3, decay=0.5)
-    frames: int = 16
-    fps: float = 8.0
+    optim: OptimConfig = OptimConfig(steps=4_000, batch_size=32, lr=2e-3, decay=0.6)
+    frames: tuple[int, ...] = (8, 16)
     statistics: int = _STATISTICS
 
 
 class Clips(Dataset):
-    """Clip `index` of an endless stream, its world in turn: video, targets (NaN where unknown)."""
+    """Clip `index` of an endless stream, its world in turn: video, targets (NaN where unknown).
 
-    def __init__(self, config: LearnConfig, first_seed: Callable[[int], int] = world_seed) -> None:
-        self.config = config
-        self.seed = first_seed
+    Each `batch` clips are of one of the `lengths`, which take turns.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        lengths: Sequence[int],
+        batch: int = 1,
+        seed: Callable[[int], int] = world_seed,
+    ) -> None:
+        self.size, self.lengths, self.batch, self.seed = size, lengths, batch, seed
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         world = list(WORLDS)[index % len(WORLDS)]
-        size = self.config.network.size
-        clip = render(world, self.seed(index), self.config.frames, size, self.config.fps)
+        frames = self.lengths[index // self.batch % len(self.lengths)]
+        clip = render(world, self.seed(index), frames, self.size, FPS)
         return clip.video, targets(clip).astype(np.float32)
 
 
@@ -72,8 +83,7 @@ def unseen_seed(index: int) -> int:
 
 def statistics(config: LearnConfig) -> tuple[Tensor, Tensor]:
     """Mean and deviation of every target over training clips; 1 where it does not vary."""
-    small = dataclasses.replace(config, network=NetworkConfig(size=_SMALLEST, widths=(1, 1)))
-    clips = Clips(small)
+    clips = Clips(_SMALLEST, config.frames, config.optim.batch_size)
     values = np.stack([clips[k][1] for k in range(config.statistics)]).astype(np.float64)
     known = ~np.isnan(values)
     count = np.maximum(known.sum(0), 1)
@@ -88,7 +98,7 @@ def batches(config: LearnConfig, start: int, workers: int) -> Iterator[list[Tens
     size = config.optim.batch_size
     return iter(
         DataLoader(
-            Clips(config),
+            Clips(config.network.size, config.frames, size),
             batch_size=size,
             sampler=range(start * size, config.optim.steps * size),
             num_workers=workers,
@@ -141,16 +151,19 @@ def learn(config: LearnConfig, run: Run, workers: int = 0) -> WorldNetwork:
 
 
 def factor_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean square over the targets that a clip has, (B, TARGETS) twice -> (B,)."""
-    known = ~wanted.isnan()
-    error = torch.where(known, predicted - wanted.nan_to_num(), 0.0)
-    return error.square().sum(1) / known.sum(1)
+    """Mean square over the targets that a clip has, (B, TARGETS) twice -> (B,).
+
+    Every factor weighs alike, however many targets it has, as in the R² that is reported.
+    """
+    known = ~wanted.isnan() / torch.tensor(SIZES, device=wanted.device)
+    error = torch.where(wanted.isnan(), 0.0, predicted - wanted.nan_to_num())
+    return (known * error.square()).sum(1) / known.sum(1)
 
 
 @torch.no_grad()
-def measure(network: WorldNetwork, config: LearnConfig, seeds: int) -> dict[str, float]:
-    """R² of every group of factors on `seeds` unseen clips of each world."""
-    clips = Clips(config, unseen_seed)
+def measure(network: WorldNetwork, frames: int, size: int, seeds: int) -> dict[str, float]:
+    """R² of every group of factors on `seeds` unseen clips of each world, `size` pixels a side."""
+    clips = Clips(size, (frames,), seed=unseen_seed)
     device = next(network.parameters()).device
     truth, predicted = [], []
     for index in tqdm(range(seeds * len(WORLDS)), desc="unseen clips", leave=False, disable=None):
@@ -184,7 +197,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=default.optim.batch_size)
     parser.add_argument("--save-every", type=int, default=default.optim.save_every)
     parser.add_argument("--size", type=int, default=default.network.size, help="pixels a side")
-    parser.add_argument("--frames", type=int, default=default.frames)
+    parser.add_argument(
+        "--frames",
+        type=int,
+        nargs="+",
+        default=default.frames,
+        help="lengths of clips, which take turns; R² is measured for each",
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that render clips")
     parser.add_argument("--threads", type=int, help="processor cores that learn")
     parser.add_argument("--seeds", type=int, default=256, help="unseen clips of each world for R²")
@@ -193,19 +212,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        _check_at_least(1, seeds=options.seeds, frames=options.frames)
+        _check_at_least(1, seeds=options.seeds, size=options.size, frames=min(options.frames))
         _check_at_least(0, workers=options.workers)
         if options.threads is not None:
             _check_at_least(1, threads=options.threads)
             torch.set_num_threads(options.threads)
         path = options.report or _learned(options)
         network = load_network(path)
-        config = LearnConfig(network=network.config, frames=options.frames)
-        scores = measure(network, config, options.seeds)
-        print(
-            f"{path.name} (sha256 {sha256(path)[:16]}), {options.seeds} unseen clips of each "
-            f"world, {options.frames} frames\n\n{report(scores)}"
-        )
+        for frames in options.frames:
+            scores = measure(network, frames, options.size, options.seeds)
+            print(
+                f"{path.name} (sha256 {sha256(path)[:16]}), {options.seeds} unseen clips of each "
+                f"world, {frames} frames of {options.size}×{options.size}\n\n{report(scores)}\n"
+            )
     except Stopped as stopped:
         print(f"{stopped}. The same command goes on from there.")
     except (ValueError, Diverged, OSError) as error:
@@ -219,7 +238,7 @@ def _learned(options: argparse.Namespace) -> Path:
     config = dataclasses.replace(
         default,
         network=NetworkConfig(size=options.size),
-        frames=options.frames,
+        frames=tuple(options.frames),
         optim=dataclasses.replace(
             default.optim,
             steps=options.steps,

@@ -25,10 +25,10 @@ GRID = 4  # the last maps are pooled to so many cells a side, so that places are
 class NetworkConfig:
     """`size`: clips are resized to it; `widths`: channels, each at half the size of the last."""
 
-    size: int = 64
-    widths: tuple[int, ...] = (32, 64, 96, 128)
+    size: int = 32
+    widths: tuple[int, ...] = (32, 64, 128)
     squeeze: int = 48
-    features: int = 256
+    features: int = 128
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -73,8 +73,8 @@ class WorldNetwork(nn.Module):
             for inside, outside in zip((3, *config.widths), config.widths, strict=False)
         )
         self.squeeze = nn.Conv3d(config.widths[-1], config.squeeze, 1)
-        self.hidden = nn.Linear(config.squeeze * MOMENTS * GRID**2, config.features)
-        self.features = nn.Linear(config.features, config.features)
+        self.hidden = nn.Linear(config.squeeze * MOMENTS * GRID**2, 2 * config.features)
+        self.features = nn.Linear(2 * config.features, config.features)
         self.head = nn.Linear(config.features, TARGETS)
         self.register_buffer("mean", torch.zeros(TARGETS))
         self.register_buffer("deviation", torch.ones(TARGETS))

@@ -103,8 +103,10 @@ def load_grid(name: str) -> Grid:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}") from error
-    for key in ("seeds", "p_independent", "solvers_p", "tasks", "sizes_p"):
+    for key in ("seeds", "tasks"):
         raw[key] = tuple(raw.get(key, ()))
+    for key in ("p_independent", "solvers_p", "sizes_p"):
+        raw[key] = tuple(float(p) for p in raw.get(key, ()))  # TOML's 1 is an arm's 1.0
     raw["solvers"] = tuple(tuple(pair) for pair in raw.get("solvers", ()))
     raw["task_solver"] = tuple(raw.get("task_solver", ("ddim", 50)))
     raw.setdefault("sizes", {})
