@@ -22,11 +22,15 @@ class Stopped(Exception):
     """A signal asked the run to end; its state is saved."""
 
 
+class Busy(ValueError):
+    """Another process trains in the folder."""
+
+
 class Run:
     """Owns `folder`: `metrics.jsonl`, `<stage>-<step>.pt` states, sample sheets and the lock.
 
     Of several processes that train as one, only the first writes; the others read.
-    Raises `ValueError` when another trainer holds the folder or it cannot be written.
+    Raises `Busy` when another trainer holds the folder, `ValueError` when it cannot be written.
     """
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
@@ -48,7 +52,7 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(
+            raise Busy(
                 f"another training run is using {place(folder)}; "
                 "wait for it or choose another --out"
             ) from error

@@ -144,7 +144,7 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     write_video(one_video / "c.gif", moving(4), 8)
     whole = prepare_folder(config(one_video), tmp_path / "whole")
 
-    asked = iter([False, True])
+    asked = iter([False, False, True])  # before and behind each file
     with pytest.raises(Stopped, match="reading stopped; 2 of 3 files are left"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
     with (tmp_path / "parts" / "clips.raw").open("ab") as raw:

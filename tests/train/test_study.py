@@ -14,13 +14,16 @@ from fvdm_core.timeline import Timeline
 from train import stages
 from train.evaluation.common import Figure, samples
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
+from train.run import Run
 from train.study import arms, cost
 from train.study.__main__ import main
-from train.study.arms import cells, pictured, result_path
+from train.study.arms import cells, result_path
 from train.study.grid import GRIDS, load_grid
-from train.study.report import against_baseline, collect, plot, report
+from train.study.measure import Cell, Reference, pictured
+from train.study.report import against_baseline, by_seed, figures, plot, report
 
 CELL = {"task", "solver", "steps", "step", "way", "clips_seen", "frechet", "kid", "psnr"}
+NOTHING = Reference([], 2, 4, 16, 8.0, None)  # distances are left out
 GRID = """
 about = "for a test"
 seeds = [3]
@@ -134,7 +137,7 @@ def test_figures_that_are_there_are_not_measured_again(grid_file, tmp_path, monk
     monkeypatch.setattr(arms, "_train", lambda *_: None)
     monkeypatch.setattr(arms, "_model", lambda *_: None)
     monkeypatch.setattr(arms, "measure", lambda model, cell, *_: asked.append(cell) or {})
-    arms.run_arm(grid, arm, None, None, tmp_path)
+    arms.run_arm(grid, arm, None, NOTHING, tmp_path)
     assert asked == cells(grid, arm)[:1]
     assert set(json.loads(result_path(tmp_path, arm).read_text())["cells"]) == {
         cell.key for cell in cells(grid, arm)
@@ -147,7 +150,7 @@ def test_another_extractor_is_refused(grid_file, tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps({"features": "another", "cells": {}}))
     with pytest.raises(ValueError, match="was measured with another, not with none"):
-        arms.run_arm(grid, grid.arms()[0], None, None, tmp_path)
+        arms.run_arm(grid, grid.arms()[0], None, NOTHING, tmp_path)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in GRIDS.glob("*.toml")])
@@ -186,16 +189,22 @@ def test_only_frames_that_start_from_a_picture_of_their_own_get_one():
         assert pictured(Timeline.preset(name, frames=8, steps=4)) == frames
 
 
-def test_error_bars_are_over_seeds():
+def test_error_bars_are_over_seeds_and_ratios_within_each():
     cell = {"task": "standard", "frechet": 1.0}
     made = [
-        {"arm": {"size": "base", "p_independent": p}, "cells": {"": cell | {"frechet": value}}}
-        for p, value in ((0.0, 8.0), (0.0, 12.0), (0.2, 5.0), (0.2, 5.0))
+        {
+            "arm": {"size": "base", "p_independent": p, "seed": seed},
+            "cells": {"": cell | {"frechet": value}},
+        }
+        for p, seed, value in (
+            *((0.0, 0, 8.0), (0.0, 1, 12.0), (0.0, 2, 1.0)),
+            *((0.2, 0, 4.0), (0.2, 1, 9.0)),  # the third seed is not there yet
+        )
     ]
-    found = collect(made, lambda cell: cell["task"], "frechet")
-    assert found["standard"][0.0] == Figure(10.0, 2.0, 2)
-    ratio = against_baseline(found)["standard"][0.2]
-    assert (ratio.mean, ratio.error) == (0.5, pytest.approx(0.1))  # 0.5 · 2 / 10
+    values = by_seed(made, lambda cell: cell["task"], "frechet")
+    assert figures(values)["standard"][0.0].mean == 7.0
+    ratio = against_baseline(values)["standard"][0.2]
+    assert ratio == Figure(0.625, pytest.approx(0.125), 2)  # 4/8 and 9/12
 
 
 def test_the_baseline_does_tasks_in_every_way_that_one_timestep_can(grid_file):
@@ -206,7 +215,7 @@ def test_the_baseline_does_tasks_in_every_way_that_one_timestep_can(grid_file):
     assert {way for _, way in vectorised} == {"clean"}
     more = {("interpolation", "replacement"), ("interpolation", "resampled")}
     assert scalar - vectorised == more | {("extend", "replacement")}
-    interpolated = arms.Cell("interpolation", "ddim", 10, 4, "resampled").timeline(4)
+    interpolated = Cell("interpolation", "ddim", 10, 4, "resampled").timeline(4)
     assert not interpolated.levels[:, [0, 3]].any()
     assert (np.diff(interpolated.levels[:, 1]) > 0).any()  # goes up again
     keys = [cell.key for cell in cells(grid, grid.arms()[0])]
@@ -215,12 +224,25 @@ def test_the_baseline_does_tasks_in_every_way_that_one_timestep_can(grid_file):
 
 def test_the_baseline_counts_in_its_best_way():
     found = {
-        "interpolation": {0.0: Figure(10.0, 0.0, 2), 0.2: Figure(3.0, 0.0, 2)},
-        "interpolation, replacement": {0.0: Figure(6.0, 0.0, 2)},
-        "interpolation, resampled": {0.0: Figure(7.0, 0.0, 2)},
+        "interpolation": {0.0: {0: 10.0, 1: 10.0}, 0.2: {0: 3.0, 1: 3.0}},
+        "interpolation, replacement": {0.0: {0: 5.0, 1: 7.5}},
+        "interpolation, resampled": {0.0: {0: 7.0, 1: 7.0, 2: 0.1}},
     }
     ratios = against_baseline(found)
-    assert list(ratios) == ["interpolation"] and ratios["interpolation"][0.2].mean == 0.5
+    assert list(ratios) == ["interpolation"]
+    assert ratios["interpolation"][0.2] == Figure(0.5, pytest.approx(0.1), 2)
+
+
+def test_two_processes_take_different_arms(grid_file, tmp_path, capsys, own_signals):
+    out = tmp_path / "out"
+    other = Run(out / "arms" / "base-p0-seed3")  # as another process holds it
+    command = ["--grid", str(grid_file), "--out", str(out), "--threads", "1"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "base-p0-seed3 is another process's" in shown and "1 of 2 arms" in shown
+    other.close()
+    assert main(command) == 0
+    assert "2 of 2 arms" in capsys.readouterr().out
 
 
 def test_a_report_of_nothing_and_without_matplotlib(grid_file, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from train.worlds.collisions import BALL_COLORS
 
 SMALL = NetworkConfig(size=16, widths=(4, 4), squeeze=2, features=8)
 OPTIM = OptimConfig(steps=4, batch_size=4, warmup=1, save_every=2, lr=1e-3)
-TINY = LearnConfig(network=SMALL, optim=OPTIM, frames=4, statistics=8)
+TINY = LearnConfig(network=SMALL, optim=OPTIM, frames=(4, 6), statistics=8)
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -61,9 +61,11 @@ def test_explained_variance_by_hand():
 
 
 def test_the_loss_counts_what_a_clip_knows():
-    predicted = torch.zeros(2, 4)
-    wanted = torch.tensor([[1.0, float("nan"), 3.0, float("nan")], [2.0, 0.0, 0.0, 0.0]])
-    assert factor_loss(predicted, wanted).tolist() == [5.0, 1.0]
+    wanted = torch.full((2, TARGETS), torch.nan)
+    wanted[0, SLICES["sky/sun"]] = torch.tensor([1.0, 3.0])  # mean square 5, as one factor
+    wanted[0, SLICES["sky/cloud_cover"]] = 1.0
+    wanted[1, SLICES["sky/horizon"]] = 2.0
+    assert factor_loss(torch.zeros(2, TARGETS), wanted).tolist() == [3.0, 4.0]
 
 
 def test_batches_start_where_a_run_goes_on():
@@ -71,6 +73,7 @@ def test_batches_start_where_a_run_goes_on():
     rest = list(batches(TINY, 3, workers=0))
     assert len(whole) == 4 and len(rest) == 1
     assert torch.equal(whole[3][0], rest[0][0]) and whole[0][0].shape == (4, 4, 16, 16, 3)
+    assert [len(video[0]) for video, _ in whole] == [4, 6, 4, 6]
 
 
 def test_a_resumed_run_gives_the_same_network(tmp_path):
@@ -85,7 +88,7 @@ def test_a_resumed_run_gives_the_same_network(tmp_path):
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     assert not torch.equal(whole.head.weight, fresh["head.weight"])
-    other = dataclasses.replace(TINY, frames=8)
+    other = dataclasses.replace(TINY, frames=(8,))
     with pytest.raises(ValueError, match="another frames"):
         learn(other, cut)
 

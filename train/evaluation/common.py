@@ -94,13 +94,14 @@ def samples(
     world: str,
     seeds: Sequence[int],
     keyframes: Sequence[dict[int, np.ndarray]] | None = None,
+    batch: int = BATCH,
     **options: Any,
 ) -> list[np.ndarray]:
-    """A clip per seed, uint8 (F, H, W, 3): of a pipeline `BATCH` at a time, else one by one."""
+    """A clip per seed, uint8 (F, H, W, 3): of a pipeline `batch` at a time, else one by one."""
     given = [{} for _ in seeds] if keyframes is None else list(keyframes)
     made: list[np.ndarray] = []
-    for first in progress(range(0, len(seeds), BATCH), f"{world}: batches"):
-        part, pictures = seeds[first : first + BATCH], given[first : first + BATCH]
+    for first in progress(range(0, len(seeds), batch), f"{world}: batches"):
+        part, pictures = seeds[first : first + batch], given[first : first + batch]
         if isinstance(model, Pipeline):
             clips = model.batch(timeline, part, pictures, label=world, **options)
             made += [clip.frames for clip in clips]

@@ -1,7 +1,8 @@
 """The paper's study, as one command that goes on where it stopped: `python -m train.study`.
 
 Every arm learns from the same clips in the same order, with the same noise for the same seed; only
-p, or the size, differs. An arm's figures are saved as they are made.
+p, or the size, differs. An arm's figures are saved as they are made. Several processes may be started with the same
+command: each takes arms that no other is at.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from fvdm_core.files import place
 from train.evaluate import WORLD_NETWORK
 from train.evaluation.features import Extractor, WorldFeatures
 from train.loop import Diverged
-from train.run import Stopped
+from train.run import Busy, Stopped
 
 from . import cost
-from .arms import prepare, result_path, results, run_arm
+from .arms import prepare, real_apart, result_path, results, run_arm, write_real_apart
 from .grid import Grid, load_grid
+from .measure import Reference
 from .report import plot, report
 
 
@@ -40,12 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.report:
             _run(grid, out, _extractor(options.features))
         found = list(results(grid, out))
-        print(report(grid, found))
+        print(report(grid, found, real_apart(out)))
         if options.plots:
             paths = plot(grid, found, out / "plots")
             print("\nPlots: " + (", ".join(place(path) for path in paths) or "none"))
     except Stopped as stopped:
         print(f"{stopped}. The same command goes on from there.")
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, Diverged, ArithmeticError, OSError) as error:
         print(f"study: {error}", file=sys.stderr)
         return 1
@@ -54,8 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
     shared = prepare(grid, out)
+    data, names = grid.shared().data, list(shared.clips.label_names)
+    reference = Reference(names, grid.clips, data.frames, data.image_size, data.fps, extractor)
+    write_real_apart(out, reference)
     for number, arm in enumerate(grid.arms(), 1):
-        result = run_arm(grid, arm, shared, extractor, out)
+        try:
+            result = run_arm(grid, arm, shared, reference, out)
+        except Busy:
+            print(f"{number} of {len(grid.arms())}: {arm.name} is another process's", flush=True)
+            continue
         print(f"{number} of {len(grid.arms())}: {arm.name}, {len(result['cells'])} figures in "
               f"{place(result_path(out, arm))}", flush=True)  # fmt: skip
 

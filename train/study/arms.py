@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from fvdm_core.autoencoder import Autoencoder
@@ -17,59 +16,15 @@ from fvdm_core.files import atomic_write
 from fvdm_core.model import VideoDiT
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.tensors import read_tensors, write_safetensors
-from fvdm_core.timeline import MAX_LEVEL, Timeline
 from train.clips import Clips, prepare_worlds
-from train.evaluation.common import figure, kept_frames, psnr, samples, unseen
-from train.evaluation.distances import frechet_distance, kernel_distance
-from train.evaluation.features import Extractor, extract
 from train.latents import Latents
 from train.run import Run
 from train.stages import encode_clips, train_autoencoder, train_transformer
 
 from .grid import BASE, Arm, Grid
+from .measure import Cell, Reference, measure
 
-DETERMINED = ("interpolation", "next-frame")  # tasks whose frames can be held against the truth
-WAYS = ("clean", "replacement", "resampled")  # in which a scalar timestep meets kept frames
-LONG = ("extend", "diagonal")  # tasks of twice the model's frames; the last window is measured
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One thing that is measured of an arm's model after `step` training steps.
-
-    way: how the model is shown frames that stand still: "clean", or "replacement", noised again to
-    the level of the others at every step, or that with going back up now and then ("resampled").
-    """
-
-    task: str
-    solver: str
-    steps: int
-    step: int
-    way: str = WAYS[0]
-
-    @property
-    def key(self) -> str:
-        way = "" if self.way == WAYS[0] else f" {self.way}"
-        return f"{self.task} {self.solver}-{self.steps}{way} @{self.step}"
-
-    def timeline(self, window: int) -> Timeline:
-        """For a model that sees `window` frames."""
-        frames = window * (2 if self.task in LONG else 1)
-        timeline = Timeline.preset(self.task, frames=frames, steps=self.steps, window=window)
-        if self.way != "resampled":
-            return timeline
-        keep = list(kept_frames(timeline))
-        return Timeline.preset(
-            "resample", frames=frames, steps=self.steps, window=window, keep=keep
-        )
-
-    def ways(self, window: int) -> tuple[str, ...]:
-        """In which ways a model with one timestep for the whole clip can do this."""
-        timeline = self.timeline(window)
-        alike = (timeline.levels == timeline.levels[:, :1]).all()
-        if alike or not timeline.moves_together:
-            return WAYS[:1]
-        return WAYS if kept_frames(timeline) and timeline.windows is None else WAYS[:2]
+REAL = "real.json"  # how far two real sets are apart
 
 
 @dataclass(frozen=True)
@@ -118,39 +73,39 @@ def result_path(out: Path, arm: Arm) -> Path:
 
 
 def run_arm(
-    grid: Grid, arm: Arm, shared: Shared, extractor: Extractor | None, out: Path
+    grid: Grid, arm: Arm, shared: Shared, reference: Reference, out: Path
 ) -> dict[str, Any]:
     """The figures of an arm, trained and measured as far as that was not done before.
 
-    The file is rewritten after each figure. Raises `Stopped` after a signal, and `ValueError`
-    where earlier figures were made with another extractor.
+    The file is rewritten after each figure. Raises `Stopped` after a signal, `Busy` where another
+    process has the arm, and `ValueError` where earlier figures were made with another extractor.
     """
-    path = result_path(out, arm)
-    protocol = extractor.protocol if extractor else ""
-    result = _earlier(path) or {
-        "arm": dataclasses.asdict(arm),
-        "grid": grid.name,
-        "clips_per_world": grid.clips,
-        "features": protocol,
-        "cells": {},
-    }
-    if result["features"] != protocol:
-        raise ValueError(
-            f"{path.name} was measured with {result['features'] or 'no features'}, not with "
-            f"{protocol or 'none'}; give the same --features, or delete that file to measure again"
-        )
-    missing = [cell for cell in cells(grid, arm) if cell.key not in result["cells"]]
-    if not missing:
-        return result
+    path, protocol = result_path(out, arm), reference.protocol
     folder = out / "arms" / arm.name
     run = Run(folder)
     try:
+        result = _earlier(path) or {
+            "arm": dataclasses.asdict(arm),
+            "grid": grid.name,
+            "clips_per_world": grid.clips,
+            "features": protocol,
+            "cells": {},
+        }
+        if result["features"] != protocol:
+            raise ValueError(
+                f"{path.name} was measured with {result['features'] or 'no features'}, not with "
+                f"{protocol or 'none'}; give the same --features, or delete that file to measure "
+                "again"
+            )
+        missing = [cell for cell in cells(grid, arm) if cell.key not in result["cells"]]
+        if not missing:
+            return result
         run.catch_signals()
         _train(grid, arm, shared, run)
         for cell in missing:
             model = _model(grid, arm, shared, _weights(folder, cell.step))
             seen = cell.step * grid.config(arm).optim.batch_size
-            measured = measure(model, cell, grid.clips, extractor)
+            measured = measure(model, cell, reference)
             result["cells"][cell.key] = {
                 **dataclasses.asdict(cell),
                 "clips_seen": seen,
@@ -197,46 +152,13 @@ def _model(grid: Grid, arm: Arm, shared: Shared, weights: Path) -> Pipeline:
     )
 
 
-def measure(
-    model: Pipeline, cell: Cell, clips: int, extractor: Extractor | None
-) -> dict[str, float | None]:
-    """Distances of generated from unseen clips, all worlds together, and PSNR of what is known.
-
-    The clips that give keyframes are none of those that are compared with.
-    """
-    timeline = cell.timeline(model.num_frames)
-    length, conditioning = timeline.frames, "clean" if cell.way == "clean" else "replacement"
-    given = pictured(timeline)
-    made = [frame for frame in range(length) if frame not in kept_frames(timeline)]
-    fidelity: list[float] = []
-    generated: list[np.ndarray] = []
-    real: list[np.ndarray] = []
-    for world in model.labels:
-        truth = [unseen(model, world, clips + seed, length) for seed in range(clips)]
-        keyframes = [{frame: video[frame] for frame in given} for video in truth]
-        options = {"solver": cell.solver, "conditioning": conditioning}
-        videos = samples(model, timeline, world, range(clips), keyframes, **options)
-        if cell.task in DETERMINED:
-            fidelity += [psnr(a[made], b[made]) for a, b in zip(truth, videos, strict=True)]
-        if extractor:
-            generated += [video[-model.num_frames :] for video in videos]
-            whole = (unseen(model, world, seed, length) for seed in range(clips))
-            real += [video[-model.num_frames :] for video in whole]
-    found: dict[str, float | None] = {"frechet": None, "kid": None, "psnr": None}
-    if extractor:
-        wanted, got = extract(extractor, real), extract(extractor, generated)
-        found["frechet"] = frechet_distance(wanted, got)
-        found["kid"] = kernel_distance(wanted, got).value
-    if fidelity:
-        found["psnr"] = figure(fidelity).mean
-    return found
+def write_real_apart(out: Path, reference: Reference) -> None:
+    """Note the distance of two sets of real clips, below which no difference means anything."""
+    _write(out / REAL, reference.floor())
 
 
-def pictured(timeline: Timeline) -> list[int]:
-    """The frames that start from a picture of their own."""
-    below = np.flatnonzero(timeline.levels[0] < MAX_LEVEL).tolist()
-    held = timeline.sources or ("keyframe",) * timeline.frames
-    return [frame for frame in below if held[frame] != "hold"]
+def real_apart(out: Path) -> dict[str, Any]:
+    return _earlier(out / REAL) or {}
 
 
 def results(grid: Grid, out: Path) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from train.evaluation.common import Figure, figure, markdown
 
-from .arms import WAYS
 from .grid import BASE, Grid
+from .measure import WAYS
 
 METRICS = {"frechet": "world-FVD", "kid": "KID", "psnr": "PSNR dB"}
 DIGITS = {"frechet": 2, "kid": 4, "psnr": 1}
@@ -18,14 +18,14 @@ Result = dict[str, Any]
 Cell = dict[str, Any]
 
 
-def collect(
+def by_seed(
     results: Iterable[Result], row: Callable[[Cell], Any], metric: str, size: str | None = BASE
-) -> dict[Any, dict[Any, Figure]]:
-    """{row: {column: mean ± standard error over seeds}}; rows of None are left out.
+) -> dict[Any, dict[Any, dict[int, float]]]:
+    """{row: {column: {seed: value}}}; rows of None are left out.
 
     The columns are the values of p, or (size, p) where `size` is None.
     """
-    values: dict[Any, dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
+    values: dict[Any, dict[Any, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
         arm = result["arm"]
         if size not in (None, arm["size"]):
@@ -33,15 +33,20 @@ def collect(
         column = arm["p_independent"] if size else (arm["size"], arm["p_independent"])
         for cell in result["cells"].values():
             if (name := row(cell)) is not None and cell[metric] is not None:
-                values[name][column].append(cell[metric])
+                values[name][column][arm["seed"]] = cell[metric]
+    return values
+
+
+def figures(values: dict[Any, dict[Any, dict[int, float]]]) -> dict[Any, dict[Any, Figure]]:
+    """The same, each as mean ± standard error over its seeds."""
     return {
-        name: {column: figure(found) for column, found in columns.items()}
+        name: {column: figure(found.values()) for column, found in columns.items()}
         for name, columns in values.items()
     }
 
 
-def report(grid: Grid, results: Sequence[Result]) -> str:
-    """Every table, each with the number of seeds that its error bars are over."""
+def report(grid: Grid, results: Sequence[Result], apart: dict[str, Any] | None = None) -> str:
+    """Every table. `apart`: the distances between two sets of real clips, by metric."""
     finals = final_step(grid)
     solver, steps = grid.task_solver
 
@@ -67,19 +72,25 @@ def report(grid: Grid, results: Sequence[Result]) -> str:
         f"world a set, {features or 'no features, so no distances'}. "
         "± is the standard error over seeds; of one seed there is none.",
     ]
+    for metric, value in (apart or {}).items():
+        if value is not None:
+            lines.append(
+                f"{METRICS[metric]} of two sets of real clips: {value:.{DIGITS[metric]}f}."
+            )
     for metric, title in METRICS.items():
         for head, row in (("solver", by_solver), ("task", by_task), ("clips seen", by_clips)):
-            found = collect(results, row, metric)
+            found = figures(by_seed(results, row, metric))
             if found:
                 what = "" if head == "solver" else f", {solver}-{steps}"
                 lines.append(f"{title} by {head}{what}:\n\n{_table(head, found, DIGITS[metric])}")
-        sizes = collect(results, by_task, metric, size=None)
+        sizes = figures(by_seed(results, by_task, metric, size=None))
         if grid.sizes and sizes:
             lines.append(f"{title} by size:\n\n{_table('task', sizes, DIGITS[metric])}")
-    ratios = against_baseline(collect(results, by_task, "frechet"))
-    if ratios:
-        best = "world-FVD ÷ that of p = 0, in the way in which that is best"
-        lines.append(f"{best}:\n\n{_table('task', ratios, 2)}")
+    for metric in ("frechet", "kid"):
+        ratios = against_baseline(by_seed(results, by_task, metric))
+        if ratios:
+            best = f"{METRICS[metric]} ÷ that of p = 0, in the way in which that is best"
+            lines.append(f"{best}, seed by seed:\n\n{_table('task', ratios, 2)}")
     return "\n\n".join(lines)
 
 
@@ -87,25 +98,28 @@ def final_step(grid: Grid) -> int:
     return grid.shared().optim.steps
 
 
-def against_baseline(found: dict[Any, dict[Any, Figure]]) -> dict[Any, dict[Any, Figure]]:
-    """Means ÷ the baseline's, with the errors of both propagated to first order.
+def against_baseline(
+    values: dict[Any, dict[Any, dict[int, float]]],
+) -> dict[Any, dict[Any, Figure]]:
+    """Value ÷ the baseline's of the same seed, mean ± standard error over the seeds of both.
 
-    Of the ways in which the baseline did a task, the rows "task, way", the best one counts.
+    Of the ways in which the baseline did a task, the rows "task, way", the one with the best mean
+    over those seeds counts.
     """
     ratios: dict[Any, dict[Any, Figure]] = {}
-    for name, columns in found.items():
+    for name, columns in values.items():
         names = [name, *(f"{name}, {way}" for way in WAYS[1:])]
-        ways = [found[n][0.0] for n in names if 0.0 in found.get(n, {})]
-        base = min(ways, key=lambda figure: figure.mean, default=None)
-        if base is None or base.mean <= 0:
-            continue
-        for p, value in columns.items():
-            if p == 0.0:
+        ways = [values[n][0.0] for n in names if 0.0 in values.get(n, {})]
+        for p, own in columns.items():
+            alike = [(seeds, sorted(set(seeds) & set(own))) for seeds in ways]
+            means = [
+                (figure(base[s] for s in both).mean, base, both) for base, both in alike if both
+            ]
+            if p == 0.0 or not means:
                 continue
-            ratio = value.mean / base.mean
-            spread = (value.error / base.mean) ** 2 + (ratio * base.error / base.mean) ** 2
-            seeds = min(base.clips, value.clips)
-            ratios.setdefault(name, {})[p] = Figure(ratio, spread**0.5, seeds)
+            mean, base, both = min(means, key=lambda way: way[0])
+            if mean > 0:
+                ratios.setdefault(name, {})[p] = figure(own[s] / base[s] for s in both)
     return ratios
 
 
