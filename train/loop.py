@@ -130,9 +130,7 @@ def fit(
                 progress.set_postfix({"loss": f"{mean:.4f}", f"{unit}/s": f"{rate:.1f}"})
                 losses = []
             sampling = done % optim.sample_every == 0 or done == optim.steps
-            if (
-                on_sample is not None and sampling
-            ):  # before the state, which a resumed run begins at
+            if on_sample is not None and sampling:  # before its state is saved
                 averaged = average()
                 if parallel.is_first():
                     on_sample(averaged, run.folder / f"{stage}-{done:08d}.png")

@@ -1,8 +1,8 @@
 """The paper's study, as one command that goes on where it stopped: `python -m train.study`.
 
 Every arm learns from the same clips in the same order, with the same noise for the same seed; only
-p, or the size, differs. An arm's figures are saved as they are made. Several processes may be started with the same
-command: each takes arms that no other is at.
+p, or the size, differs. An arm's figures are saved as they are made. The command may be started
+several times at once: each process takes arms that no other is at.
 """
 
 from __future__ import annotations

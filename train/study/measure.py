@@ -1,4 +1,4 @@
-"""What is measured of an arm, and the clips that nobody has learned from, which it is held against."""
+"""What is measured of an arm, against clips that nobody has learned from."""
 
 from __future__ import annotations
 
@@ -112,8 +112,9 @@ class Reference:
         return extract(self.extractor, [video[-self.window :] for video in videos])
 
     def floor(self) -> dict[str, float | None]:
-        """The distances between the two sets, which are both real: what a perfect model would have."""
-        return self.distances([v for world in self.worlds for v in self.giving(world, self.window)])
+        """The distances between the two sets, both real: what a perfect model would have."""
+        window = self.window
+        return self.distances([v for world in self.worlds for v in self.giving(world, window)])
 
 
 def measure(model: Pipeline, cell: Cell, reference: Reference) -> dict[str, float | None]:

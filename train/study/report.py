@@ -123,6 +123,10 @@ def against_baseline(
     return ratios
 
 
+def _mean_of_the_second(pairs: dict[int, tuple[float, float]]) -> float:
+    return figure(second for _, second in pairs.values()).mean
+
+
 def _table(head: str, found: dict[Any, dict[Any, Figure]], digits: int) -> str:
     columns = sorted({column for row in found.values() for column in row})
     heads = [f"p = {c:g}" if isinstance(c, float) else f"{c[0]}, p = {c[1]:g}" for c in columns]
