@@ -111,15 +111,14 @@ def against_baseline(
         names = [name, *(f"{name}, {way}" for way in WAYS[1:])]
         ways = [values[n][0.0] for n in names if 0.0 in values.get(n, {})]
         for p, own in columns.items():
-            alike = [(seeds, sorted(set(seeds) & set(own))) for seeds in ways]
-            means = [
-                (figure(base[s] for s in both).mean, base, both) for base, both in alike if both
-            ]
-            if p == 0.0 or not means:
+            shared = [{s: (own[s], base[s]) for s in own.keys() & base.keys()} for base in ways]
+            if p == 0.0 or not any(shared):
                 continue
-            mean, base, both = min(means, key=lambda way: way[0])
-            if mean > 0:
-                ratios.setdefault(name, {})[p] = figure(own[s] / base[s] for s in both)
+            best = min(filter(None, shared), key=_mean_of_the_second)
+            if _mean_of_the_second(best) > 0:
+                ratios.setdefault(name, {})[p] = figure(
+                    value / base for value, base in best.values()
+                )
     return ratios
 
 
