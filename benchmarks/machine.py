@@ -11,6 +11,8 @@ import torch
 
 from fvdm_core.device import fast_bf16
 
+CPU = torch.device("cpu")
+
 
 def seconds(action: Callable[[], object]) -> float:
     """How long a single run takes."""
@@ -25,15 +27,27 @@ def median_seconds(action: Callable[[], object], repeats: int = 5) -> float:
     return float(np.median([seconds(action) for _ in range(repeats)]))
 
 
-def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
-    """This machine's matrix products, in GFLOP/s: the yardstick for everything else.
+def matmul_rate(dtype: torch.dtype, device: torch.device = CPU) -> float:
+    """A device's matrix products, in GFLOP/s: the yardstick for everything else.
 
-    What a processor only emulates is asked for small ones, which say it soon enough.
+    Large on a GPU, which small ones do not fill; what a processor only emulates is asked for small
+    ones, which say it soon enough.
     """
-    emulated = dtype == torch.bfloat16 and not fast_bf16(torch.device("cpu"))
-    size = 256 if emulated else size
-    a, b = torch.randn(2, size, size).to(dtype)
-    return 2 * size**3 / median_seconds(lambda: a @ b) / 1e9
+    emulated = dtype == torch.bfloat16 and not fast_bf16(device)
+    size = 8192 if device.type == "cuda" else 256 if emulated else 2048
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+
+    def product() -> None:
+        a @ b
+        finish(device)
+
+    return 2 * size**3 / median_seconds(product) / 1e9
+
+
+def finish(device: torch.device) -> None:
+    """Wait until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def peak_memory() -> int:

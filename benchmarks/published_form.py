@@ -39,7 +39,7 @@ class PublishedDiT(nn.Module):
         c = self.t_embedder(t.flatten())  # (B*F, D)
         if self.y_embedder is not None:
             if y is None:
-                y = torch.full((batch,), self.config.num_classes)
+                y = torch.full((batch,), self.config.num_classes, device=x.device)
             c = c + self.y_embedder.embedding_table(y).repeat_interleave(frames, dim=0)
         per_frame = c[:, None]  # (B*F, 1, D)
         per_token = c.view(batch, 1, frames, -1).expand(-1, tokens, -1, -1).flatten(0, 1)
@@ -75,7 +75,8 @@ class _TimestepEmbedder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t: Tensor) -> Tensor:
-        frequencies = torch.exp(-math.log(10000) * torch.arange(128, dtype=torch.float32) / 128)
+        order = torch.arange(128, dtype=torch.float32, device=t.device)
+        frequencies = torch.exp(-math.log(10000) * order / 128)
         angles = t[:, None].float() * frequencies
         return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp[0].weight))
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import matmul_rate, seconds
+from benchmarks.machine import finish, matmul_rate, seconds
 from benchmarks.network import NETWORKS, interleaved
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import NoiseSchedule
@@ -46,8 +46,7 @@ def trained(module: nn.Module, batch: tuple[Tensor, Tensor, Tensor], ours: bool)
         loss.backward()
         nn.utils.clip_grad_norm_(optimizer.parameters, 1.0)
         optimizer.step()
-        if device().type == "cuda":
-            torch.cuda.synchronize()
+        finish(device())
 
     return step
 
@@ -96,7 +95,7 @@ def main() -> None:
         ]
         taken = {form: float(np.median([pair[form] for pair in pairs])) for form in steps}
         faster = float(np.median([pair["published"] / pair["ours"] for pair in pairs]))
-        rate = matmul_rate(torch.bfloat16 if fast else torch.float32)
+        rate = matmul_rate(torch.bfloat16 if fast else torch.float32, device())
         limit = counter.get_total_flops() / 1e9 / rate / taken["ours"]
         print(
             f"{name:<8} {options.batch_size / taken['published']:15.2f}  "

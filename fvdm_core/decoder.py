@@ -67,6 +67,7 @@ def confined(arguments: list[str], limits: ChildLimits) -> Iterator[Child]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+        start_new_session=True,  # Ctrl-C is for us: it would look like a damaged file
     )
     assert process.stdout is not None and process.stderr is not None
     child = Child(process.stdout)

@@ -30,6 +30,8 @@ IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule")
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     """Run every stage that is not finished yet, then write the model folder."""
+    for optim in (config.autoencoder_optim, config.optim):
+        parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
     run = Run(out, writes=parallel.is_first())
     run.catch_signals()
     everything = config.to_dict()

@@ -200,7 +200,7 @@ def _read_done(path: Path, key: dict[str, Any]) -> set[int]:
     if not path.exists():
         return set()
     saved = json.loads(path.read_text())
-    if saved["key"] != json.loads(json.dumps(key)):
+    if json.dumps(saved["key"]) != json.dumps(key):  # in order: that of the worlds is the labels'
         raise ValueError(
             f"{place(path)} belongs to other data: {saved['key']} instead of {key}; "
             "choose another --out or delete that folder"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -115,6 +116,20 @@ def find_files(folder: str | os.PathLike[str], pictures: str = "") -> list[str]:
     return sorted(found)
 
 
+def in_turn(files: Sequence[str], label_of: Callable[[str], str]) -> list[str]:
+    """The files in the order of reading: each uppermost folder and each label by turns.
+
+    So what lies beyond `max_clips` is a part of every class, and not the last classes whole.
+    """
+    turns: Counter[tuple[str, str]] = Counter()
+    placed = []
+    for name in files:
+        group = (name.split("/")[0] if "/" in name else "", label_of(name))
+        placed.append((turns[group], name))
+        turns[group] += 1
+    return [name for _, name in sorted(placed)]
+
+
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     for parent, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -144,7 +159,7 @@ def _read_files(
         clips, skipped = clips + file.clips, skipped + (not file.clips)
         written += file.clips * clip_bytes[file.size]
     path = out / "clips.raw"
-    remaining = [name for name in files if name not in listed]
+    remaining = [name for name in in_turn(files, label_of) if name not in listed]
     left = len(remaining)
     count = {"total": len(listed) + left, "initial": len(listed)}
     progress = tqdm(desc="reading", unit="file", disable=None, **count)
@@ -157,8 +172,6 @@ def _read_files(
             raw.truncate(written)  # drops what an interrupted call left of a file
             raw.seek(written)
             file = _read_one(config, name, label_of(name), config.max_clips - clips, sizes, raw)
-            if stop():  # Ctrl-C ends the decoder too, which then looks like a damaged video
-                raise Stopped(f"reading stopped; {left} of {len(files)} files are left")
             clips, skipped = clips + file.clips, skipped + (not file.clips)
             written += file.clips * clip_bytes[file.size]
             _finish(raw, path, written)

@@ -21,9 +21,14 @@ def labeller(labels: str) -> Callable[[str], str]:
     if not labels:
         return lambda file: ""
     if labels == FOLDERS:
-        return lambda file: file.split("/")[0][:MAX_LABEL] if "/" in file else ""
+        return lambda file: readable(file.split("/")[0])[:MAX_LABEL] if "/" in file else ""
     table = read_csv(labels)
     return lambda file: table.get(file, "")
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_csv(path: str | Path) -> dict[str, str]:

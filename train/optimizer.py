@@ -26,6 +26,7 @@ class Optimizers:
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
         self.parameters = [p for _, p in named]
+        self._weight_decay = optim.weight_decay
         self._each: list[torch.optim.Optimizer] = []
         if rest:
             self._each.append(
@@ -66,6 +67,8 @@ class Optimizers:
                 for number, values in state["state"].items()
             }
             optimizer.load_state_dict({**state, "state": moments})
+            for group in optimizer.param_groups:  # the config may have changed since
+                group["weight_decay"] = self._weight_decay
 
 
 def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:

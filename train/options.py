@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import FITS, PICTURES, TrainConfig, build_config, read_raw
+from .labels import readable
 from .published import filled
 
 OVERRIDES = {  # option -> where it goes in the config
@@ -118,4 +119,4 @@ def training_command(options: argparse.Namespace) -> str:
 
 
 def _folder_name(folder: str) -> str:
-    return Path(folder).resolve().name[:100] or "videos"
+    return readable(Path(folder).resolve().name)[:100] or "videos"

@@ -178,11 +178,3 @@ def test_one_aspect_alone_is_no_square(videos, tmp_path, tiny_toml, own_signals)
     assert pipe.sizes == (pipe.image_size,) == ((8, 24),)
     clip = pipe(Timeline.preset("standard", frames=4, steps=2))
     assert clip.frames.shape == (4, 8, 24, 3)
-
-
-def test_a_file_that_was_being_read_at_a_stop_is_read_again(videos, tmp_path):
-    asked = iter([False, True])  # before the first file, and behind it
-    with pytest.raises(Stopped):
-        prepare_folder(data(videos), tmp_path, stop=lambda: next(asked), sizes=SIZES)
-    assert not (tmp_path / FILES).exists()
-    assert len(prepare_folder(data(videos), tmp_path, sizes=SIZES, say=False)) == 9

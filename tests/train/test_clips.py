@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,9 @@ def test_other_data_in_the_folder_is_refused(tmp_path):
     other = DataConfig(worlds={"sky": 3, "faces": 3}, image_size=16, frames=2)
     with pytest.raises(ValueError, match="belongs to other data"):
         prepare_worlds(other, tmp_path)
+    turned = replace(DATA, worlds=dict(reversed(DATA.worlds.items())))  # labels follow the order
+    with pytest.raises(ValueError, match="belongs to other data"):
+        prepare_worlds(turned, tmp_path)
 
 
 def test_a_full_disk_is_told_before_rendering(tmp_path, monkeypatch):

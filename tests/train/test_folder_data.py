@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from fvdm_core.decoder import ffmpeg
 from fvdm_core.media import load_image, read_video, write_png, write_video
 from train import folder as folder_module
 from train.config import DataConfig
-from train.folder import find_files, prepare_folder
+from train.folder import find_files, in_turn, prepare_folder
+from train.labels import labeller
 from train.listing import Listing
 from train.run import Stopped
 
@@ -76,7 +78,8 @@ def test_good_and_bad_files_are_told_apart_and_counted(videos, tmp_path, capsys)
     clips = prepare_folder(config(videos), tmp_path)
     assert clips.video.shape == (23, 4, 16, 16, 3)
     assert clips.labels.tolist() == [0] * 23
-    assert clips.names[:6] == ["a.mp4@0", "a.mp4@4", "a.mp4@8", "a.mp4@12", "a.mp4@16", "c.gif@0"]
+    first = ["a.mp4@0", "a.mp4@4", "a.mp4@8", "a.mp4@12", "a.mp4@16", "more/b.webm@0"]
+    assert clips.names[:6] == first  # the subfolder's first file has its turn
     used: dict[str, int] = {}
     for name in clips.names:
         file = name.rpartition("@")[0]
@@ -139,12 +142,26 @@ def test_no_more_clips_than_asked_for(one_video, tmp_path, capsys):
     assert "; 1 not read, as --max-clips was reached" in capsys.readouterr().out
 
 
+def test_too_many_clips_lose_a_part_of_every_class():
+    files = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "x", "y"]
+    first = in_turn(files, labeller("folders"))[:4]
+    assert first == ["a/1", "b/1", "c/1", "x"]
+    flat = ["1", "2", "3", "4"]
+    assert in_turn(flat, lambda file: "low" if file < "3" else "high") == ["1", "3", "2", "4"]
+    assert in_turn(flat, labeller("")) == flat
+
+
+def test_a_folder_whose_name_is_no_text_is_a_label_that_can_be_written():
+    label = labeller("folders")(os.fsdecode(b"caf\xe9/clip.mp4"))
+    assert json.dumps(label).encode() and label.encode("utf-8") == b"caf\\udce9"
+
+
 def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     write_video(one_video / "b.gif", moving(8), 8)
     write_video(one_video / "c.gif", moving(4), 8)
     whole = prepare_folder(config(one_video), tmp_path / "whole")
 
-    asked = iter([False, False, True])  # before and behind each file
+    asked = iter([False, True])
     with pytest.raises(Stopped, match="reading stopped; 2 of 3 files are left"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
     with (tmp_path / "parts" / "clips.raw").open("ab") as raw:

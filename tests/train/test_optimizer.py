@@ -91,6 +91,19 @@ def test_a_restored_state_goes_on_bit_for_bit():
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+def test_a_restored_state_takes_the_weight_decay_of_now():
+    state = Optimizers(network(), MUON).state_dict()
+    model = network()
+    now = Optimizers(model, OptimConfig(optimizer="muon", weight_decay=0.5, lr=0.1))
+    now.load_state_dict(state)
+    now.set_lr(0.1)
+    before = model.final_layer.linear.weight.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    now.step()
+    assert torch.allclose(model.final_layer.linear.weight, before * 0.95)
+
+
 def test_the_state_of_another_optimizer_is_refused():
     model = network()
     with pytest.raises(ValueError, match="of another optimizer"):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from two_processes import train
 
 from fvdm_core.model_folder import load_model_folder
 from train import parallel
+from train.__main__ import train as train_run
+from train.config import load_config
 from train.run import Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +98,15 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
     monkeypatch.setattr(parallel, "processes", lambda: 2)
     with pytest.raises(ValueError, match="a batch of 5 cannot be shared evenly by 2 processes"):
         parallel.share(5)
+
+
+def test_the_program_refuses_a_batch_before_any_work(tmp_path, tiny_toml, monkeypatch):
+    config = load_config(str(tiny_toml))
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    uneven = replace(config, optim=replace(config.optim, batch_size=3, accumulate=3))
+    with pytest.raises(ValueError, match="a batch of 3 cannot be shared evenly"):
+        train_run(uneven, tmp_path / "out", tmp_path / "model")
+    assert not (tmp_path / "out").exists()
 
 
 def test_alone_nothing_is_shared():
