@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int)
     run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
-    run.add_argument("--eta", type=float, help=f"noise of ddim, 0 to 1 (default: {default.eta:g})")
+    run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {default.eta:g})")
     run.add_argument("--fps", type=float, help="frames per second (default: the model's)")
     run.add_argument("--fit", choices=FITS, help=f"(default: {default.fit})")
     run.add_argument(

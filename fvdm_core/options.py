@@ -23,7 +23,7 @@ class RunOptions:
 
     label: a name or index of the model's labels; None is the null class, without guidance.
     cfg_scale: guidance; 1 is the label alone, 0 the null class.
-    eta: fresh noise in each step of ddim, from 0 to 1.
+    eta: fresh noise in each step of ddim and dpmpp_2m, from 0 (none) to 1; ddpm always makes it.
     fps: of the clip; None is what the model was trained on.
     fit: how pictures are fitted to the model's size, for all or for each frame (from 0).
     splice_exact: frames that are kept come back as the fitted picture, pixel for pixel, instead of

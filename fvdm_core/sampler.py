@@ -140,7 +140,7 @@ def _solver_step(
     if solver == "ddpm":
         assert noise is not None
         return ddpm_step(x, x_start, now, to, noise, variance_fraction)
-    return dpmpp_2m_step(x, x_start, now, to, memory)
+    return dpmpp_2m_step(x, x_start, now, to, memory, eta, noise)
 
 
 @dataclass

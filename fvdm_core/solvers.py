@@ -50,12 +50,21 @@ def ddpm_step(
 
 
 def dpmpp_2m_step(
-    x: Tensor, x_start: Tensor, now: Pair, to: Pair, memory: tuple[Tensor, Tensor] | None = None
+    x: Tensor,
+    x_start: Tensor,
+    now: Pair,
+    to: Pair,
+    memory: tuple[Tensor, Tensor] | None = None,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
 ) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2).
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with `eta` towards its SDE form, eta = 1.
 
     `memory` is (x_start, log-SNR half lambda) of the step before; a frame whose remembered lambda
-    is NaN has none and takes the first-order step. The step to 0 is x = x_start.
+    is NaN has none and takes the first-order step, which for eta = 1 is DDIM's with eta = 1. Each
+    step keeps the share exp(-eta h) of the noise that there was, h = lambda_to - lambda_now, and
+    makes the rest afresh; a step longer than twice the last one is then extrapolated as if it were
+    that long. The step to 0 is x = x_start.
     """
     (signal, sigma), (signal_to, sigma_to) = now, to
     data = x_start
@@ -65,9 +74,19 @@ def dpmpp_2m_step(
         # 1 / (2 r) with r = h_before / h; infinite h (the step to 0) must not extrapolate
         weight = (lambda_to - lambda_now) / (2 * (lambda_now - lambda_before))
         weight = torch.where(torch.isfinite(weight) & (sigma_to > 0), weight, 0.0)
+        if eta > 0:  # fresh noise has moved x_start too: a far larger step would multiply that
+            weight = weight.clamp(max=1.0)
         data = x_start + weight * (x_start - x_start_before)
     # sigma_to / sigma * x - signal_to * expm1(-h) * data, written without logarithms
-    return sigma_to / sigma * x + (signal_to - signal * sigma_to / sigma) * data
+    if eta == 0.0 or noise is None:
+        return sigma_to / sigma * x + (signal_to - signal * sigma_to / sigma) * data
+    falls = signal * sigma_to / (signal_to * sigma)  # exp(-h)
+    kept = falls**eta
+    return (
+        kept * sigma_to / sigma * x
+        + signal_to * (1 - kept * falls) * data
+        + sigma_to * (1 - kept**2).clamp(min=0).sqrt() * noise
+    )
 
 
 def renoise(x: Tensor, now: Pair, to: Pair, noise: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ def build_studio(
                         1,
                         0,
                         step=0.05,
-                        label="Fresh noise η (DDIM)",
+                        label="Fresh noise η (not DDPM)",
                         elem_id="eta",
                     )
                     prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")

@@ -7,6 +7,7 @@ import torch
 from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.solvers import ddim_step, dpmpp_2m_step
 from fvdm_core.timeline import Timeline, Window
 
 SOLVERS = ("ddim", "ddpm", "dpmpp_2m")
@@ -105,7 +106,11 @@ def gaussian(mean, std, schedule):
 
 @pytest.mark.parametrize("uniform", [True, False])
 @pytest.mark.parametrize(
-    "solver, eta, tolerance", [("ddim", 0.0, 0.06), ("ddpm", 0.0, 0.06), ("dpmpp_2m", 0.0, 0.02)]
+    "solver, eta, tolerance",
+    [
+        *(("ddim", 0.0, 0.06), ("ddpm", 0.0, 0.06)),
+        *(("dpmpp_2m", 0.0, 0.02), ("dpmpp_2m", 0.5, 0.03), ("dpmpp_2m", 1.0, 0.03)),
+    ],
 )
 def test_gaussian_data_are_recovered_in_mean_and_deviation(solver, eta, tolerance, uniform):
     mean, std, steps, frames = 1.5, 0.5, 64, 4
@@ -141,6 +146,32 @@ def test_second_order_beats_first_order_on_gaussian_data():
             for solver in ("ddim", "dpmpp_2m")
         }
         assert errors["dpmpp_2m"] < errors["ddim"] / 2
+
+
+@pytest.mark.parametrize("to", [0, 300])
+def test_without_memory_the_sde_step_is_ddims_with_as_much_noise(to):
+    """Both are the posterior q(x_to | x_now, x_start) then (Song et al. 2021, section 4.1)."""
+    schedule = NoiseSchedule("linear")
+    now, to = ((schedule.signal(t), schedule.noise(t)) for t in torch.tensor([[700], [to]]))
+    x, x_start, noise = (start(2, seed=k) for k in range(3))
+    wanted = ddim_step(x, x_start, now, to, 1.0, noise)
+    got = dpmpp_2m_step(x, x_start, now, to, None, 1.0, noise)
+    assert torch.allclose(got, wanted, atol=1e-5)
+    half = dpmpp_2m_step(x, x_start, now, to, None, 0.5, noise)
+    assert to[1] == 0 or not torch.allclose(half, wanted, atol=1e-2)
+    none = dpmpp_2m_step(x, x_start, now, to, None, 1e-9, noise)
+    assert torch.allclose(none, dpmpp_2m_step(x, x_start, now, to), atol=1e-3)
+
+
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_the_sde_step_keeps_the_marginal_of_a_known_clip(eta):
+    """With the true x_start, x_to is distributed as the forward process has it."""
+    schedule, x_start = NoiseSchedule("linear"), torch.full((200_000,), 2.0)
+    now, to = ((schedule.signal(t), schedule.noise(t)) for t in torch.tensor([[700], [400]]))
+    e, z = torch.randn(2, 200_000, generator=torch.Generator().manual_seed(0))
+    x = dpmpp_2m_step(now[0] * x_start + now[1] * e, x_start, now, to, None, eta, z)
+    assert x.mean().item() == pytest.approx(2 * to[0].item(), abs=0.01)
+    assert x.std().item() == pytest.approx(to[1].item(), rel=0.01)
 
 
 def test_ddim_on_a_flow_is_the_euler_step():
