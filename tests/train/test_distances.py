@@ -7,12 +7,12 @@ import pytest
 import torch
 from toys import Frozen, RealClips
 
-from train.evaluate import main
+from train.evaluate import WORLD_NETWORK, main
 from train.evaluation import sets
 from train.evaluation.distances import frechet_distance, kernel_distance
 from train.evaluation.features import I3D, WorldFeatures, extract
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
-from train.worlds import UNSEEN, render
+from train.worlds import UNSEEN, WORLDS, render
 
 
 def gaussian(count, mean, root, seed=0):
@@ -139,6 +139,20 @@ def test_a_network_of_random_filters_sees_time_too(clips, tmp_path):
     assert frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
     assert 1e-4 < found[8] < found[24] < found[60]
     assert min(found["frozen"], found["shuffled"]) > 1e-4
+
+
+def test_the_shipped_network_sees_damage_of_every_kind():
+    """All worlds, at the size and length of the study, against the same clips unharmed."""
+    clips = [render(world, UNSEEN + k, 8, 32).video for k in range(8) for world in WORLDS]
+    features = WorldFeatures(WORLD_NETWORK)
+    real = extract(features, clips)
+    found = {
+        name: frechet_distance(real, extract(features, videos))
+        for name, videos in damaged(clips).items()
+    }
+    assert frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
+    assert 0.1 < found[8] < found[24] < found[60]
+    assert min(found["frozen"], found["shuffled"]) > 0.1
 
 
 class FakeI3D(torch.nn.Module):
