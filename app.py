@@ -18,7 +18,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HERE = Path(__file__).resolve().parent
-NAME = "{date}-{label}-{seed}"
+NAME = "{date}-{time}-{label}-{seed}"
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 
 

@@ -18,9 +18,9 @@ WORDS = {  # what the editor's `mend` does, for one frame and for more
 
 def mends(timeline: Timeline, pictures: Collection[int]) -> list[dict[str, Any]]:
     """A line with a button for every kind of frame (from 0) that can be mended."""
-    found = {
-        "keep": timeline.unused_pictures(pictures),
+    found = {  # in the order of the warnings
         "noise": timeline.needs_picture(pictures),
+        "keep": timeline.unused_pictures(pictures),
         "clean": np.flatnonzero(timeline.levels[-1]).tolist(),
     }
     return [

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 FIELDS = ("date", "time", "label", "seed", "frames", "steps", "model")
-PATTERN = "{date}-{label}-{seed}"
+PATTERN = "{date}-{time}-{label}-{seed}"  # the time tells runs of one label and seed apart
 MAX_PATTERN = 120
 MAX_NAME = 80
 

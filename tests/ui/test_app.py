@@ -103,7 +103,7 @@ def test_runs_are_kept_where_and_as_they_are_told(monkeypatch: pytest.MonkeyPatc
     plain = app.settings([])
     assert (plain.outputs, plain.name, plain.quota) == (
         Path("outputs"),
-        "{date}-{label}-{seed}",
+        "{date}-{time}-{label}-{seed}",
         4.0,
     )
     monkeypatch.setenv("FVDM_OUTPUTS", "clips")

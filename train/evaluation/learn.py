@@ -49,7 +49,7 @@ class LearnConfig:
     """
 
     network: NetworkConfig = NetworkConfig()
-    optim: OptimConfig = OptimConfig(steps=4_000, batch_size=32, lr=2e-3, decay=0.6)
+    optim: OptimConfig = OptimConfig(steps=4_400, batch_size=32, lr=2e-3, decay=0.6)
     frames: tuple[int, ...] = (8, 16)
     statistics: int = _STATISTICS
 

@@ -55,7 +55,7 @@ const FvdmControls = (() => {
         return button;
       };
       this.sizes = Object.fromEntries([
-        ["width", "Frames", "Brush width in frames", 1], ["height", "Steps", "Brush height in steps", 1],
+        ["width", "Width", "Brush width in frames", 1], ["height", "Height", "Brush height in steps", 1],
         ["soft", "Soft", "Softness of the brush's edge in per cent", 0],
       ].map(([name, short, long, least]) => {
         const input = h("input", { type: "range", min: least, max: 100, "aria-label": long,
