@@ -175,4 +175,4 @@ def _earlier(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1), "utf-8")
+        temporary.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
