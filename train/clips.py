@@ -200,7 +200,8 @@ def _read_done(path: Path, key: dict[str, Any]) -> set[int]:
     if not path.exists():
         return set()
     saved = json.loads(path.read_text())
-    if json.dumps(saved["key"]) != json.dumps(key):  # in order: that of the worlds is the labels'
+    same_order = list(saved["key"].get("worlds", ())) == list(key["worlds"])  # it gives the labels
+    if saved["key"] != json.loads(json.dumps(key)) or not same_order:
         raise ValueError(
             f"{place(path)} belongs to other data: {saved['key']} instead of {key}; "
             "choose another --out or delete that folder"

@@ -103,6 +103,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_at, pieces):
     assert_same(whole[2], resumed[2])
 
 
+def test_a_stop_at_a_step_of_samples_leaves_none_out(tmp_path):
+    """What a sample stores, such as an arm's weights, is not made again by a resumed run."""
+    run, module, kept = Run(tmp_path), network(), []
+    optim = dataclasses.replace(OPTIM, sample_every=10)
+
+    def stop(step: int) -> None:
+        run.stop_requested = step == 9
+
+    def keep(averaged: nn.Module, path) -> None:
+        kept.append(path.name)
+
+    parts = (module, *regression(module, stop), optim, run, "toy", 7, 4, "points")
+    with pytest.raises(Stopped, match="stopped at step 10 of 30"):
+        fit(*parts, on_sample=keep)
+    run.stop_requested = False
+    fit(*parts, on_sample=keep)
+    assert kept == [f"toy-{step:08d}.png" for step in (10, 20, 30)]
+
+
 def damage_by_cutting(path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
 

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         print(f"{stopped}. The same command goes on from there.")
     except KeyboardInterrupt:
+        print("Stopped at once; figures that are there are kept.", file=sys.stderr)
         return 130
     except (ValueError, Diverged, ArithmeticError, OSError) as error:
         print(f"study: {error}", file=sys.stderr)
@@ -60,7 +61,6 @@ def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
     shared = prepare(grid, out)
     data, names = grid.shared().data, list(shared.clips.label_names)
     reference = Reference(names, grid.clips, data.frames, data.image_size, data.fps, extractor)
-    write_real_apart(out, reference)
     for number, arm in enumerate(grid.arms(), 1):
         try:
             result = run_arm(grid, arm, shared, reference, out)
@@ -69,6 +69,7 @@ def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
             continue
         print(f"{number} of {len(grid.arms())}: {arm.name}, {len(result['cells'])} figures in "
               f"{place(result_path(out, arm))}", flush=True)  # fmt: skip
+        write_real_apart(out, reference)  # once the figures that are there are of these features
 
 
 def _extractor(path: Path) -> Extractor | None:

@@ -59,7 +59,7 @@ class Cell:
         return WAYS if kept_frames(timeline) and timeline.windows is None else WAYS[:2]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16)  # four worlds, two sets, two lengths
 def _rendered(
     world: str, first: int, count: int, length: int, size: int, fps: float
 ) -> list[np.ndarray]:
