@@ -144,7 +144,7 @@ def build_studio(
                         1,
                         0,
                         step=0.05,
-                        label="Fresh noise η (not DDPM)",
+                        label="Fresh noise η",
                         elem_id="eta",
                     )
                     prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
