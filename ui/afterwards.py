@@ -20,9 +20,10 @@ from ui.continuing import (
 )
 from ui.history import PAGE, history_value
 from ui.outputs import Saved
-from ui.painting_panel import Follow
+from ui.painting_panel import IN_TURN, Follow
 from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
+from ui.queueing import queue_value
 from ui.requests import EditorValue, RequestError, checked, local_file, plain
 from ui.restoring import Restored, of_file, of_run, restored
 from ui.service import Studio, session_of
@@ -114,6 +115,7 @@ def wire(
         "trigger_mode": "multiple",
         "api_visibility": "private",
     }
+    painting = tasks | IN_TURN
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick = tasks | {"queue": False}
 
@@ -125,8 +127,13 @@ def wire(
         count = count if isinstance(count, int) else PAGE
         return history_value(studio.outputs, session_of(session)["session"], count)
 
-    def open_run(session: Any, event: gr.EventData) -> Any:
-        return clip_files(after.run_of(session, _sent(event)))
+    def open_run(session: Any, event: gr.EventData) -> tuple[Any, Any]:
+        """Show a run's clip, and its steps too where they are still there."""
+        saved = after.run_of(session, _sent(event))
+        kept = session_of(session)["session"]
+        chosen = studio.queue.choose(kept, saved.job)
+        listed = queue_value(studio.queue.view(kept)) if chosen else gr.skip()
+        return clip_files(saved), listed
 
     def remove_run(session: Any, event: gr.EventData) -> dict[str, Any]:
         kept = session_of(session)["session"]
@@ -155,15 +162,15 @@ def wire(
     # what is there of a clip stays as it is, pixel for pixel, when it goes on
     going_on = [editor, settings[FIELDS.index("splice_exact")]]
     changes = [
-        history.restore_run(restore_run, [session], page, **tasks),
-        history.restore_file(restore_file, [session], page, **tasks),
-        clip.continue_clip(continue_clip, [session], going_on, **tasks),
-        clip.extend_clip(extend_clip, [session], going_on, **tasks),
-        clip.use_frame(use_frame, [session, editor], [editor], **tasks),
+        history.restore_run(restore_run, [session], page, **painting),
+        history.restore_file(restore_file, [session], page, **painting),
+        clip.continue_clip(continue_clip, [session], going_on, **painting),
+        clip.extend_clip(extend_clip, [session], going_on, **painting),
+        clip.use_frame(use_frame, [session, editor], [editor], **painting),
     ]
     for change in changes:
         reading(change.success).then(**keeping)
-    history.open_run(open_run, [session], [clip], **tasks)
+    history.open_run(open_run, [session], [clip, runs], **tasks)
     history.remove_run(remove_run, [session], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)
     latest = quick | {"trigger_mode": "always_last"}

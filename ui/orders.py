@@ -25,7 +25,7 @@ class Order:
 
     `title` names the timeline, `settings` and `details` are text for people, `shared` is what two
     timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
-    thumbnail. Two orders of the same `key` give the same bytes.
+    thumbnail, `mark` says which painting it was. Two orders of the same `key` give the same bytes.
     """
 
     title: str
@@ -34,6 +34,7 @@ class Order:
     shared: str
     fps: int
     picture: tuple[tuple[int, ...], ...]
+    mark: int
     key: str
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
 
@@ -52,6 +53,7 @@ class Order:
             f"guidance {request.cfg_scale:g}, {SOLVER_NAMES[request.solver]}",
             fps=request.fps,
             picture=picture_of(editor),
+            mark=editor.mark,
             key=_key(editor, request),
             _packed=zlib.compress(json.dumps(asked).encode()),
         )

@@ -20,6 +20,14 @@ from ui.requests import (
 )
 from ui.service import Studio
 
+# One after another: of two changes asked for soon after each other, the later one must stay.
+IN_TURN: dict[str, Any] = {
+    "concurrency_id": "painting",
+    "concurrency_limit": 1,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
 # The browser keeps the newest painting for the next visit, and each of its tabs its own.
 KEEP = """(editor, ...settings) => {
   const cells = editor.levels.length * editor.levels[0].length;
@@ -106,7 +114,6 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     """
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    tasks: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
     unlisted: dict[str, Any] = {"api_visibility": "private"}
 
     def pick(chosen: dict[str, Any], timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
@@ -197,9 +204,9 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     }
     size = [parts.frames, parts.steps]
     # The last of what happens meanwhile is done too: a box that is left for the next one fires.
-    changing: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "always_last"}
+    changing: dict[str, Any] = {**IN_TURN, "trigger_mode": "always_last"}
     # but what says in its own data what it is about would be given the first one's data then
-    each: dict[str, Any] = {**tasks, **unlisted, "trigger_mode": "multiple"}
+    each: dict[str, Any] = {**IN_TURN, "trigger_mode": "multiple"}
     changes = [
         parts.picker.pick(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
         parts.picker.tune(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),

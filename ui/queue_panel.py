@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
-from ui.painting_panel import Follow, as_typed, is_waiting
+from ui.painting_panel import IN_TURN, Follow, as_typed, is_waiting
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
 from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
@@ -207,7 +207,7 @@ def wire_queue(
     )
     reading(following.then)
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
-    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **CAN_FAIL)
+    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **IN_TURN)
     reading(taken.success).then(**keeping)
     runs.renew(renew, asking, changing, **CAN_FAIL)
 

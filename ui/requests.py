@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -191,6 +192,13 @@ class EditorValue(GradioModel):
     @property
     def steps(self) -> int:
         return len(self.levels) - 1
+
+    @property
+    def mark(self) -> int:
+        """CRC-32 of size and levels. The canvas computes the same (`markOf` in core.js), and so
+        knows whether what it holds is what a run was made of."""
+        size = np.array([self.frames, len(self.levels)], "<u2").tobytes()
+        return zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
 
     def timeline(self) -> Timeline:
         """The painted cells, one by one, as a `Timeline`.

@@ -22,6 +22,7 @@ def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:
         "job": snapshot.job,
         "frames": snapshot.frames,
         "steps": snapshot.steps,
+        "mark": snapshot.about.mark,
         "status": snapshot.status.value,
         "message": snapshot.message,
         "eta": snapshot.eta,

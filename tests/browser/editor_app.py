@@ -36,9 +36,9 @@ def timeline(frames: int, steps: int, frozen: tuple[int, ...] = ()) -> dict[str,
     }
 
 
-def strip(frames: int, step: int, steps: int, status: str, levels: list[int]) -> dict[str, Any]:
+def strip(value: EditorValue, step: int, status: str) -> dict[str, Any]:
     """Tile f is a flat colour: hue by frame, brightness by step."""
-    columns = 8
+    frames, steps, columns = value.frames, value.steps, 8
     sheet = np.zeros((-(-frames // columns) * TILE, columns * TILE, 3), np.uint8)
     for f in range(frames):
         color = colorsys.hsv_to_rgb(f / frames, 0.6, 0.3 + 0.7 * step / steps)
@@ -53,7 +53,8 @@ def strip(frames: int, step: int, steps: int, status: str, levels: list[int]) ->
         "frames": frames,
         "step": step,
         "steps": steps,
-        "levels": levels,
+        "mark": value.mark,
+        "levels": value.levels[step],
         "eta": 0.1 * (steps - step),
         "status": status,
         "message": "",
@@ -61,10 +62,8 @@ def strip(frames: int, step: int, steps: int, status: str, levels: list[int]) ->
 
 
 def run(value: EditorValue) -> Iterator[dict[str, Any]]:
-    rows = value.levels
-    for step in range(len(rows)):
-        status = "done" if step == len(rows) - 1 else "running"
-        yield strip(len(rows[0]), step, len(rows) - 1, status, rows[step])
+    for step in range(value.steps + 1):
+        yield strip(value, step, "done" if step == value.steps else "running")
         time.sleep(0.02)
 
 

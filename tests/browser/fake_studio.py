@@ -2,7 +2,8 @@
 
     fake_studio.py FOLDER
 
-Runs stand still while there is a file FOLDER/hold.
+Runs stand still while there is a file FOLDER/hold, and presets are not made while there is
+FOLDER/hold-presets.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 
 from fake import FakePipeline, FakeState, example_pictures  # noqa: E402
 
+from ui import editing  # noqa: E402
 from ui.studio import build_studio, launch_options  # noqa: E402
 
 
@@ -33,6 +35,13 @@ class HeldPipeline(FakePipeline):
             yield state
 
 
+def with_preset(*arguments: Any) -> Any:
+    while (folder / "hold-presets").exists():
+        time.sleep(0.02)
+    return make_preset(*arguments)
+
+
+make_preset, editing.with_preset = editing.with_preset, with_preset
 demo = build_studio(
     HeldPipeline, outputs=folder / "outputs", examples=example_pictures(folder / "examples")
 )

@@ -85,10 +85,16 @@ def test_runs_are_kept_opened_restored_and_deleted(
     generate(page, 22, 2)
     page.locator("#history .run").nth(1).click()
     expect(page.locator("#download-mp4")).to_have_attribute("download", re.compile("faces-11.mp4"))
+    expect(page.locator("#runs .run.shown")).to_contain_text("seed 11")  # its steps too
+    caption = page.get_by_test_id("strip-caption")
+    expect(caption).to_have_text("step 4 of 4 · the canvas has changed since")
+    expect(page.get_by_test_id("playhead")).to_be_hidden()
     page.locator("#restore-no-seed").check()
     page.locator("#restore-run").click()
     wait_for(page, "v.levels[0][0] === 0 && v.keyframes.length === 1")
     expect(page.locator("#seed input")).to_have_value("22")
+    expect(caption).to_have_text("step 4 of 4")
+    expect(page.get_by_test_id("playhead")).to_be_visible()
     page.locator("#restore-no-seed").uncheck()
 
     # a reload finds them again, and nobody else does

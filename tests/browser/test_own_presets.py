@@ -76,7 +76,7 @@ def test_own_presets_are_kept_resampled_renamed_and_deleted(
 
 
 def test_a_timeline_goes_out_as_a_file_and_comes_back(
-    new_page: Open, address: str, tmp_path: Path
+    new_page: Open, address: str, folder: Path, tmp_path: Path
 ) -> None:
     page = ready(new_page(address))
     example = next(each for each in example_timelines() if each.name == "clean-wave")
@@ -88,9 +88,15 @@ def test_a_timeline_goes_out_as_a_file_and_comes_back(
     download.value.save_as(path)
     assert Timeline.from_json(path.read_text()) == example.timeline
 
+    # what is asked for last stays, however long the one before takes
+    hold = folder / "hold-presets"
+    hold.touch()
     page.locator("#preset-standard").click()
-    size(page, 16, 46)
-    page.locator("#timeline-file").set_input_files(path)
+    with page.expect_response(lambda answer: "/queue/join" in answer.url):
+        page.locator("#timeline-file").set_input_files(path)
+    page.wait_for_timeout(300)
+    hold.unlink()
+    page.wait_for_function("window.fvdmEditor.value.levels[1][1] !== 1000")
     page.wait_for_function("window.fvdmEditor.value.levels[1][1] === 1000")
     assert levels(page) == example.timeline.levels.tolist()
 

@@ -493,6 +493,22 @@ def test_the_run_is_shown_live_and_can_be_scrubbed_afterwards(editor: Page) -> N
     editor.wait_for_selector(".fvdm-strip[data-step='10']")
 
 
+def test_the_playhead_lies_over_the_timeline_of_its_run_alone(editor: Page) -> None:
+    editor.get_by_role("button", name="run").click()
+    editor.wait_for_selector(".fvdm-strip[data-status=done][data-step='30']")
+    editor.mouse.click(*cell(editor, 5, 20))  # paints
+    caption, playhead = editor.get_by_test_id("strip-caption"), editor.get_by_test_id("playhead")
+    expect(caption).to_have_text("step 20 of 30 · the canvas has changed since")
+    expect(playhead).to_be_hidden()
+    editor.mouse.move(*cell(editor, 5, 10))  # a row of this timeline is none of the run's
+    editor.get_by_test_id("scrubber").fill("7")  # but its slider still goes through it
+    editor.wait_for_selector(".fvdm-strip[data-step='7']")
+    editor.get_by_test_id("undo").click()
+    expect(playhead).to_be_visible()
+    editor.mouse.move(*cell(editor, 5, 12))
+    editor.wait_for_selector(".fvdm-strip[data-step='12']")
+
+
 def test_a_tile_of_the_strip_becomes_a_keyframe(editor: Page) -> None:
     editor.get_by_role("button", name="run").click()
     editor.wait_for_selector(".fvdm-strip[data-status=done][data-step='30']")

@@ -27,6 +27,13 @@ test("a value survives the round trip, field by field", () => {
   assert.deepEqual(C.toValue(C.fromValue(value)), value);
 });
 
+test("a painting has the mark that the server gives it, and another one another", () => {
+  const state = C.fromValue({ levels: [[1000, 0], [500, 3], [0, 700]] });
+  assert.equal(C.markOf(state), 1035844552); // tests/ui/test_canvas_value.py has the same
+  assert.notEqual(C.markOf(C.standard(2, 15)), C.markOf(C.standard(15, 2)));
+  assert.notEqual(C.markOf(C.freeze(state, [0], true)), C.markOf(state));
+});
+
 test("a hard brush of one cell paints the cell under the pointer and no other", () => {
   const state = C.standard(8, 10);
   for (const [x, y] of [[3.01, 4.01], [3.5, 4.5], [3.99, 4.99]]) {

@@ -16,6 +16,12 @@ def test_a_dict_becomes_a_checked_value() -> None:
     assert TimelineEditor(VALUE).value["levels"] == [[1000, 0], [0, 0]]
 
 
+def test_a_painting_has_the_mark_that_the_page_gives_it() -> None:
+    value = EditorValue.model_validate({"levels": [[1000, 0], [500, 3], [0, 700]]})
+    assert value.mark == 1035844552  # tests/js/core.test.js has the same
+    assert value.mark != value.model_copy(update={"levels": [[1000, 0, 500], [3, 0, 700]]}).mark
+
+
 @pytest.mark.parametrize("levels", [[], [[1000], [0, 0]], [[1001], [0]], [[float("nan")], [0]]])
 def test_a_value_that_no_page_would_send_is_refused(levels: list[list[float]]) -> None:
     with pytest.raises(RequestError):

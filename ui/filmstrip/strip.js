@@ -19,7 +19,7 @@ const FvdmStrip = (() => {
     const decoded = new Map(); // sheet → image, oldest first
     let resting = null; // the step to return to when the pointer leaves the canvas
     const ui = { value: null, shown: null, wanted: null, column: 1, tiles: [], running: false,
-      view: "clean", clean: null, told: "" };
+      view: "clean", clean: null, told: "", mark: null };
 
     const row = h("div", { class: "tiles", role: "group", "aria-label": "Frames, live" });
     const scroller = h("div", { class: "strip-scroller", "data-testid": "strip-scroller" }, row);
@@ -87,10 +87,10 @@ const FvdmStrip = (() => {
     }
 
     function publish(step) {
-      const { steps, status } = ui.value;
-      const idle = status === "idle" || (status === "queued" && !reel.size) || stale();
+      const { status } = ui.value;
+      const lies = ours() && status !== "idle" && (status !== "queued" || reel.size);
       dispatchEvent(new CustomEvent("fvdm:playhead", {
-        detail: { step: idle ? null : step, steps, running: ui.running },
+        detail: { step: lies ? step : null, running: Boolean(lies) && ui.running },
       }));
       tell();
     }
@@ -98,9 +98,9 @@ const FvdmStrip = (() => {
     function tell() {
       const { value } = ui;
       const step = ui.wanted ?? value.step;
-      const words = {
-        done: `step ${step} of ${value.steps}`, stopped: `step ${step} of ${value.steps}, stopped`,
-      };
+      const at = `step ${step} of ${value.steps}`;
+      const since = ours() ? "" : " · the canvas has changed since";
+      const words = { done: at + since, stopped: `${at}, stopped${since}` };
       // The panel tells of a run that goes on, but not that its frames are not the canvas's.
       caption.textContent = words[value.status]
         ?? (ui.running && reel.size && !fits(value.frames) ? `This run has ${value.frames} frames` : "");
@@ -130,6 +130,9 @@ const FvdmStrip = (() => {
 
     /** Whether tiles of so many frames lie under their columns. */
     const fits = (frames) => (window.fvdmGeometry?.frames ?? frames) === frames;
+
+    /** Whether the canvas holds the timeline of the strip's run. */
+    const ours = () => (window.fvdmGeometry?.mark ?? ui.value.mark) === ui.value.mark;
 
     /** Whether the strip's run is over and had another number of frames than the canvas has now. */
     const stale = () => !ui.running && Boolean(ui.shown) && !fits(ui.shown.frames);
@@ -243,10 +246,12 @@ const FvdmStrip = (() => {
     // ── Together with the editor ───────────────────────────────────────────────────────────
 
     function follow() {
-      const before = ui.tiles.length;
+      const { mark, tiles: { length } } = ui;
       layout();
-      if (ui.tiles.length === before || !ui.shown) return;
-      if (stale()) forgetTiles(); else show(ui.shown);
+      ui.mark = window.fvdmGeometry?.mark;
+      if (!ui.shown || (ui.tiles.length === length && ui.mark === mark)) return;
+      if (stale()) forgetTiles();
+      else if (ui.tiles.length !== length) show(ui.shown);
       publish(ui.wanted ?? ui.value.step);
     }
 

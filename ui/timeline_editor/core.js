@@ -102,6 +102,26 @@ const FvdmCore = (() => {
     return sameLevels(state, other) && told(state) === told(other);
   }
 
+  const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
+    for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
+    return n;
+  });
+  const marks = new WeakMap(); // a state is never changed
+
+  /** CRC-32 of size and levels, as the server computes it for what a run was made of. */
+  function markOf(state) {
+    if (!marks.has(state)) {
+      const { frames, rows, levels } = state;
+      let crc = ~0;
+      for (const part of [Uint16Array.of(frames, rows), levels]) {
+        const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+        for (let k = 0; k < bytes.length; k++) crc = (crc >>> 8) ^ CRC[(crc ^ bytes[k]) & 255];
+      }
+      marks.set(state, ~crc >>> 0);
+    }
+    return marks.get(state);
+  }
+
   const sameLevels = (a, b) =>
     a.frames === b.frames && a.rows === b.rows && a.levels.every((v, k) => v === b.levels[k]);
 
@@ -621,7 +641,8 @@ const FvdmCore = (() => {
   }
 
   return {
-    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard, sameLevels,
+    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard,
+    sameLevels, markOf,
     levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,

@@ -31,7 +31,7 @@ const FvdmEditor = (() => {
       this.gesture = null;
       this.selection = null;
       this.block = null; // what was copied
-      this.playhead = { step: null, steps: 1, running: false };
+      this.playhead = { step: null, running: false }; // of a run of this very timeline
       this.column = 1;
       this.viewWidth = 1;
       const levels = io.value?.levels?.length;
@@ -330,11 +330,12 @@ const FvdmEditor = (() => {
       }));
     }
 
-    /** Tells the strip where the columns are. */
+    /** Tells the strip where the columns are, and of which timeline. */
     publish() {
       const detail = {
         left: this.scroller.getBoundingClientRect().left, view: this.viewWidth,
-        column: this.column, frames: this.state.frames, scroll: this.scroller.scrollLeft,
+        column: this.column, frames: this.state.frames,
+        mark: C.markOf(this.state), scroll: this.scroller.scrollLeft,
       };
       window.fvdmGeometry = detail;
       dispatchEvent(new CustomEvent("fvdm:geometry", { detail }));
@@ -374,16 +375,10 @@ const FvdmEditor = (() => {
       this.waiting = requestAnimationFrame(() => { this.waiting = null; this.draw(); });
     }
 
-    /** The playhead's row of the shown timeline: a run may have had another number of steps. */
-    playheadRow() {
-      const { step, steps } = this.playhead;
-      return step === null ? null : step * ((this.shown.rows - 1) / Math.max(1, steps));
-    }
-
     /** The step whose windows are outlined: that under the pointer, else that of a run. */
     windowRow() {
       if (this.gesture) return null;
-      const row = this.hover ? this.hover.r : this.playhead.running ? Math.floor(this.playheadRow()) : null;
+      const row = this.hover ? this.hover.r : this.playhead.running ? this.playhead.step : null;
       return row === null ? null : Math.min(row, this.state.rows - 2);
     }
 
@@ -392,7 +387,7 @@ const FvdmEditor = (() => {
       return {
         column: this.column, scroll: this.scroller.scrollLeft, theme: this.theme,
         width: this.view.width, height: this.view.height,
-        playhead: this.playheadRow(), running: this.playhead.running,
+        playhead: this.playhead.step, running: this.playhead.running,
         overlay: this.gesture?.overlay, selection: this.gesture?.overlay?.selection ?? this.selection,
         cursor: this.cursor && document.activeElement === this.canvas ? this.cursor : null,
         brush: this.brushBox(), mutable: Boolean(this.gesture),

@@ -136,10 +136,9 @@ const FvdmInput = (() => {
 
   /** Asks the strip for the tiles of a row; null lets it rest where it was left. */
   function scrub(editor, row, passing = false) {
-    const { running, steps, step } = editor.playhead;
+    const { running, step } = editor.playhead;
     if (running || (step === null && row !== null)) return;
-    const wanted = row === null ? null : (row * steps) / (editor.state.rows - 1);
-    dispatchEvent(new CustomEvent("fvdm:scrub", { detail: { step: wanted, passing } }));
+    dispatchEvent(new CustomEvent("fvdm:scrub", { detail: { step: row, passing } }));
   }
 
   function attachPlayhead(editor) {
@@ -157,7 +156,7 @@ const FvdmInput = (() => {
       if (axis.hasPointerCapture(event.pointerId)) scrub(editor, rowAt(event));
     });
     addEventListener("fvdm:playhead", ({ detail }) => {
-      editor.playhead = { step: detail.step, steps: Math.max(1, detail.steps || 1), running: Boolean(detail.running) };
+      editor.playhead = detail;
       editor.redraw();
     }, { signal: editor.closing.signal });
   }
