@@ -9,7 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvdm_core.options import CONDITIONINGS, MAX_STEP_CACHE, SOLVERS, RunOptions, parse_size
+from fvdm_core.options import (
+    CONDITIONINGS,
+    MAX_STEP_CACHE,
+    SOLVERS,
+    USUAL_ETA,
+    RunOptions,
+    parse_size,
+)
 from fvdm_core.pictures import FITS
 from fvdm_core.presets import PRESETS
 
@@ -56,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int)
     run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
-    run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {default.eta:g})")
+    usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())
+    run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {usual})")
     run.add_argument("--fps", type=float, help="frames per second (default: the model's)")
     run.add_argument("--fit", choices=FITS, help=f"(default: {default.fit})")
     run.add_argument(

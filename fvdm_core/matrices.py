@@ -104,6 +104,24 @@ def late_start(size: Size, start: float, keep: tuple[int, ...]) -> PresetResult:
     return PresetResult(_levels(tau), None, ("hold",) * size.frames)
 
 
+def staggered(size: Size, delay: float, keep: tuple[int, ...]) -> PresetResult:
+    """τ = clip(1 + d·δ − (1 + d)·m/S): a frame goes down in S/(1 + d) steps, after d·δ times that.
+
+    δ is 0 for the frames that go first and 1 for those that go last: the further a frame is from
+    the middle of the clip, or from the nearest kept one, the later. It is a pyramid (Diffusion
+    Forcing) of as many rows, and model calls, as the standard schedule.
+    """
+    frames = np.arange(size.frames)
+    free = np.setdiff1d(frames, keep)
+    tau = np.zeros((size.steps + 1, size.frames))
+    if free.size:
+        first = keep or ((size.frames - 1) / 2,)
+        far = np.abs(free[:, None] - first).min(axis=1)  # (free frames,)
+        late = (far - far.min()) / max(1, np.ptp(far))
+        tau[:, free] = 1 + delay * late - (1 + delay) * (1 - _time(size.steps))
+    return PresetResult(_levels(tau))
+
+
 def image_to_video(size: Size) -> PresetResult:
     """τ = 0 for frame 1, else t."""
     return _kept(size, 0)

@@ -12,6 +12,7 @@ Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
 Conditioning = Literal["clean", "replacement"]
 CONDITIONINGS: tuple[Conditioning, ...] = get_args(Conditioning)
 SOLVERS: tuple[Solver, ...] = get_args(Solver)  # sampler.SOLVERS, without importing torch
+USUAL_ETA: dict[Solver, float] = {"dpmpp_2m": 1.0, "ddim": 0.0, "ddpm": 1.0}
 MAX_SEED = 2**63 - 1
 MAX_CFG_SCALE = 20.0
 MAX_STEP_CACHE = 1.0
@@ -24,6 +25,7 @@ class RunOptions:
     label: a name or index of the model's labels; None is the null class, without guidance.
     cfg_scale: guidance; 1 is the label alone, 0 the null class.
     eta: fresh noise in each step of ddim and dpmpp_2m, from 0 (none) to 1; ddpm always makes it.
+        None is what is usual, 1 for dpmpp_2m and 0 for ddim.
     fps: of the clip; None is what the model was trained on.
     fit: how pictures are fitted to the model's size, for all or for each frame (from 0).
     splice_exact: frames that are kept come back as the fitted picture, pixel for pixel, instead of
@@ -43,7 +45,7 @@ class RunOptions:
     seed: int = 0
     cfg_scale: float = 1.5
     solver: Solver = "dpmpp_2m"
-    eta: float = 0.0
+    eta: float | None = None
     fps: float | None = None
     fit: Fit | Mapping[int, Fit] = "crop"
     splice_exact: bool = False
@@ -56,7 +58,8 @@ class RunOptions:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
         _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
-        _check_number("eta", self.eta, 0, 1)
+        if self.eta is not None:
+            _check_number("eta", self.eta, 0, 1)
         _check_number("step_cache", self.step_cache, 0, MAX_STEP_CACHE)
         if self.fps is not None:
             _check_number("fps", self.fps, 0, MAX_FPS)
@@ -76,6 +79,11 @@ class RunOptions:
                 f"conditioning is {shown(self.conditioning)}; it must be one of "
                 f"{', '.join(CONDITIONINGS)}"
             )
+
+    @property
+    def fresh_noise(self) -> float:
+        """`eta`, or what is usual for the solver."""
+        return USUAL_ETA[self.solver] if self.eta is None else self.eta
 
     def fit_of(self, frame: int) -> Fit:
         """How the picture of a frame (from 0) is fitted."""

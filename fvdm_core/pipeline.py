@@ -220,7 +220,7 @@ class Pipeline:
             timeline,
             self.schedule,
             solver=options.solver,
-            eta=options.eta,
+            eta=options.fresh_noise,
             seed=seeds,
             show=self._show(timeline, options, seeds),
         )
@@ -260,7 +260,7 @@ class Pipeline:
             timeline,
             self.schedule,
             solver=options.solver,
-            eta=options.eta,
+            eta=options.fresh_noise,
             seed=options.seed,
             show=self._show(timeline, options, [options.seed]),
         )
@@ -425,6 +425,7 @@ class Pipeline:
             "format": "fvdm-studio-recipe",
             "version": 1,
             **asdict(options),
+            "eta": options.fresh_noise,
             "fit": fit if isinstance(fit, str) else {str(k): how for k, how in fit.items()},
             "timeline": json.loads(timeline.to_json()),
             "keyframes": {

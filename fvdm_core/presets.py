@@ -104,6 +104,14 @@ def _side(name: str, title: str) -> Parameter:
 _TABLE = (
     Preset("standard", "Generate", "generate", "Every frame from noise.", matrices.standard),
     Preset(
+        "staggered",
+        "Staggered",
+        "generate",
+        "From the middle, or from kept frames, outwards: each frame a little after its neighbour.",
+        matrices.staggered,
+        (Parameter("delay", "Delay of the last", "number", 0.5, 0.0, 4.0, 0.05), _keep()),
+    ),
+    Preset(
         "late-start",
         "Late start",
         "generate",

@@ -31,6 +31,7 @@ from fvdm_core.limits import (
 from fvdm_core.options import (
     MAX_CFG_SCALE,
     MAX_STEP_CACHE,
+    USUAL_ETA,
     Conditioning,
     RunOptions,
     Solver,
@@ -243,7 +244,7 @@ class GenerateRequest(Strict):
     seed: Whole = Field(default=RunOptions.seed, ge=0, le=MAX_SEED)
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
     solver: Solver = RunOptions.solver
-    eta: float = Field(default=RunOptions.eta, ge=0, le=1, strict=True)
+    eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)
     fps: Whole = Field(default=8, ge=1, le=60)
     splice_exact: bool = Field(
         default=RunOptions.splice_exact,

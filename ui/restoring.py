@@ -55,7 +55,7 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
     if pipeline is not None and options.size not in (None, *pipeline.sizes):
         notes.append(f"This model does not know {named['size']}, so its usual size is chosen.")
         named["size"] = None
-    named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.eta)
+    named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.fresh_noise)
     request = checked(lambda: GenerateRequest(**named))
     if (
         pipeline is not None

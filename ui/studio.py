@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from fvdm_core.options import USUAL_ETA
 from ui import afterwards, editing
 from ui.compare_panel import wire_compare
 from ui.downloads import Downloads
@@ -33,7 +34,7 @@ from ui.pieces import (
 )
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
-from ui.requests import MAX_SEED
+from ui.requests import MAX_SEED, GenerateRequest
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS, USUAL
@@ -142,7 +143,7 @@ def build_studio(
                     eta = Slider(
                         0,
                         1,
-                        0,
+                        GenerateRequest().eta,
                         step=0.05,
                         label="Fresh noise η",
                         elem_id="eta",
@@ -221,6 +222,7 @@ def build_studio(
                 painting=painting,
             ),
         )
+        solver.input(None, [solver], [eta], js=f"(solver) => ({USUAL_ETA})[solver]", **unlisted)
         dice.click(None, None, [seed], js=DICE, **unlisted)
         theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
 

@@ -60,3 +60,19 @@ def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
     resized(second, 9)
     first.reload()
     comes_back(first, 7)
+
+
+def test_another_solver_brings_its_usual_fresh_noise(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = new_page(address)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    page.locator("#more").get_by_role("button", name="Solver and speed").click()
+    eta = page.locator("#eta input[type=number]")
+    expect(eta).to_have_value("1")
+    page.wait_for_timeout(3000)  # gradio fills the boxes of an opened part once more
+    for solver, usual in (("DDIM", "0"), ("DPM-Solver++ (2M)", "1")):
+        page.locator("#solver input").click()
+        page.get_by_role("option", name=solver, exact=True).click()
+        expect(eta).to_have_value(usual)

@@ -105,7 +105,8 @@ def test_guidance_is_one_batch_and_equals_two_calls(tmp_path, learn_sigma):
     timeline, scale, solver = preset(frames=6), 3.0, "ddpm" if learn_sigma else "dpmpp_2m"
     batches = []
     hook = pipe.model.register_forward_pre_hook(lambda _, given: batches.append(given[2].tolist()))
-    states = list(pipe.stream(timeline, label="faces", cfg_scale=scale, solver=solver, seed=5))
+    options = {"cfg_scale": scale, "solver": solver, "eta": 0.0, "seed": 5}
+    states = list(pipe.stream(timeline, label="faces", **options))
     assert batches == [[1, 3]] * 4  # the label and the null class, together
     hook.remove()
 
@@ -237,6 +238,15 @@ def test_a_recipe_repeats_the_clip_byte_for_byte(pipe, tmp_path):
     clip.save(tmp_path / "one.mp4")
     again.save(tmp_path / "two.mp4")
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("solver, usual", [("dpmpp_2m", 1.0), ("ddim", 0.0)])
+def test_fresh_noise_is_what_is_usual_for_the_solver_and_the_recipe_says_it(pipe, solver, usual):
+    clip = pipe(preset(), solver=solver, seed=3)
+    assert clip.recipe["eta"] == usual
+    assert np.array_equal(clip.frames, pipe(preset(), solver=solver, seed=3, eta=usual).frames)
+    other = pipe(preset(), solver=solver, seed=3, eta=1 - usual)
+    assert other.recipe["eta"] == 1 - usual and not np.array_equal(clip.frames, other.frames)
 
 
 def test_a_state_s_recipe_says_where_to_stop_and_the_last_is_the_clip_s(pipe):

@@ -53,6 +53,14 @@ CLOSED_FORMS = [
         {"strength": [0.05 * i for i in range(1, 17)]},
         lambda i, m: min(t(m), 0.05 * i),
     ),
+    ("staggered", {}, lambda i, m: 1 + 0.5 * (abs(i - 8.5) - 0.5) / 7 - 1.5 * m / S),
+    ("staggered", {"delay": 0}, lambda i, m: t(m)),
+    (
+        "staggered",
+        {"delay": 2, "keep": [0, 15]},
+        lambda i, m: i not in (1, 16) and 1 + 2 * (min(i - 1, 16 - i) - 1) / 6 - 3 * m / S,
+    ),
+    ("staggered", {"keep": list(range(16))}, lambda i, m: 0),
     ("late-start", {}, lambda i, m: 0.94 * t(m)),
     ("late-start", {"start": 0.5, "keep": [0]}, lambda i, m: 0 if i == 1 else 0.5 * t(m)),
 ]

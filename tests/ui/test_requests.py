@@ -202,10 +202,14 @@ def test_good_settings() -> None:
 
 def test_the_page_offers_every_option_of_a_run_but_the_fit_which_each_picture_has() -> None:
     page = {name: field.default for name, field in GenerateRequest.model_fields.items()}
-    core = {option.name: option.default for option in fields(RunOptions)}
+    usual = RunOptions()
+    core = {option.name: getattr(usual, option.name) for option in fields(RunOptions)}
+    core["eta"] = usual.fresh_noise  # a slider has to stand somewhere
     assert page.keys() == core.keys() - {"fit"}
     assert {name for name in page if page[name] != core[name]} == {"fps"}  # a page has to name one
-    assert GenerateRequest(seed=3, label="sky").options() == RunOptions(seed=3, label="sky", fps=8)
+    assert GenerateRequest(seed=3, label="sky").options() == RunOptions(
+        seed=3, label="sky", fps=8, eta=1.0
+    )
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(0, 1), (1, 0), (1025, 1), (1, 4096), (1000, 1000)])

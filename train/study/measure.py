@@ -131,7 +131,7 @@ def measure(model: Pipeline, cell: Cell, reference: Reference) -> dict[str, floa
     for world in reference.worlds:
         truth = reference.giving(world, timeline.frames)
         keyframes = [{frame: video[frame] for frame in given} for video in truth]
-        options = {"solver": cell.solver, "conditioning": conditioning}
+        options = {"solver": cell.solver, "eta": 0.0, "conditioning": conditioning}  # the paper's
         seeds = range(reference.clips)
         videos = samples(model, timeline, world, seeds, keyframes, batch=BATCH, **options)
         if cell.task in DETERMINED:
