@@ -19,7 +19,7 @@ from ui.sheets import Sheet, make_sheet
 log = logging.getLogger(__name__)
 
 PREVIEW_INTERVAL = 0.1  # seconds: nobody sees more than ten pictures per second of 16 frames
-PREVIEW_SHARE = 0.12  # of a run's time at most goes into showing it
+PREVIEW_SHARE = 0.10  # of a run's time at most goes into showing it
 WATCHED_FOR = 2.0  # seconds since the last look after which nobody is watching
 
 

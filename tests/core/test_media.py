@@ -405,6 +405,18 @@ def test_the_child_is_limited(tmp_path, clip_mp4):
     )
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no sessions")
+def test_what_interrupts_us_does_not_reach_the_decoder(tmp_path, monkeypatch):
+    # Ctrl-C goes to the terminal's session; a decoder that it ends looks like a damaged file
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!{sys.executable}\nimport os; print(os.getpid(), os.getsid(0))\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("fvdm_core.decoder.ffmpeg", lambda: str(program))
+    with confined([], ChildLimits()) as child:
+        process, session = child.output.read().split()
+    assert child.status == 0 and process == session
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_child_is_left_behind(clip_mp4):
     with (
