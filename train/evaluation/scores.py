@@ -25,6 +25,7 @@ from .common import (
     unseen,
 )
 
+FROM_NOISE = ("standard", "staggered")
 TASKS = ("image-to-video", "interpolation")
 BALLS = "collisions"  # the world whose balls are counted
 
@@ -34,17 +35,17 @@ class WorldScores:
     """The figures of one world; None where they do not apply.
 
     psnr: of unseen clips after the autoencoder, in dB, mean over clips.
-    motion: mean change from frame to frame of samples ÷ that of unseen clips.
-    balls, balls_ceiling: share of clips whose balls keep number and colours, of samples and of
-    unseen clips after the autoencoder; samples cannot do better than the second.
+    motion: {preset: mean change from frame to frame of samples ÷ that of unseen clips}.
+    balls: {preset: share of samples whose balls keep number and colours}.
+    balls_ceiling: that share of unseen clips after the autoencoder; samples cannot do better.
     kept_psnr: {preset: dB at the frames that are kept}, against the pictures that were given.
     jump: {preset: change next to a kept frame ÷ change elsewhere in the clip}; 1 shows no seam.
     """
 
     world: str
     psnr: float
-    motion: float
-    balls: float | None
+    motion: dict[str, float]
+    balls: dict[str, float] | None
     balls_ceiling: float | None
     kept_psnr: dict[str, float]
     jump: dict[str, float]
@@ -68,24 +69,33 @@ def _measure(
 ) -> WorldScores:
     real = [unseen(model, world, seed) for seed in range(seeds)]
     coded = [autoencode(video) for video in progress(real, f"{world}: autoencoder")]
-    standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
-    made = samples(model, standard, world, range(seeds))
+    made = {
+        preset: samples(model, _timeline(model, preset), world, range(seeds))
+        for preset in FROM_NOISE
+    }
+    moving = _mean(map(motion_energy, real))
     counts_balls = world == BALLS
     tasks = {task: _keyframe_task(model, world, task, keyframe_seeds) for task in TASKS}
     return WorldScores(
         world=world,
         psnr=_mean(psnr(a, b) for a, b in zip(real, coded, strict=True)),
-        motion=_mean(map(motion_energy, made)) / _mean(map(motion_energy, real)),
-        balls=_mean(map(balls_are_constant, made)) if counts_balls else None,
+        motion={name: _mean(map(motion_energy, clips)) / moving for name, clips in made.items()},
+        balls={name: _mean(map(balls_are_constant, clips)) for name, clips in made.items()}
+        if counts_balls
+        else None,
         balls_ceiling=_mean(map(balls_are_constant, coded)) if counts_balls else None,
         kept_psnr={task: kept for task, (kept, _) in tasks.items()},
         jump={task: jump for task, (_, jump) in tasks.items()},
     )
 
 
+def _timeline(model: VideoModel, preset: str) -> Timeline:
+    return Timeline.preset(preset, frames=model.num_frames, steps=STEPS)
+
+
 def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tuple[float, float]:
     """Fidelity of the kept frames in dB, and the jump beside them, over unseen clips."""
-    kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
+    kept = kept_frames(_timeline(model, task))
     fidelity, beside, elsewhere = [], [], []
     truth = [unseen(model, world, seed) for seed in range(seeds)]
     made = generate(model, task, world, range(seeds), truth)
@@ -108,13 +118,17 @@ def changes(video: np.ndarray, kept: Sequence[int]) -> tuple[float, float]:
 
 def table(scores: Sequence[WorldScores]) -> str:
     """The figures as a Markdown table, one row per world."""
-    head = ["world", "autoencoder dB", "motion ×", "balls constant", "… after autoencoder"]
+    head = ["world", "autoencoder dB", "balls constant after it"]
+    for preset in FROM_NOISE:
+        head += [f"{preset}: motion ×", "balls constant"]
     for task in TASKS:
         head += [f"{task}: kept dB", "jump ×"]
     rows = []
     for score in scores:
-        cells = [score.world, f"{score.psnr:.1f}", f"{score.motion:.2f}"]
-        cells += [_percent(score.balls), _percent(score.balls_ceiling)]
+        cells = [score.world, f"{score.psnr:.1f}", _percent(score.balls_ceiling)]
+        for preset in FROM_NOISE:
+            balls = None if score.balls is None else score.balls[preset]
+            cells += [f"{score.motion[preset]:.2f}", _percent(balls)]
         for task in TASKS:
             cells += [f"{score.kept_psnr[task]:.1f}", f"{score.jump[task]:.2f}"]
         rows.append(cells)
