@@ -46,6 +46,32 @@ def sample_timesteps(
     return torch.where(independent, own, shared).to(device)
 
 
+def stagger_frames(
+    levels: Tensor,
+    p_staggered: float,
+    num_train_timesteps: int = 1000,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """In a share `p_staggered` of the samples let frames come down one after the other.
+
+    Staggered timelines, pyramids and the diagonal show a model such levels; independent ones all
+    but never are. A random frame goes first and those furthest from it last (distance δ = 1): at a
+    random moment m in [0, 1) the level is T · clip(1 + d·δ − (1 + d)·m, 0, 1), rounded up, with a
+    random delay d in [0, 2). At least one frame stays noisy.
+    """
+    batch, frames = levels.shape
+    if p_staggered == 0.0 or frames == 1:
+        return levels
+    first, delay, moment, drawn = torch.rand(4, batch, 1, generator=generator)
+    delay = 2 * delay
+    far = (torch.arange(frames) - (first * frames).long()).abs()  # (B, F)
+    late = far / far.amax(dim=1, keepdim=True)
+    tau = (1 + delay * late - (1 + delay) * moment).clamp(0, 1)
+    staggered = (tau * num_train_timesteps).ceil().long()
+    return torch.where((drawn < p_staggered).to(levels.device), staggered.to(levels.device), levels)
+
+
 def keep_frames(
     levels: Tensor, p_condition: float, *, generator: torch.Generator | None = None
 ) -> Tensor:

@@ -120,6 +120,7 @@ class OptimConfig:
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
     stratified: bool = False  # levels of a batch spread evenly: a steadier loss
+    p_staggered: float = 0.0  # share of clips whose frames come down one after the other
     p_condition: float = 0.0  # share of clips with some frames given clean
     prior: str = "independent"  # how the noise of a clip's frames hangs together
     prior_alpha: float = 1.0  # of mixed and progressive noise: more is more alike
@@ -150,7 +151,8 @@ class OptimConfig:
         _check_whole("optim", "warmup", self.warmup, 0, 10_000_000)
         _check("optim", "weight_decay", self.weight_decay, 0, 10)
         _check("optim", "clip_grad", self.clip_grad, 1e-6, 1e6)
-        for name in ("ema_decay", "p_independent", "p_condition", "label_dropout", "decay"):
+        shares = ("p_independent", "p_staggered", "p_condition", "label_dropout")
+        for name in ("ema_decay", "decay", *shares):
             _check("optim", name, getattr(self, name), 0, 1)
         if not isinstance(self.stratified, bool):
             raise ValueError(f"optim.stratified is {self.stratified!r}; it must be true or false")

@@ -19,7 +19,13 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.device import fast_bf16
 from fvdm_core.files import atomic_write
 from fvdm_core.kl_autoencoder import KLAutoencoder
-from fvdm_core.loss import diffusion_loss, keep_frames, lone_frames, sample_timesteps
+from fvdm_core.loss import (
+    diffusion_loss,
+    keep_frames,
+    lone_frames,
+    sample_timesteps,
+    stagger_frames,
+)
 from fvdm_core.model import VideoDiT
 from fvdm_core.noise import training_noise
 from fvdm_core.pixels import from_pixels
@@ -285,6 +291,9 @@ def train_transformer(
             schedule.num_train_timesteps,
             stratified=optim.stratified,
             generator=generator,
+        )
+        levels = stagger_frames(
+            levels, optim.p_staggered, schedule.num_train_timesteps, generator=generator
         )
         levels = keep_frames(levels, optim.p_condition, generator=generator)
         noise = training_noise(

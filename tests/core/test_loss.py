@@ -11,6 +11,7 @@ from fvdm_core.loss import (
     keep_frames,
     lone_frames,
     sample_timesteps,
+    stagger_frames,
     variational_term,
 )
 from fvdm_core.schedule import NoiseSchedule
@@ -93,6 +94,39 @@ def test_ptss_repeats_with_its_generator_and_takes_another_range():
 def test_ptss_refuses_what_is_no_probability(p):
     with pytest.raises(ValueError, match="p_independent is"):
         sample_timesteps(2, 2, p)
+
+
+def test_staggered_frames_come_down_from_one_frame_outwards():
+    levels = torch.full((4000, 16), 500)
+    staggered = stagger_frames(levels, 1.0, generator=seeded())
+    assert staggered.amin() == 0 and staggered.amax() == 1000
+    assert (staggered > 0).any(dim=1).all()
+    for row in staggered.tolist():
+        first = row.index(min(row))
+        assert row[:first] == sorted(row[:first], reverse=True)
+        assert row[first:] == sorted(row[first:])
+    # the first frame is clean from the moment m = 1 / (1 + d) on
+    started = 1 - (staggered.amin(dim=1) == 0).double().mean()
+    assert started == pytest.approx(math.log(3) / 2, abs=0.03)  # E 1 / (1 + d)
+
+
+def test_staggered_levels_rise_evenly_as_those_of_a_pyramid():
+    levels = stagger_frames(torch.ones(20_000, 16, dtype=torch.long), 1.0, generator=seeded())
+    rises = levels.diff(dim=1)
+    from_left = levels[(rises >= 0).all(dim=1) & (levels[:, 0] < levels[:, -1])]
+    assert len(from_left) > 200
+    for row in from_left.tolist():
+        between = [level for level in row if 0 < level < 1000]
+        slopes = [b - a for a, b in zip(between, between[1:], strict=False)]
+        assert max(slopes, default=0) - min(slopes, default=0) <= 1  # rounding
+
+
+def test_staggering_keeps_its_share_and_does_nothing_without_one():
+    levels = torch.full((20_000, 6), 500)
+    changed = (stagger_frames(levels, 0.3, generator=seeded()) != levels).any(dim=1)
+    assert changed.double().mean() == pytest.approx(0.3, abs=0.013)  # 4 sigma
+    assert stagger_frames(levels, 0.0) is levels
+    assert torch.equal(stagger_frames(levels[:, :1], 1.0), levels[:, :1])
 
 
 @pytest.mark.parametrize("frames", [2, 3, 16])

@@ -67,8 +67,10 @@ class Grid:
             raise ValueError(f"the size {BASE!r} is the grid's own; choose another name")
         for arm in self.arms():
             self.config(arm)
-        if self.config(self.arms()[0]).optim.p_condition:
-            raise ValueError("model.optim.p_condition must be 0: p alone tells the arms apart")
+        optim = self.config(self.arms()[0]).optim
+        for name in ("p_staggered", "p_condition"):
+            if getattr(optim, name):
+                raise ValueError(f"model.optim.{name} must be 0: p alone tells the arms apart")
 
     def arms(self) -> list[Arm]:
         """Seed by seed, so that a study that is stopped early has every p of the first seeds."""
