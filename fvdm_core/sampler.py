@@ -200,6 +200,7 @@ def _noise(seeds: list[int], frames: Tensor, step: int, x: Tensor, timeline: Any
             x.shape[2:],
             prior=timeline.prior,
             alpha=timeline.prior_alpha,
+            window=timeline.window_size,
         )
         for seed in seeds
     ]

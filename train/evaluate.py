@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fvdm_core.pipeline import Pipeline
+from fvdm_core.timeline import PRIORS
 
 from .evaluation import constancy, long, photographs, scores, sets, truth
 from .evaluation.common import STEPS, autoencoder_of, encoder_of
@@ -60,8 +61,9 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     if name == "constancy":
         constant = constancy.measure(pipe, coder, seeds)
         return Section(constant, constancy.table(constant), what)
-    lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames)
-    return Section(lengths, long.table(lengths), f"{options.long_frames} frames; {what}")
+    lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames, options.prior)
+    what = f"{options.long_frames} frames, noise {options.prior}; {what}"
+    return Section(lengths, long.table(lengths), what)
 
 
 def extractor_of(options: argparse.Namespace, pipe: Pipeline) -> Extractor:
@@ -105,6 +107,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="distances: a network by train.evaluation.learn, for world-FVD",
     )
     parser.add_argument("--long-frames", type=int, default=128, help="long: frames of a clip")
+    parser.add_argument(
+        "--prior",
+        choices=PRIORS,
+        default=PRIORS[0],
+        help="long: of the noise (default: %(default)s)",
+    )
     parser.add_argument(
         "--photographs",
         type=Path,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fvdm_core.timeline import Timeline
+from fvdm_core.timeline import PRIORS, Timeline
 
 from .common import (
     STEPS,
@@ -81,8 +81,12 @@ def drift(latents: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     return shift, spread
 
 
-def measure(model: VideoModel, encode: Encode, seeds: int, frames: int) -> list[LongScores]:
+def measure(
+    model: VideoModel, encode: Encode, seeds: int, frames: int, prior: str = PRIORS[0]
+) -> list[LongScores]:
     """Every world and order over seeds 0 … seeds − 1, from the label alone, beside real clips.
+
+    `prior` is of the noise that they are made from.
 
     Raises `ValueError` for a model whose labels are not worlds, and for `frames` below two windows.
     """
@@ -93,16 +97,22 @@ def measure(model: VideoModel, encode: Encode, seeds: int, frames: int) -> list[
             f"long_frames is {frames}; drift needs two windows, {2 * model.num_frames} or more"
         )
     return [
-        _measure(model, encode, world, order, seeds, frames)
+        _measure(model, encode, world, order, seeds, frames, prior)
         for world in model.labels
         for order in ("real", *ORDERS)
     ]
 
 
 def _measure(
-    model: VideoModel, encode: Encode, world: str, order: str, seeds: int, frames: int
+    model: VideoModel,
+    encode: Encode,
+    world: str,
+    order: str,
+    seeds: int,
+    frames: int,
+    prior: str,
 ) -> LongScores:
-    timeline = None if order == "real" else _timeline(order, frames, model.num_frames)
+    timeline = None if order == "real" else _timeline(order, frames, model.num_frames, prior)
     at = seams(timeline) if timeline else []
     jumps, shifts, spreads = [], [], []
     if timeline:
@@ -124,9 +134,10 @@ def _measure(
     )
 
 
-def _timeline(order: str, frames: int, window: int) -> Timeline:
+def _timeline(order: str, frames: int, window: int, prior: str) -> Timeline:
     given = {"given": 0} if order == "extend" else {}
-    return Timeline.preset(order, frames=frames, steps=STEPS, window=window, **given)
+    timeline = Timeline.preset(order, frames=frames, steps=STEPS, window=window, **given)
+    return replace(timeline, prior=prior)
 
 
 def table(scores: Sequence[LongScores]) -> str:

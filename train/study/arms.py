@@ -105,7 +105,7 @@ def run_arm(
         for cell in missing:
             model = _model(grid, arm, shared, _weights(folder, cell.step))
             seen = cell.step * grid.config(arm).optim.batch_size
-            measured = measure(model, cell, reference)
+            measured = measure(model, cell, reference, grid.config(arm).optim.prior_alpha)
             result["cells"][cell.key] = {
                 **dataclasses.asdict(cell),
                 "clips_seen": seen,
@@ -149,6 +149,7 @@ def _model(grid: Grid, arm: Arm, shared: Shared, weights: Path) -> Pipeline:
         labels=shared.clips.label_names,
         fps=config.data.fps,
         name=arm.name,
+        prior=config.optim.prior,
     )
 
 

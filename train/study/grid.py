@@ -31,11 +31,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Grid:
-    """A study. `model` is a training config as TOML has it; an arm changes p, seed and size only.
+    """A study. `model` is a training config as TOML has it; an arm changes p, seed and size, or in
+    place of the size the noise prior.
 
     clips: of each world in a set that is measured. solvers: [name, steps] on the standard
     timeline, for the base arms whose p is in `solvers_p`. tasks: presets, sampled with the solver
-    `task_solver`. sizes: {name: changes of [transformer]}, trained with each p of `sizes_p`.
+    `task_solver`. sizes: {name: changes of [transformer]}, trained with each p of `sizes_p`; among
+    them `prior` and `prior_alpha`, which are of [optim].
     Raises `ValueError` for what does not fit.
     """
 
@@ -84,10 +86,10 @@ class Grid:
         ]
 
     def config(self, arm: Arm) -> TrainConfig:
-        raw = self.model
-        changes = self.sizes.get(arm.size, {})
+        raw, changes = self.model, dict(self.sizes.get(arm.size, {}))
+        noise = {name: changes.pop(name) for name in ("prior", "prior_alpha") if name in changes}
         config = build_config({**raw, "transformer": {**raw.get("transformer", {}), **changes}})
-        optim = dataclasses.replace(config.optim, p_independent=arm.p_independent)
+        optim = dataclasses.replace(config.optim, p_independent=arm.p_independent, **noise)
         return dataclasses.replace(config, seed=arm.seed, optim=optim)
 
     def shared(self) -> TrainConfig:

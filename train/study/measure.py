@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -117,12 +118,17 @@ class Reference:
         return self.distances([v for world in self.worlds for v in self.giving(world, window)])
 
 
-def measure(model: Pipeline, cell: Cell, reference: Reference) -> dict[str, float | None]:
+def measure(
+    model: Pipeline, cell: Cell, reference: Reference, prior_alpha: float = 1.0
+) -> dict[str, float | None]:
     """Distances of generated from unseen clips, all worlds together, and PSNR of what is known.
 
-    The clips that give keyframes are none of those that are compared with.
+    The clips that give keyframes are none of those that are compared with. The noise is of the
+    prior that the model was trained with.
     """
-    timeline = cell.timeline(model.num_frames)
+    timeline = dataclasses.replace(
+        cell.timeline(model.num_frames), prior=model.prior, prior_alpha=prior_alpha
+    )
     conditioning = "clean" if cell.way == "clean" else "replacement"
     given = pictured(timeline)
     made = [frame for frame in range(timeline.frames) if frame not in kept_frames(timeline)]
@@ -141,7 +147,7 @@ def measure(model: Pipeline, cell: Cell, reference: Reference) -> dict[str, floa
 
 
 def pictured(timeline: Timeline) -> list[int]:
-    """The frames that start from a picture of their own."""
+    """The frames that start from a picture of their own; the first, where all start from copies."""
     below = np.flatnonzero(timeline.levels[0] < MAX_LEVEL).tolist()
     held = timeline.sources or ("keyframe",) * timeline.frames
-    return [frame for frame in below if held[frame] != "hold"]
+    return [frame for frame in below if held[frame] != "hold"] or below[:1]
