@@ -49,6 +49,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     if parallel.is_first():
         run.claim(identity | {"init": start.model_hash if start else ""})
         _check_writable(export_to)
+    parallel.check_same(out)
     run.log(
         event="start",
         config=everything,

@@ -7,12 +7,16 @@ same global batch gives the same update on any number of processes.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+
+from fvdm_core.files import place
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=2)  # the others wait while the first renders and encodes
@@ -87,6 +91,29 @@ def mean(*values: float) -> list[float]:
     together = torch.tensor(values, dtype=torch.float64, device=place)
     distributed.all_reduce(together)
     return [value / processes() for value in together.tolist()]
+
+
+def check_same(folder: Path) -> None:
+    """Raise `ValueError` in every process unless all of them, on whatever machine, see one folder.
+
+    The others find there what the first makes; each would resume from a state of its own otherwise.
+    """
+    if processes() == 1:
+        return
+    name = [secrets.token_hex(8)]
+    distributed.broadcast_object_list(name)
+    sign = folder / f"together-{name[0]}"
+    if is_first():
+        sign.touch()
+    distributed.barrier()
+    (seen,) = mean(float(sign.exists()))
+    if is_first():
+        sign.unlink()
+    if seen < 1:
+        raise ValueError(
+            f"{round(seen * processes())} of {processes()} processes see {place(folder)} as the "
+            "first does: give an --out that all machines share"
+        )
 
 
 def first_then_others(work: Callable[[], Result]) -> Result:

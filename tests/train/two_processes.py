@@ -64,6 +64,16 @@ def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> 
 if __name__ == "__main__":
     parallel.start()
     folder, pieces, parts, end = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    own = folder / str(parallel.rank())  # as on machines that share nothing
+    own.mkdir(parents=True)
+    try:
+        parallel.check_same(own)
+    except ValueError as error:
+        assert "1 of 2 processes see" in str(error)
+    else:
+        raise AssertionError("folders of their own were taken for one")
+    own.rmdir()
+    parallel.check_same(folder)
     try:
         weights = train(folder, pieces, bool(parts), end)
         if parallel.is_first():
