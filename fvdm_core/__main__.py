@@ -17,7 +17,7 @@ from fvdm_core.options import (
     RunOptions,
     parse_size,
 )
-from fvdm_core.pictures import FITS
+from fvdm_core.pictures import FITS, MAX_FPS, MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -167,13 +167,15 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError(
             f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
         )
-    if options.set and (options.formula or options.timeline):
+    if options.set and (options.formula is not None or options.timeline):
         raise ValueError("--set is for the parameters of a --preset; leave it out")
     keyframes = dict(options.keyframe)
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
     pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
+    gif = options.output.suffix.lower() == ".gif"
+    check_fps(pipe.fps if options.fps is None else options.fps, MAX_GIF_FPS if gif else MAX_FPS)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
     notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.prior)]
@@ -210,7 +212,7 @@ def timeline_from(options: argparse.Namespace, window: int) -> Timeline:
     steps = default_steps if options.steps is None else options.steps
     if painted:
         return painted.resampled(frames, steps)
-    if options.formula:
+    if options.formula is not None:
         return Timeline.formula(options.formula, frames=frames, steps=steps)
     name, chosen = options.preset or "standard", dict(options.set)
     if stray := {"frames", "steps", "window"} & chosen.keys():
@@ -278,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return _failed("there is not enough memory; use fewer frames, or --device cpu")
     except KeyboardInterrupt:
-        _failed("stopped; nothing was written")
+        _failed("stopped; no file is half written")
         return 130
     sys.stdout.write(f"{said}\n")
     return 0

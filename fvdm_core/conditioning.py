@@ -41,6 +41,7 @@ def replacement(timeline: Any, schedule: NoiseSchedule, seeds: Sequence[int]) ->
                     x.shape[2:],
                     prior=timeline.prior,
                     alpha=timeline.prior_alpha,
+                    window=timeline.window_size,
                 )
                 for seed in seeds
             ]

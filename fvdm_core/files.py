@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,7 +74,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises `SaveError` where the disk is full or the folder cannot be written.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f"{_start(target)}{secrets.token_hex(4)}.tmp")
     try:
         _remove_stale(target)
         # created here, with the usual permissions, so that no other program can come first
@@ -112,14 +112,18 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _start(target: Path) -> str:
+    """How the names of a file's temporaries begin: file systems allow 255 bytes."""
+    return f".{os.fsdecode(os.fsencode(target.name)[:100])}."
+
+
 def _remove_stale(target: Path) -> None:
     """Removes what a killed process left while it wrote this same file."""
-    start = f".{target.name[:100]}."
+    start = _start(target)
     for entry in os.scandir(target.parent):
-        if (
-            entry.name.startswith(start)
-            and entry.name.endswith(".tmp")
-            and len(entry.name) == len(start) + len("01234567.tmp")
-            and time.time() - entry.stat().st_mtime > STALE_AFTER
-        ):
-            Path(entry.path).unlink(missing_ok=True)
+        ours = entry.name.startswith(start) and entry.name.endswith(".tmp")
+        if not ours or len(entry.name) != len(start) + len("01234567.tmp"):
+            continue
+        with suppress(FileNotFoundError):  # another writer of the same file has just finished
+            if time.time() - entry.stat().st_mtime > STALE_AFTER:
+                Path(entry.path).unlink()

@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from fvdm_core.files import atomic_write
@@ -49,7 +50,7 @@ def resolve_source(text: str, allow_local: bool = True, models: Path | None = No
     try:
         if text and Path(text).expanduser().exists():
             return Path(text).expanduser()
-    except OSError:  # such as a name that is too long
+    except (OSError, RuntimeError):  # such as a name that is too long, or the home of nobody
         pass
     match = HUB_ID.fullmatch(text)
     if not match or ".." in text:
@@ -69,8 +70,9 @@ def resolve_autoencoder(text: str) -> Path:
     Of the latter only diffusers' config and safetensors weights are taken. Raises as
     `resolve_source`.
     """
-    if Path(text).expanduser().is_dir():
-        return Path(text).expanduser()
+    with suppress(OSError, RuntimeError):
+        if Path(text).expanduser().is_dir():
+            return Path(text).expanduser()
     match = HUB_ID.fullmatch(text)
     if not match or match["file"] or ".." in text:
         raise ValueError(
@@ -182,17 +184,22 @@ def _cached(
         names = [file.name for file in folder.iterdir()] if _COMMIT.fullmatch(commit) else []
     except (OSError, ValueError):
         names = []
-    if not names or not set(files) <= set(names):
+    whole = set(files) <= set(names) if files else CONFIG in names or _weights(names)
+    if not names or not whole:
         raise ValueError(reason) from None
     log.warning("%s; the copy of an earlier download is used", reason)
     return folder, names
+
+
+def _weights(names: Collection[str]) -> list[str]:
+    return [name for name in names if name.endswith(".safetensors")]
 
 
 def _entry(folder: Path, names: list[str]) -> Path:
     """The folder where it is a whole model, else its only safetensors file."""
     if CONFIG in names and (TRANSFORMER in names or INDEX in names):
         return folder
-    weights = [name for name in names if name.endswith(".safetensors")]
+    weights = _weights(names)
     if len(weights) != 1:
         raise ValueError(f"the download has {len(weights)} safetensors files and no {CONFIG}")
     return folder / weights[0]

@@ -138,7 +138,11 @@ def load_kl_autoencoder(folder: str | os.PathLike[str]) -> tuple[KLAutoencoder, 
 def read_kl_config(folder: Path) -> KLConfig:
     """The shape of such an autoencoder, from its folder; `ValueError` for another kind."""
     values = read_json(folder / CONFIG)
-    kinds = {*values.get("down_block_types", [DOWN]), *values.get("up_block_types", [UP])}
+    kinds = {
+        str(kind)
+        for name, usual in (("down_block_types", DOWN), ("up_block_types", UP))
+        for kind in _listed(values.get(name, [usual]))
+    }
     if values.get("_class_name", "AutoencoderKL") != "AutoencoderKL" or kinds - {DOWN, UP}:
         raise ValueError(
             f"{CONFIG} is of {str(values.get('_class_name'))[:40]}, not of an AutoencoderKL like "
@@ -146,6 +150,10 @@ def read_kl_config(folder: Path) -> KLConfig:
         )
     known = {key: values[key] for key in KLConfig.__dataclass_fields__ if key in values}
     return config_from(KLConfig, known, CONFIG)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _network(config: KLConfig) -> nn.Module:

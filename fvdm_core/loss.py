@@ -94,8 +94,9 @@ def keep_frames(
     both_ends = (position < length[0]) | (mirrored < length[1])
     scattered = torch.rand(batch, frames, generator=generator) < drawn[2] / 2
     clean = torch.where(kind == 0, one_end, torch.where(kind == 1, both_ends, scattered))
-    clean = clean & ~clean.all(dim=1, keepdim=True) & (drawn[3] < p_condition)
-    return levels.masked_fill(clean.to(levels.device), 0)
+    clean = (clean & (drawn[3] < p_condition)).to(levels.device)
+    kept = levels.masked_fill(clean, 0)
+    return torch.where(kept.any(dim=1, keepdim=True), kept, levels)
 
 
 def lone_frames(

@@ -67,8 +67,10 @@ def _from_coarse_to_fine(size: Size, kept: Sequence[int]) -> list[Step]:
 
     First frames far apart, with the kept ones in one window; then those between them, until there
     are none. Empty where the usual windows show a kept frame to every other, or where more frames
-    are kept than the model sees.
+    are kept than the model sees, or where it sees two, between which there is nothing.
     """
+    if size.seen < 3:
+        return []
     every_window_sees_one = all(
         set(kept).intersection(window.frames)
         for window in overlapping(range(size.frames), size.seen)
@@ -77,7 +79,8 @@ def _from_coarse_to_fine(size: Size, kept: Sequence[int]) -> list[Step]:
         return []
     apart = next(k for k in count(1) if len(_anchors(size, k, kept)) <= size.seen)
     known = _anchors(size, apart, kept)
-    stages: list[Step] = [(Window(tuple(known), tuple(sorted(set(known).difference(kept)))),)]
+    made = tuple(sorted(set(known).difference(kept)))
+    stages: list[Step] = [(Window(tuple(known), made),)] if made else []
     while (gap := max(b - a for a, b in pairwise(known))) >= size.seen:
         apart = -(-gap // (size.seen - 1))
         lines = [(*range(a, b, apart), b) for a, b in pairwise(known)]
@@ -118,6 +121,7 @@ def staggered(size: Size, delay: float, keep: tuple[int, ...]) -> PresetResult:
         first = keep or ((size.frames - 1) / 2,)
         far = np.abs(free[:, None] - first).min(axis=1)  # (free frames,)
         late = (far - far.min()) / max(1, np.ptp(far))
+        delay = delay if late.any() else 0.0  # all at once need no time to wait in
         tau[:, free] = 1 + delay * late - (1 + delay) * (1 - _time(size.steps))
     return PresetResult(_levels(tau))
 

@@ -115,6 +115,7 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 
 def _from_file(path: Path) -> ModelFolder:
+    _refuse_part(path)
     shape, tensors, timesteps = map_model(path)
     config = _config_of_file(path, shape, timesteps)
     _, _, schedule = _check_config(config, file_name(path))
@@ -126,12 +127,20 @@ def _config_of_file(path: Path, shape: VideoDiTConfig, timesteps: Timesteps) -> 
     return {"format": FORMAT, "version": VERSION, **config_of(shape, path.stem, timesteps)}
 
 
+def _refuse_part(path: Path) -> None:
+    """A folder's weights alone do not say what they predict, and look like published ones."""
+    beside = path.with_name(CONFIG)
+    if path.name == TRANSFORMER and beside.is_file() and read_json(beside).get("format") == FORMAT:
+        raise ValueError(f"{TRANSFORMER} is a part of the model folder that it lies in: open that")
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """What a model folder, or a single file of weights, is said to be, without its weights' values.
 
     Raises `ValueError` as `load_model_folder` does before it reads those.
     """
     if not path.is_dir():
+        _refuse_part(path)
         shape, _, timesteps = map_model(path)
         return _config_of_file(path, shape, timesteps)
     config = read_json(path / CONFIG)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from fvdm_core.limits import MAX_SIDE, shown
-from fvdm_core.pictures import MAX_FPS, Fit, check_fps
+from fvdm_core.pictures import FITS, MAX_FPS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
 Conditioning = Literal["clean", "replacement"]
@@ -72,6 +72,9 @@ class RunOptions:
             raise ValueError(
                 f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
             )
+        for fit in self.fit.values() if isinstance(self.fit, Mapping) else (self.fit,):
+            if fit not in FITS:
+                raise ValueError(f"fit is {shown(fit)}; choose one of {', '.join(FITS)}")
         if self.size is not None:  # a recipe's JSON has a list
             object.__setattr__(self, "size", _pair(self.size))
         if self.conditioning not in (None, *CONDITIONINGS):

@@ -40,6 +40,8 @@ def check_torch_zip(file: BinaryIO, name: str) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
+            if len(entries) > MAX_TENSORS + 16:
+                raise ValueError(f"{name} has {len(entries)} entries; at most {MAX_TENSORS}")
             names = {entry.filename for entry in entries}
             roots = {entry.filename.partition("/")[0] for entry in entries}
             if any(_is_program(entry.filename) for entry in entries):
@@ -146,12 +148,13 @@ def _check_directory(file: BinaryIO, name: str) -> int:
     if at < 0 or len(tail) - at < 22:
         raise ValueError(f"{name} is cut short: its end is missing; copy or download it again")
     entries, length = struct.unpack("<HI", tail[at + 10 : at + 16])
-    locator = tail.rfind(b"PK\x06\x07", 0, at)
-    if locator >= 0 and (length == 0xFFFFFFFF or entries == 0xFFFF):
-        start = struct.unpack("<Q", tail[locator + 8 : locator + 16])[0]
-        file.seek(min(start, size))
-        record = file.read(56)
-        length = struct.unpack("<Q", record[40:48])[0] if len(record) == 56 else size
+    if tail[max(0, at - 20) : at - 16] == b"PK\x06\x07":  # zip64: Python then reads its record,
+        start = struct.unpack("<Q", tail[at - 12 : at - 4])[0]  # which may lie in either place
+        for place in (min(start, size), max(0, size - len(tail) + at - 20 - 56)):
+            file.seek(place)
+            record = file.read(56)
+            told = struct.unpack("<Q", record[40:48])[0] if len(record) == 56 else size
+            length = max(length, told if told != 0xFFFFFFFFFFFFFFFF else size)
     if length > 400 * MAX_TENSORS:
         raise ValueError(
             f"{name} holds more than {MAX_TENSORS} parts, far more than a network has tensors"

@@ -21,7 +21,7 @@ Fit = Literal["crop", "contain", "stretch"]
 FITS = ("crop", "contain", "stretch")
 PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
-MAX_FPS = 240
+MIN_FPS, MAX_FPS, MAX_GIF_FPS = 0.001, 240, 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
@@ -154,9 +154,9 @@ def check_frames(frames: NDArray[np.uint8]) -> None:
 
 
 def check_fps(fps: float, most: int = MAX_FPS) -> None:
-    """Raises `ValueError` unless 0 < fps <= most, which also refuses NaN."""
-    if not 0 < fps <= most:
-        raise ValueError(f"fps is {fps:g}; it must be more than 0 and at most {most}")
+    """Raises `ValueError` unless fps is from 0.001 to `most`, which also refuses NaN."""
+    if not MIN_FPS <= fps <= most:
+        raise ValueError(f"fps is {fps:g}; it must be at least {MIN_FPS:g} and at most {most}")
 
 
 def check_metadata(text: str) -> str:

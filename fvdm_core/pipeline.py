@@ -29,7 +29,7 @@ from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import from_pixels, to_pixels
-from .sampler import Show, sample
+from .sampler import Denoise, Show, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
 from .step_cache import StepCache
@@ -72,11 +72,11 @@ class Pipeline:
         self.schedule = schedule
         self.image_size = image_size  # (height, width) of frames, where no other is asked for
         self.sizes = tuple(sizes) or (image_size,)  # all that the model was trained on
+        self.name = name
         for size in self.sizes:
             self._latent_size(size)
         self.labels = list(labels)
         self.fps = fps
-        self.name = name
         self.model_hash = model_hash
         self.trained_on = trained_on
         self.license = license
@@ -105,9 +105,10 @@ class Pipeline:
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
         config, model_hash = loaded.config, loaded.model_hash
+        name = config.get("name") or path.name
         coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
         if coder is None:
-            coder, checksum = _kl_autoencoder(path, loaded.transformer, config["name"], autoencoder)
+            coder, checksum = _kl_autoencoder(path, loaded.transformer, name, autoencoder)
             model_hash = hashlib.sha256(f"{model_hash}{checksum}".encode()).hexdigest()[:16]
         side = loaded.transformer.config.latent_size * coder.config.downsample
         sizes = [(height, width) for height, width in config.get("sizes", [])]
@@ -117,9 +118,9 @@ class Pipeline:
             loaded.schedule,
             image_size=sizes[0] if sizes else (side, side),
             sizes=sizes,
-            labels=tuple(config["labels"]),
-            fps=config["fps"],
-            name=config["name"],
+            labels=tuple(config.get("labels", ())),
+            fps=config.get("fps", 8),
+            name=name,
             model_hash=model_hash,
             trained_on=config.get("trained_on", ""),
             license=config.get("license", ""),
@@ -199,11 +200,16 @@ class Pipeline:
         A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
         larger matrix products: its recipe says in "batch" how many were made together. `changes`
         are fields of `RunOptions`, one value for all clips.
-        Raises what `stream` raises, and `ValueError` for `splice_exact`, which is for single clips.
+        Raises what `stream` raises, and `ValueError` for no seeds, and for `splice_exact` and
+        `step_cache`, which are for single clips.
         """
         options = RunOptions(**changes)
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
+        if options.step_cache:  # what is left out would depend on the company
+            raise ValueError("step_cache is for single clips; leave it out of a batch")
+        if not seeds:
+            raise ValueError("a batch needs at least one seed")
         index, options = self._settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
         starts, recipes = [], []
@@ -214,20 +220,21 @@ class Pipeline:
             starts.append(self._initial(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
         x = torch.cat(starts)
+        network, show = self._network(index, timeline, options, seeds)
         states = sample(
-            self._denoiser(index, options),
+            network,
             x,
             timeline,
             self.schedule,
             solver=options.solver,
             eta=options.fresh_noise,
             seed=seeds,
-            show=self._show(timeline, options, seeds),
+            show=show,
         )
         for state in states:
             x = state.x
         return [
-            self._clip(latents[None], {}, recipe)
+            Clip(self._decode(latents[None]), recipe["fps"], recipe)
             for latents, recipe in zip(x, recipes, strict=True)
         ]
 
@@ -244,6 +251,13 @@ class Pipeline:
         if options.splice_exact:
             kept = [frame for frame in known if not timeline.levels[:, frame].any()]
             exact = {frame: pictures[known[frame]] for frame in kept}
+
+        def decode(latents: Tensor) -> np.ndarray:
+            frames = self._decode(latents)
+            for frame, picture in exact.items():
+                frames[frame] = picture
+            return frames
+
         whole = self._recipe(timeline, pictures, options)
 
         def recipe(step: int) -> dict[str, Any]:
@@ -251,18 +265,17 @@ class Pipeline:
 
         x = self._initial(timeline, pictures, known, options)
         levels = np.array(timeline.levels[0])
-        yield State(
-            0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, self._decode
-        )
+        yield State(0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, decode)
+        network, show = self._network(label, timeline, options, [options.seed])
         states = sample(
-            self._denoiser(label, options),
+            network,
             x,
             timeline,
             self.schedule,
             solver=options.solver,
             eta=options.fresh_noise,
             seed=options.seed,
-            show=self._show(timeline, options, [options.seed]),
+            show=show,
         )
         for state in states:
             last = state.step == timeline.num_steps
@@ -274,8 +287,8 @@ class Pipeline:
                 state.pred_x_start,
                 recipe(state.step),
                 self._decode_preview,
-                self._decode,
-                self._clip(state.x, exact, whole) if last else None,
+                decode,
+                Clip(decode(state.x), whole["fps"], whole) if last else None,
             )
 
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
@@ -308,11 +321,23 @@ class Pipeline:
             )
         return chosen
 
-    def _show(self, timeline: Timeline, options: RunOptions, seeds: Sequence[int]) -> Show | None:
-        """What the sampler has to change of what the network sees."""
-        if options.conditioning != "replacement":
-            return None
-        return replacement(timeline, self.schedule, seeds)
+    def _network(
+        self, label: int | None, timeline: Timeline, options: RunOptions, seeds: Sequence[int]
+    ) -> tuple[Denoise, Show | None]:
+        """The network as the sampler calls it, and what to change before of what it sees."""
+        replaced = options.conditioning == "replacement"
+        show = replacement(timeline, self.schedule, seeds) if replaced else None
+        if not options.step_cache:
+            return denoiser(self.model, label, options.cfg_scale), show
+        cache = StepCache(options.step_cache)
+
+        def turn_and_show(
+            x: Tensor, levels: Tensor, frames: Sequence[int], step: int
+        ) -> tuple[Tensor, Tensor]:
+            cache.turn_to(frames, step)
+            return (x, levels) if show is None else show(x, levels, frames, step)
+
+        return denoiser(self.model, label, options.cfg_scale, cache), turn_and_show
 
     def _initial(
         self,
@@ -331,7 +356,7 @@ class Pipeline:
             shape,
             prior=timeline.prior,
             alpha=timeline.prior_alpha,
-            window=self.num_frames,
+            window=timeline.window_size,
         )
         x_start = torch.zeros_like(noise)
         if known:
@@ -351,12 +376,6 @@ class Pipeline:
                 "what a token covers"
             )
         return size[0] // down, size[1] // down
-
-    def _denoiser(
-        self, label: int | None, options: RunOptions
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        cache = StepCache(options.step_cache) if options.step_cache else None
-        return denoiser(self.model, label, options.cfg_scale, cache)
 
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
@@ -381,12 +400,6 @@ class Pipeline:
             video = from_pixels(chunk.to(self.device))
             latents.append(self.autoencoder.encode(video).float().cpu())
         return torch.cat(latents)
-
-    def _clip(self, x: Tensor, exact: dict[int, np.ndarray], recipe: dict[str, Any]) -> Clip:
-        frames = self._decode(x)
-        for frame, picture in exact.items():
-            frames[frame] = picture
-        return Clip(frames, recipe["fps"], recipe)
 
     def _label_index(self, label: str | int | None) -> int | None:
         if label is None:

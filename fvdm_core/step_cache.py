@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass
+class _Kept:
+    step: int  # in which it was last used
+    first: Tensor  # what the first block added when all were run
+    rest: Tensor  # what all others added to that
 
 
 class StepCache:
@@ -13,30 +21,38 @@ class StepCache:
 
     The first block is always run. How far what it adds has moved since the last whole step, as a
     share of its size, tells how far the rest would move (the observation behind TeaCache, Liu et
-    al. 2024, taken at the first block). Up to `threshold` the rest is taken from then.
+    al. 2024, taken at the first block). Up to `threshold` the rest is taken from then. Windows of
+    frames are told apart by `turn_to`; one that has no turn in a step is forgotten.
     """
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
         self.calls = 0
         self.reused = 0
-        self._first: Tensor | None = None  # what the first block added then
-        self._rest: Tensor | None = None  # what all others added to that
+        self._kept: dict[tuple[int, ...], _Kept] = {}
+        self._window: tuple[int, ...] = ()
+        self._step = 0
+
+    def turn_to(self, window: Sequence[int], step: int) -> None:
+        """Say which frames the next call is of, and in which step."""
+        self._window, self._step = tuple(window), step
+        self._kept = {w: kept for w, kept in self._kept.items() if kept.step >= step - 1}
 
     def __call__(self, before: Tensor, after: Tensor, rest: Callable[[Tensor], Tensor]) -> Tensor:
         """`rest(after)`, or an estimate of it; `before` and `after` are around the first block."""
         self.calls += 1
         first = after - before
-        if self._rest is not None and self._close(first):
+        kept = self._kept.get(self._window)
+        if kept is not None and self._close(first, kept.first):
             self.reused += 1
-            return after + self._rest
+            kept.step = self._step
+            return after + kept.rest
         out = rest(after)
-        self._first, self._rest = first, out - after
+        self._kept[self._window] = _Kept(self._step, first, out - after)
         return out
 
-    def _close(self, first: Tensor) -> bool:
-        last = self._first
-        if last is None or last.shape != first.shape:
+    def _close(self, first: Tensor, last: Tensor) -> bool:
+        if last.shape != first.shape:
             return False
         change = torch.linalg.vector_norm((first - last).float())
         size = torch.linalg.vector_norm(last.float())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fvdm_core.decoder import ffmpeg
 from fvdm_core.files import atomic_write, file_name, save_error
-from fvdm_core.pictures import MAX_FPS, check_fps, check_frames, check_metadata
+from fvdm_core.pictures import MAX_FPS, MAX_GIF_FPS, check_fps, check_frames, check_metadata
 
 _COLOURS = "bt709"
 _TO_YUV = (
@@ -57,7 +57,7 @@ def write_video(
         raise ValueError(
             f"{file_name(path)} ends in {suffix or 'nothing'!r}; use .mp4, .webm or .gif"
         )
-    check_fps(fps, 50 if suffix == ".gif" else MAX_FPS)
+    check_fps(fps, MAX_GIF_FPS if suffix == ".gif" else MAX_FPS)
     if metadata is not None:
         check_metadata(metadata)
     if suffix != ".gif":
