@@ -9,11 +9,13 @@ import logging
 import os
 import pickle
 import resource
+import struct
 import subprocess
 import sys
 import types
 import zipfile
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,9 @@ from fvdm_core.checkpoint import (
     save_model_folder,
     write_safetensors,
 )
+from fvdm_core.files import atomic_write
 from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model_folder import read_config
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = VideoDiTConfig(
@@ -281,6 +285,27 @@ def test_too_many_tensors_are_refused(tmp_path, monkeypatch):
     shared = torch.zeros(60)
     torch.save({f"w{i}": shared[i:] for i in range(60)}, tmp_path / "views.pt")
     assert "more than 50" in refusal(read_tensors, tmp_path / "views.pt")
+
+
+def test_a_long_directory_behind_short_numbers_is_not_read_either(tmp_path):
+    path = tmp_path / "forged.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(70_000):  # more than fit in 16 bits, so zip64
+            archive.writestr(zipfile.ZipInfo(f"a/{i}"), b"")
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\5\6")
+    assert data[end - 20 : end - 16] == b"PK\6\7"
+    assert "at most" in refusal(read_tensors, path)  # by their number
+    record = data.rindex(b"PK\6\6")
+    data[record + 40 : record + 48] = (50_000_000).to_bytes(8, "little")
+    data[end + 8 : end + 16] = struct.pack("<HHI", 2, 2, 100)
+    path.write_bytes(data)
+    assert "more than 20000 parts" in refusal(read_tensors, path)
+
+
+def test_the_weights_of_a_folder_alone_are_refused(folder):
+    assert "open that" in refusal(load_model_folder, folder / "transformer.safetensors")
+    assert "open that" in refusal(read_config, folder / "transformer.safetensors")
 
 
 def test_a_long_directory_is_not_even_read(tmp_path):
@@ -664,6 +689,24 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     assert "w.safetensors" in message and "No space left" in message and "free" in message
     assert str(tmp_path) not in message
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_many_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    def write(number):
+        for _ in range(150):
+            with atomic_write(tmp_path / "same.bin") as temporary:
+                temporary.write_bytes(bytes([number]) * 10)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert [path.name for path in tmp_path.iterdir()] == ["same.bin"]
+
+
+def test_the_longest_names_can_be_written(tmp_path):
+    path = tmp_path / ("語" * 80 + ".mp4")  # 244 bytes of 255
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(b"x")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 KILLER = """

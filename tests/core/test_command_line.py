@@ -206,3 +206,17 @@ def test_a_published_file_becomes_a_model_folder(tmp_path, capsys):
 
 def test_every_solver_can_be_chosen():
     assert set(SOLVERS) == set(ALL_SOLVERS)
+
+
+@pytest.mark.parametrize("fps, output", [("60", "out.gif"), ("0.0001", "out.mp4")])
+def test_a_rate_that_the_file_cannot_have_is_refused_before_the_work(
+    model, here, capsys, monkeypatch, fps, output
+):
+    monkeypatch.setattr("fvdm_core.pipeline.Pipeline.stream", lambda *a, **k: pytest.fail("worked"))
+    assert generate(model, "--fps", fps, "-o", output) == 1
+    assert f"fps is {fps}" in capsys.readouterr().err
+
+
+def test_an_empty_formula_is_a_mistake_and_not_the_standard_timeline(model, here, capsys):
+    assert generate(model, "--formula", "", "-o", "out.mp4") == 1
+    assert "formula" in capsys.readouterr().err

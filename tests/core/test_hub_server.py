@@ -121,6 +121,14 @@ def test_a_named_file_comes_once_and_is_there_without_a_network(
             resolve_source(absent)
 
 
+def test_a_copy_of_one_file_is_not_a_copy_of_the_model(hub: ThreadingHTTPServer) -> None:
+    resolve_source(f"{REPO}/ffs.pt")
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(ValueError, match="the Hub cannot be reached"):
+        resolve_source(REPO)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

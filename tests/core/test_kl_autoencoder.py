@@ -87,6 +87,8 @@ def test_names_of_older_files_are_understood(vae, tmp_path):
     [
         ({"_class_name": "AutoencoderDC"}, "is of AutoencoderDC, not of an AutoencoderKL"),
         ({"down_block_types": ["AttnDownEncoderBlock2D"] * 2}, "not of an AutoencoderKL like"),
+        ({"down_block_types": 3}, "not of an AutoencoderKL like"),
+        ({"up_block_types": [{}]}, "not of an AutoencoderKL like"),
         ({"block_out_channels": [1 << 20] * 2}, "must be 1 to 6 widths up to 2048"),
         ({"block_out_channels": [8] * 1000}, "block_out_channels"),
         ({"layers_per_block": 1 << 19}, "layers_per_block is"),

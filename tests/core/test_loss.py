@@ -142,6 +142,11 @@ def kept_frames(p=1.0, frames=16, count=20_000):
     return keep_frames(torch.full((count, frames), 500), p, generator=seeded()) == 0
 
 
+def test_clips_whose_frames_come_down_in_turn_keep_a_noisy_frame_too():
+    staggered = stagger_frames(torch.full((20_000, 16), 500), 1.0, generator=seeded())
+    assert (keep_frames(staggered, 1.0, generator=seeded(1)) > 0).any(dim=1).all()
+
+
 def test_keep_frames_keeps_its_share():
     """Runs always keep a frame; picking with a rate uniform in [0, 1/2] picks none of F frames in
     2 / (F + 1) * (1 - 2^-(F + 1)) of the cases."""

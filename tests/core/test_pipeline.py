@@ -174,6 +174,9 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"keyframes": {-1: picture()}}, "frame index .*got -1"),
         ({"keyframes": {"0": picture()}}, "frame index .*got '0'"),
         ({"keyframes": {0: picture()}, "fit": "zoom"}, "'zoom'; choose one of crop"),
+        ({"fit": None}, "fit is None; choose one of crop"),
+        ({"fit": {3: "cover"}}, "fit is 'cover'; choose one of crop"),
+        ({"fps": 1e-4}, "fps is 0.0001; it must be at least 0.001"),
         ({"keyframes": {0: "gone.png"}}, "gone.png does not exist"),
         ({"keyframes": {0: np.zeros((8, 8, 3))}}, "uint8"),
     ],
@@ -307,6 +310,34 @@ def test_spliced_keyframes_are_their_pictures_pixel_for_pixel(pipe):
         assert np.array_equal(exact.frames[frame], pixels)
         assert not np.array_equal(rendered.frames[frame], pixels)
     assert np.array_equal(exact.frames[1:15], rendered.frames[1:15])
+
+
+def test_a_run_that_is_stopped_has_the_spliced_pictures_too(pipe):
+    states = pipe.stream(preset("image-to-video"), keyframes={0: picture()}, splice_exact=True)
+    frames = [next(states), next(states)][1].frames
+    assert np.array_equal(frames[0], picture())
+
+
+def test_a_batch_refuses_what_would_depend_on_its_company(pipe):
+    for wrong, words in (
+        ({"step_cache": 0.1}, "step_cache is for single"),
+        ({}, "at least one seed"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            pipe.batch(preset(), [1, 2] if wrong else [], **wrong)
+
+
+def test_a_config_needs_no_name_no_labels_and_no_rate(tmp_path):
+    folder = save_tiny(tmp_path / "unnamed", labels=[])
+    config = json.loads((folder / "config.json").read_text())
+    for key in ("name", "labels", "fps"):
+        del config[key]
+    (folder / "config.json").write_text(json.dumps(config))
+    pipe = load(folder)
+    assert (pipe.name, pipe.labels, pipe.fps) == ("unnamed", [], 8)
+    (folder / "config.json").write_text(json.dumps(config | {"sizes": [[9, 11]]}))
+    with pytest.raises(ValueError, match="unnamed: frames of 9×11 are not divisible"):
+        load(folder)
 
 
 def test_splicing_leaves_frames_that_were_remade(pipe):

@@ -364,6 +364,26 @@ def test_coarse_to_fine_is_one_clip_of_frames_far_apart_and_then_what_lies_betwe
     assert timeline.levels[5].nonzero()[0].tolist() == sorted(set(range(64)) - {*first.frames})
 
 
+@pytest.mark.parametrize("name", ["image-to-video", "interpolation", "loop", "transition"])
+@pytest.mark.parametrize("window", [1, 2])
+def test_a_window_of_two_frames_has_no_stages(name, window):
+    timeline = preset(name, 12, 5, window=window)
+    assert timeline.num_steps == 5
+    assert all(len(w.frames) <= window for w in timeline.with_windows(window).windows_at(0))
+
+
+@pytest.mark.parametrize("frames, window, params", [(24, 8, {}), (64, 16, {"head": 12, "tail": 4})])
+def test_no_stage_passes_in_which_nothing_moves(frames, window, params):
+    levels = preset("transition", frames, 10, window=window, **params).levels
+    assert (levels[1:] != levels[:-1]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("frames, params", [(1, {}), (2, {}), (3, {"keep": [1]})])
+def test_frames_that_are_equally_far_take_all_steps(frames, params):
+    levels = preset("staggered", frames, 6, **params).levels
+    assert (levels[1:] != levels[:-1]).any(axis=1).all()
+
+
 def test_more_kept_frames_than_the_model_sees_leave_one_stage():
     keep = list(range(0, 64, 2))
     timeline = Timeline.preset("any-frame", frames=64, steps=5, window=16, keep=keep)

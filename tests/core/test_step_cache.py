@@ -63,6 +63,33 @@ def test_another_number_of_frames_is_another_step():
     assert cache.reused == 0
 
 
+def test_each_window_is_compared_with_itself_and_forgotten_without_a_turn():
+    cache, ran = StepCache(0.1), []
+
+    def call(window, step, size):
+        cache.turn_to(window, step)
+        cache(torch.zeros(4), torch.full((4,), size), lambda x: ran.append((window, step)) or x)
+
+    for step in range(3):
+        call((0, 1), step, 1.0)
+        call((2, 3), step, 9.0)
+    assert ran == [((0, 1), 0), ((2, 3), 0)]  # side by side, neither hides the other
+    call((0, 1), 3, 1.0)
+    call((0, 1), 4, 1.0)
+    call((2, 3), 5, 9.0)  # it had no turn in steps 3 and 4
+    assert ran[2:] == [((2, 3), 5)]
+
+
+def test_a_run_tells_the_cache_whose_turn_it_is(tmp_path, monkeypatch):
+    turns = []
+    monkeypatch.setattr(StepCache, "turn_to", lambda _, frames, step: turns.append((step, frames)))
+    pipe = load(save_tiny(tmp_path / "tiny"))
+    timeline = Timeline.preset("standard", frames=24, steps=2).with_windows(16)
+    pipe(timeline, step_cache=0.1)
+    wanted = [(s, w.frames) for s in range(2) for w in timeline.active_windows(s)]
+    assert turns == wanted and len(turns) == 4
+
+
 def test_a_run_is_cheaper_by_it_and_a_run_without_it_is_as_ever(tmp_path):
     pipe = load(save_tiny(tmp_path / "tiny"))
     later = counted(block for block, _ in pipe.model.blocks_in_order()[1:])
