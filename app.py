@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "folder or owner/name on the Hub of the AutoencoderKL for models that come without an "
         "autoencoder; Stable Diffusion's if none is given",
     )
-    add("device", "cpu, cuda, cuda:1 or mps, the best there is if none is given", type=device)
+    add("device", "cpu, cuda, cuda:1 or mps; cuda or else cpu if none is given", type=device)
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
     add("name", f"what runs are called, {NAME}; also {{time}}, {{frames}}, {{steps}}, {{model}}")
     add("quota", "GB of runs that are kept, 4 if none is given; the oldest go", type=quota)

@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         help="for a model without an autoencoder: a folder or owner/name of an AutoencoderKL "
         "(default: Stable Diffusion's)",
     )
-    make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
+    make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cuda or else cpu)")
     make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
 
     commands.add_parser("presets", help="list presets, their parameters, and example timelines")

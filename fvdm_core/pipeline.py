@@ -133,7 +133,7 @@ class Pipeline:
     def to(
         self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
     ) -> Pipeline:
-        """Move to a device, the best there is where none is named; returns itself.
+        """Move to a device, CUDA or else the CPU where none is named; returns itself.
 
         Raises `ValueError` for a device that is not there.
         """

@@ -208,7 +208,7 @@ def _noise(seeds: list[int], frames: Tensor, step: int, x: Tensor, timeline: Any
 
 
 def _check_finite(x: Tensor, step: int) -> None:
-    finite = torch.isfinite(x).all(dim=(0, 2, 3, 4)) if x.ndim == 5 else torch.isfinite(x)
+    finite = torch.isfinite(x).all(dim=(0, 2, 3, 4))  # (F,)
     if not bool(finite.all()):
         frame = int(torch.nonzero(~finite)[0])
         raise NotFinite(
