@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--model", help="a model folder (default: the shipped one)")
     parser.add_argument("--steps", nargs="+", type=int, default=[30, 100])
     parser.add_argument("--shares", nargs="+", type=float, default=[0.02, 0.05, 0.1, 0.2])
+    parser.add_argument("--eta", type=float, help="fresh noise (default: what is usual)")
     parser.add_argument("--seeds", type=int, default=2, help="for each label")
     options = parser.parse_args()
 
@@ -40,7 +41,7 @@ def main() -> None:
             for share in clips:  # in turn, so that a slow moment meets all alike
                 del runs[:]
                 start = time.perf_counter()
-                clip = pipe(timeline, label=label, seed=seed, step_cache=share)
+                clip = pipe(timeline, label=label, seed=seed, step_cache=share, eta=options.eta)
                 taken[share].append(time.perf_counter() - start)
                 clips[share].append(clip.frames)
                 whole[share] = whole.get(share, 0) + len(runs)
