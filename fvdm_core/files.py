@@ -114,7 +114,8 @@ def _flush(path: Path) -> None:
 
 def _start(target: Path) -> str:
     """How the names of a file's temporaries begin: file systems allow 255 bytes."""
-    return f".{os.fsdecode(os.fsencode(target.name)[:100])}."
+    name = target.name.encode("utf-8", "surrogateescape")[:100].decode("utf-8", "ignore")
+    return f".{name}."
 
 
 def _remove_stale(target: Path) -> None:

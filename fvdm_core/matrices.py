@@ -37,7 +37,7 @@ def _time(steps: int) -> np.ndarray:
 def _kept(size: Size, *kept: int, sources: tuple[str, ...] | None = None) -> PresetResult:
     """τ = 0 for some frames, else t; in stages where the model's window would not see them."""
     stages = _from_coarse_to_fine(size, kept) if kept else []
-    if len(stages) > 1:
+    if stages:
         return _staged(size, kept, stages, sources)
     tau = np.repeat(_time(size.steps), size.frames, axis=1)  # (S+1, N)
     tau[:, list(kept)] = 0

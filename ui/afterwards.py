@@ -20,7 +20,7 @@ from ui.continuing import (
 )
 from ui.history import PAGE, history_value
 from ui.outputs import Saved
-from ui.painting_panel import IN_TURN, Follow
+from ui.painting_panel import Follow
 from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
 from ui.queueing import queue_value
@@ -115,7 +115,6 @@ def wire(
         "trigger_mode": "multiple",
         "api_visibility": "private",
     }
-    painting = tasks | IN_TURN
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick = tasks | {"queue": False}
 
@@ -162,11 +161,11 @@ def wire(
     # what is there of a clip stays as it is, pixel for pixel, when it goes on
     going_on = [editor, settings[FIELDS.index("splice_exact")]]
     changes = [
-        history.restore_run(restore_run, [session], page, **painting),
-        history.restore_file(restore_file, [session], page, **painting),
-        clip.continue_clip(continue_clip, [session], going_on, **painting),
-        clip.extend_clip(extend_clip, [session], going_on, **painting),
-        clip.use_frame(use_frame, [session, editor], [editor], **painting),
+        history.restore_run(restore_run, [session], page, **tasks),
+        history.restore_file(restore_file, [session], page, **tasks),
+        clip.continue_clip(continue_clip, [session], going_on, **tasks),
+        clip.extend_clip(extend_clip, [session], going_on, **tasks),
+        clip.use_frame(use_frame, [session, editor], [editor], **tasks),
     ]
     for change in changes:
         reading(change.success).then(**keeping)

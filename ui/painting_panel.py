@@ -20,7 +20,8 @@ from ui.requests import (
 )
 from ui.service import Studio
 
-# One after another: of two changes asked for soon after each other, the later one must stay.
+# One after another, whoever asks: of two changes asked for soon after each other, the later one
+# must stay. Only for what takes milliseconds: it makes everybody wait.
 IN_TURN: dict[str, Any] = {
     "concurrency_id": "painting",
     "concurrency_limit": 1,

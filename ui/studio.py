@@ -182,7 +182,7 @@ def build_studio(
                         0,
                         step=0.01,
                         label="Step caching",
-                        info="0.2: twice as fast, a little different; 0.05 without fresh noise",
+                        info="0.2: twice as fast, somewhat different. 0: off",
                         elem_id="step-cache",
                     )
                 with gr.Row(elem_classes="pair", elem_id="go"):

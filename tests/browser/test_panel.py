@@ -8,12 +8,16 @@ from collections.abc import Callable
 from playwright.sync_api import Page, Route, expect
 
 
+def opened(page: Page) -> Page:
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    return page
+
+
 def test_a_late_answer_leaves_a_box_alone_that_is_typed_in(
     new_page: Callable[..., Page], address: str
 ) -> None:
-    page = new_page(address)
-    page.wait_for_selector(".fvdm-editor[data-ready]")
-    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    page = opened(new_page(address))
     held: list[Route] = []
     page.route(re.compile(r"/gradio_api/run/"), lambda route: held.append(route))
     frames, summary = page.locator("#frames input"), page.locator("#summary")
@@ -35,11 +39,6 @@ def test_a_late_answer_leaves_a_box_alone_that_is_typed_in(
 def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
     new_page: Callable[..., Page], address: str
 ) -> None:
-    def opened(page: Page) -> Page:
-        page.wait_for_selector(".fvdm-editor[data-ready]")
-        expect(page.locator("#label input")).to_have_value("faces")
-        return page
-
     def resized(page: Page, frames: int) -> None:
         page.locator("#frames input").fill(str(frames))
         page.locator("#frames input").press("Enter")
@@ -65,9 +64,7 @@ def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
 def test_another_solver_brings_its_usual_fresh_noise(
     new_page: Callable[..., Page], address: str
 ) -> None:
-    page = new_page(address)
-    page.wait_for_selector(".fvdm-editor[data-ready]")
-    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    page = opened(new_page(address))
     page.locator("#more").get_by_role("button", name="Solver and speed").click()
     eta = page.locator("#eta input[type=number]")
     expect(eta).to_have_value("1")
