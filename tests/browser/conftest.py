@@ -95,16 +95,26 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             process.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the studio at `address` keeps runs and uploads."""
     return tmp_path_factory.mktemp("studio")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(serve: Callable[..., str], folder: Path) -> str:
-    """A studio with a stand-in for the model; a module that wants another has an own `address`."""
+    """A studio with a stand-in for the model, which tests share, each as another visitor; a module
+    that wants another studio has an own `address`."""
     return serve(FAKE_STUDIO, str(folder))
+
+
+@pytest.fixture
+def hold(folder: Path) -> Iterator[Path]:
+    """While this file is there, runs at `address` stand still."""
+    hold = folder / "hold"
+    hold.touch()
+    yield hold
+    hold.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -76,23 +76,23 @@ def test_runs_are_kept_opened_restored_and_deleted(
     page.locator("#steps input").fill("4")
     page.locator("#steps input").press("Enter")
     wait_for(page, "v.levels.length === 5")
-    generate(page, 11, 1)
-    mp4 = download(page, "#download-mp4", tmp_path / "faces-11.mp4")
+    generate(page, 311, 1)
+    mp4 = download(page, "#download-mp4", tmp_path / "faces-311.mp4")
 
     # another painting, another seed; then the first one comes back, but for the seed
     page.locator("#preset-standard").click()
     wait_for(page, "v.levels[0][0] === 1000")
-    generate(page, 22, 2)
+    generate(page, 322, 2)
     page.locator("#history .run").nth(1).click()
-    expect(page.locator("#download-mp4")).to_have_attribute("download", re.compile("faces-11.mp4"))
-    expect(page.locator("#runs .run.shown")).to_contain_text("seed 11")  # its steps too
+    expect(page.locator("#download-mp4")).to_have_attribute("download", re.compile("faces-311.mp4"))
+    expect(page.locator("#runs .run.shown")).to_contain_text("seed 311")  # its steps too
     caption = page.get_by_test_id("strip-caption")
     expect(caption).to_have_text("step 4 of 4 · the canvas has changed since")
     expect(page.get_by_test_id("playhead")).to_be_hidden()
     page.locator("#restore-no-seed").check()
     page.locator("#restore-run").click()
     wait_for(page, "v.levels[0][0] === 0 && v.keyframes.length === 1")
-    expect(page.locator("#seed input")).to_have_value("22")
+    expect(page.locator("#seed input")).to_have_value("322")
     expect(caption).to_have_text("step 4 of 4")
     expect(page.get_by_test_id("playhead")).to_be_visible()
     page.locator("#restore-no-seed").uncheck()
@@ -110,7 +110,7 @@ def test_runs_are_kept_opened_restored_and_deleted(
     wait_for(stranger, "v.levels[0][15] === 0")
     drop_file(stranger, "#clip-view", mp4)
     wait_for(stranger, "v.levels.length === 5 && v.levels[0][15] === 1000")
-    expect(stranger.locator("#seed input")).to_have_value("11")
+    expect(stranger.locator("#seed input")).to_have_value("311")
     assert [keyframe["frame"] for keyframe in value(stranger)["keyframes"]] == [0]
     stranger.locator("#generate").click()
     expect(stranger.locator("#history .run")).to_have_count(1)
@@ -126,14 +126,14 @@ def test_runs_are_kept_opened_restored_and_deleted(
     assert value(stranger)["levels"] == before
 
     # deleting asks once more, and takes the files with it
-    jobs = {path.name for path in (folder / "outputs").glob("*/*faces-11.*")}
+    jobs = {path.name for path in (folder / "outputs").glob("*/*faces-311.*")}
     assert len(jobs) == 2
     page.locator("#history .run").nth(1).click()
     page.locator("#remove-run").click()
     expect(page.locator("#history .run")).to_have_count(2)
     page.evaluate(DELETE_FOR_GOOD)
     expect(page.locator("#history .run")).to_have_count(1)
-    assert len(list((folder / "outputs").glob("*/*faces-11.*"))) == 1
+    assert len(list((folder / "outputs").glob("*/*faces-311.*"))) == 1
 
 
 def test_a_clip_is_continued_extended_and_downloaded(

@@ -41,6 +41,12 @@ def value(page: Page) -> dict:
     return page.evaluate("window.fvdmEditor.value")
 
 
+def resize_steps(page: Page, steps: int) -> None:
+    page.locator("#steps input").fill(str(steps))
+    page.locator("#steps input").press("Enter")
+    page.wait_for_function(f"window.fvdmEditor.value.levels.length === {steps + 1}")
+
+
 def paint(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
     """Drag the brush from one (frame, row) to another."""
     rows = len(value(page)["levels"])
@@ -110,9 +116,7 @@ def test_from_two_pictures_and_a_stroke_to_a_file(
     page.wait_for_selector(".fvdm-editor[data-ready]")
     expect(page.locator("#model")).to_contain_text("Miniature Worlds")
 
-    page.locator("#steps input").fill(str(STEPS))
-    page.locator("#steps input").press("Enter")
-    page.wait_for_function(f"window.fvdmEditor.value.levels.length === {STEPS + 1}")
+    resize_steps(page, STEPS)
     page.locator("#preset-interpolation").click()
     page.wait_for_function("window.fvdmEditor.value.levels.every((r) => r[0] === 0 && r[15] === 0)")
     if page.get_by_test_id("slot-remove-0").count():
@@ -225,6 +229,7 @@ def test_columns_line_up_and_nothing_overflows(
     new_page: Open, address: str, width: int, scheme: str
 ) -> None:
     page = studio(new_page, address, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    resize_steps(page, 3)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.locator("#generate").scroll_into_view_if_needed()
     page.locator("#generate").click()

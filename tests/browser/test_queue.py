@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture
-def hold(folder: Path) -> Iterator[Path]:
-    """While this file is there, runs stand still."""
-    hold = folder / "hold"
-    hold.touch()
-    yield hold
-    hold.unlink(missing_ok=True)
 
 
 def studio(new_page: Open, address: str, **options: object) -> Page:

@@ -72,17 +72,16 @@ def test_every_row_is_there_afterwards_in_both_views(
 
 
 def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
-    studio: Page, folder: Path, resize: Callable[[Page, int], None]
+    studio: Page, hold: Path, resize: Callable[[Page, int], None]
 ) -> None:
     caption = studio.get_by_test_id("strip-caption")
-    (folder / "hold").touch()
     studio.locator("#generate").click()
     shown(studio, "clean", 0)
     resize(studio, 20)
     expect(studio.locator(".fvdm-strip .tile")).to_have_count(20)
     expect(caption).to_have_text("This run has 16 frames")  # it goes on, and is still to be seen
     expect(studio.locator(".tile.drawn")).to_have_count(16)
-    (folder / "hold").unlink()
+    hold.unlink()
     studio.wait_for_selector(".fvdm-strip[data-status=done]")
     expect(studio.locator(".tile.drawn")).to_have_count(0)
     expect(studio.locator(".fvdm-strip .foot")).to_be_hidden()
@@ -91,13 +90,12 @@ def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
     expect(caption).to_have_text("step 30 of 30")
 
 
-def test_a_run_is_watched_as_its_noisy_state(studio: Page, folder: Path) -> None:
-    (folder / "hold").touch()
+def test_a_run_is_watched_as_its_noisy_state(studio: Page, hold: Path) -> None:
     studio.locator("#generate").click()
     shown(studio, "clean", 0)
     with studio.expect_response(lambda answer: "/run/" in answer.url):  # the server knows
         studio.get_by_test_id("view-noisy").click()
-    (folder / "hold").unlink()
+    hold.unlink()
     studio.wait_for_selector(".fvdm-strip[data-status=done]")
     shown(studio, "noisy", 30)
 

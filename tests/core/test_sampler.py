@@ -118,7 +118,7 @@ def test_gaussian_data_are_recovered_in_mean_and_deviation(solver, eta, toleranc
     levels = np.repeat(grid(steps)[:, None], frames, axis=1)
     if not uniform:
         levels = random_levels(steps, frames, seed=4)
-    x = torch.randn(400, frames, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(100, frames, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     out = last(
         sample(gaussian(mean, std, schedule), x, Timeline(levels), schedule, solver, eta, seed=0)
     )

@@ -20,6 +20,8 @@ from train.config import load_config
 from train.run import Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = str(Path(__file__).with_name("two_processes.py"))
+SHORT = ("--steps", "20", "--threads", "1")
 PATIENCE = 900.0  # seconds; a busy machine takes minutes to import torch
 
 
@@ -38,60 +40,80 @@ def torchrun(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("pieces", [1, 2])
-def test_the_same_global_batch_gives_the_update_of_one_process(tmp_path, pieces):
-    alone = train(tmp_path / "alone")
-    script = str(Path(__file__).with_name("two_processes.py"))
-    torchrun(script, str(tmp_path / "two"), str(pieces), "0", "99")
-    together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
-    assert (alone.pop("exchanged"), together["exchanged"]) == (0, 12)  # once a step, in one bucket
-    for name, value in alone.items():
-        assert torch.allclose(value, together[name], rtol=0, atol=1e-6), name
-    assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 1  # not each
-
-
-@pytest.mark.parametrize("pieces", [1, 2])
-def test_weights_in_parts_move_as_whole_ones(tmp_path, pieces):
-    alone = train(tmp_path / "alone")
-    script = str(Path(__file__).with_name("two_processes.py"))
-    torchrun(script, str(tmp_path / "two"), str(pieces), "1", "99")
-    together = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
-    for name in alone.keys() - {"exchanged"}:
-        assert torch.allclose(alone[name], together[name], rtol=0, atol=1e-6), name
-
-
-def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(tmp_path):
-    """What is saved is whole: averages and moments too, or the weights would differ."""
-    uninterrupted = train(tmp_path / "alone")
-    script = str(Path(__file__).with_name("two_processes.py"))
-    torchrun(script, str(tmp_path / "parts"), "1", "1", "6")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory, tiny_toml: Path) -> Path:
+    """A folder of all that two processes did, in one start of them."""
+    folder = tmp_path_factory.mktemp("together")
     with pytest.raises(Stopped):
-        train(tmp_path / "whole", end=6)
-    torchrun(script, str(tmp_path / "whole"), "1", "1", "99")
-    others = [
-        train(tmp_path / "parts"),
-        torch.load(tmp_path / "whole" / "weights.pt", weights_only=True),
+        train(folder / "begun-alone", end=6)
+    in_parts = folder / "in-parts.toml"
+    in_parts.write_text(f"shard = true\n{tiny_toml.read_text()}")
+    work = [
+        [str(folder / "copies-1"), 1, False],
+        [str(folder / "copies-2"), 2, False],
+        [str(folder / "parts-1"), 1, True],
+        [str(folder / "parts-2"), 2, True],
+        [str(folder / "begun-in-parts"), 1, True, 6],
+        [str(folder / "begun-alone"), 1, True],
+        [str(in_parts), "--out", str(folder / "program"), *SHORT],
     ]
-    for other in others:
-        for name in uninterrupted.keys() - {"exchanged"}:
-            assert torch.allclose(uninterrupted[name], other[name], rtol=0, atol=1e-6), name
+    torchrun(SCRIPT, json.dumps(work))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights that one process trains, and how often it exchanged gradients."""
+    return train(tmp_path_factory.mktemp("alone"))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "weights.pt", weights_only=True)
+
+
+def same(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> None:
+    assert some.keys() == others.keys()
+    for name in some.keys() - {"exchanged"}:
+        assert torch.allclose(some[name], others[name], rtol=0, atol=1e-6), name
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_same_global_batch_gives_the_update_of_one_process(together, alone, pieces):
+    folder = together / f"copies-{pieces}"
+    shared = weights(folder)
+    same(alone, shared)
+    assert (alone["exchanged"], shared["exchanged"]) == (0, 12)  # once a step, in one bucket
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1  # not each
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_weights_in_parts_move_as_whole_ones(together, alone, pieces):
+    same(alone, weights(together / f"parts-{pieces}"))
+
+
+def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(together, alone):
+    """What is saved is whole: averages and moments too, or the weights would differ."""
+    same(alone, weights(together / "begun-alone"))
+    assert not (together / "begun-in-parts" / "weights.pt").exists()
+    same(alone, train(together / "begun-in-parts"))
 
 
 @pytest.mark.parametrize("parts", [False, True])
-def test_the_program_trains_on_two_processes(tmp_path, tiny_toml, finished_run, parts):
-    out, config = tmp_path / "run", tmp_path / "config.toml"
-    config.write_text(f"shard = {str(parts).lower()}\n{tiny_toml.read_text()}")
-    torchrun("-m", "train", str(config), "--out", str(out), "--steps", "20", "--threads", "1")
+def test_the_program_trains_on_two_processes(together, tmp_path, tiny_toml, finished_run, parts):
+    out = together / "program"
+    if not parts:
+        out = tmp_path / "run"
+        torchrun("-m", "train", str(tiny_toml), "--out", str(out), *SHORT)
     assert load_model_folder(out / "model").config["name"] == "Tiny"
 
     def losses(folder: Path) -> dict[str, float]:
         rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
         return {row["stage"]: row["loss"] for row in rows if row.get("step") == 20}
 
-    together, alone = losses(out), losses(finished_run)
-    assert together.keys() == {"autoencoder", "transformer"}
-    for stage, loss in together.items():  # bf16 rounds otherwise where a batch is split
-        assert loss == pytest.approx(alone[stage], rel=0.02), stage
+    shared, single = losses(out), losses(finished_run)
+    assert shared.keys() == {"autoencoder", "transformer"}
+    for stage, loss in shared.items():  # bf16 rounds otherwise where a batch is split
+        assert loss == pytest.approx(single[stage], rel=0.02), stage
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):

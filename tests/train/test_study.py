@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from threading import Timer
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from fvdm_core.timeline import Timeline
 from train import stages
 from train.evaluation.common import Figure, samples
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
-from train.run import Run
+from train.run import Busy, Run
 from train.study import arms, cost
 from train.study.__main__ import main
 from train.study.arms import cells, result_path
@@ -143,6 +144,17 @@ def test_figures_that_are_there_are_not_measured_again(grid_file, tmp_path, monk
     assert set(json.loads(result_path(tmp_path, arm).read_text())["cells"]) == {
         cell.key for cell in cells(grid, arm)
     }
+
+
+def test_what_all_arms_share_is_waited_for(tmp_path, capsys):
+    """Of two that are started together, one makes it and the other finds it."""
+    first = Run(tmp_path / "shared")
+    Timer(0.7, first.close).start()
+    second = arms.after_others(tmp_path / "shared")
+    assert "Waiting for another process" in capsys.readouterr().out
+    with pytest.raises(Busy):
+        Run(tmp_path / "shared")  # and now it has the folder
+    second.close()
 
 
 def test_another_extractor_is_refused(grid_file, tmp_path):

@@ -1,10 +1,18 @@
-"""Trains a small network as one of the processes that `torchrun` started; see test_parallel."""
+"""What two processes that `torchrun` started do one after the other; see test_parallel.
+
+    two_processes.py JSON
+
+The JSON is a list of arguments of `train` here, and last those of `python -m train`. Starting the
+processes takes longer than all of it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +20,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.distributed.tensor import DTensor
 
 from train import parallel
+from train.__main__ import main
 from train.config import OptimConfig
 from train.loop import fit
 from train.run import Run, Stopped
@@ -61,9 +70,9 @@ def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> 
     return {**averaged.state_dict(), "exchanged": torch.tensor(len(exchanged))}
 
 
-if __name__ == "__main__":
-    parallel.start()
-    folder, pieces, parts, end = Path(sys.argv[1]), *map(int, sys.argv[2:])
+def train_together(name: str, *how: Any) -> None:
+    """`train` by all processes; the first saves the weights beside what it saw."""
+    folder = Path(name)
     own = folder / str(parallel.rank())  # as on machines that share nothing
     own.mkdir(parents=True)
     try:
@@ -75,9 +84,16 @@ if __name__ == "__main__":
     own.rmdir()
     parallel.check_same(folder)
     try:
-        weights = train(folder, pieces, bool(parts), end)
+        weights = train(folder, *how)
         if parallel.is_first():
             torch.save(weights, folder / "weights.pt")
     except Stopped:
         pass
-    parallel.stop()
+
+
+if __name__ == "__main__":
+    parallel.start()  # once: a second start would meet the keys of the first in their store
+    *trainings, program = json.loads(sys.argv[1])
+    for arguments in trainings:
+        train_together(*arguments)
+    assert main(program) == 0  # which stops at its end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,20 @@ from typing import Any
 from torch import nn
 
 from fvdm_core.autoencoder import Autoencoder
-from fvdm_core.files import atomic_write
+from fvdm_core.files import atomic_write, place
 from fvdm_core.model import VideoDiT
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.tensors import read_tensors, write_safetensors
 from train.clips import Clips, prepare_worlds
 from train.latents import Latents
-from train.run import Run
+from train.run import Busy, Run
 from train.stages import encode_clips, train_autoencoder, train_transformer
 
 from .grid import BASE, Arm, Grid
 from .measure import Cell, Reference, measure
 
 REAL = "real.json"  # how far two real sets are apart
+LOOK_AGAIN = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Shared:
 def prepare(grid: Grid, out: Path) -> Shared:
     """Clips, autoencoder and latents, made once. Raises `Stopped` after a signal."""
     config = grid.shared()
-    run = Run(out / "shared")
+    run = after_others(out / "shared")
     try:
         run.catch_signals()
         run.claim({"grid": dataclasses.asdict(grid)})
@@ -48,6 +50,19 @@ def prepare(grid: Grid, out: Path) -> Shared:
         return Shared(clips, autoencoder, encode_clips(config, autoencoder, clips, run))
     finally:
         run.close()
+
+
+def after_others(folder: Path) -> Run:
+    """The run of a folder, once no other process has it."""
+    told = False
+    while True:
+        try:
+            return Run(folder)
+        except Busy:
+            if not told:
+                print(f"Waiting for another process, which is at {place(folder)}.", flush=True)
+            told = True
+            time.sleep(LOOK_AGAIN)
 
 
 def cells(grid: Grid, arm: Arm) -> list[Cell]:
