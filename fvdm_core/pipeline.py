@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import platform
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,8 @@ from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import from_pixels, to_pixels
-from .sampler import Denoise, Show, sample
+from .recipe import recipe_of
+from .sampler import SampleState, Show, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
 from .step_cache import StepCache
@@ -220,18 +219,7 @@ class Pipeline:
             starts.append(self._initial(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
         x = torch.cat(starts)
-        network, show = self._network(index, timeline, options, seeds)
-        states = sample(
-            network,
-            x,
-            timeline,
-            self.schedule,
-            solver=options.solver,
-            eta=options.fresh_noise,
-            seed=seeds,
-            show=show,
-        )
-        for state in states:
+        for state in self._sampled(x, timeline, index, options, seeds):
             x = state.x
         return [
             Clip(self._decode(latents[None]), recipe["fps"], recipe)
@@ -266,18 +254,7 @@ class Pipeline:
         x = self._initial(timeline, pictures, known, options)
         levels = np.array(timeline.levels[0])
         yield State(0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, decode)
-        network, show = self._network(label, timeline, options, [options.seed])
-        states = sample(
-            network,
-            x,
-            timeline,
-            self.schedule,
-            solver=options.solver,
-            eta=options.fresh_noise,
-            seed=options.seed,
-            show=show,
-        )
-        for state in states:
+        for state in self._sampled(x, timeline, label, options, [options.seed]):
             last = state.step == timeline.num_steps
             yield State(
                 state.step,
@@ -321,23 +298,31 @@ class Pipeline:
             )
         return chosen
 
-    def _network(
-        self, label: int | None, timeline: Timeline, options: RunOptions, seeds: Sequence[int]
-    ) -> tuple[Denoise, Show | None]:
-        """The network as the sampler calls it, and what to change before of what it sees."""
+    def _sampled(
+        self,
+        x: Tensor,
+        timeline: Timeline,
+        label: int | None,
+        options: RunOptions,
+        seeds: Sequence[int],
+    ) -> Iterator[SampleState]:
+        """x (B, F, C, h, w) at the timeline's first row -> a state after each of its steps."""
         replaced = options.conditioning == "replacement"
-        show = replacement(timeline, self.schedule, seeds) if replaced else None
-        if not options.step_cache:
-            return denoiser(self.model, label, options.cfg_scale), show
-        cache = StepCache(options.step_cache)
-
-        def turn_and_show(
-            x: Tensor, levels: Tensor, frames: Sequence[int], step: int
-        ) -> tuple[Tensor, Tensor]:
-            cache.turn_to(frames, step)
-            return (x, levels) if show is None else show(x, levels, frames, step)
-
-        return denoiser(self.model, label, options.cfg_scale, cache), turn_and_show
+        shown = replacement(timeline, self.schedule, seeds) if replaced else None
+        show, cache = shown, None
+        if options.step_cache:
+            cache = StepCache(options.step_cache)
+            show = partial(_turn_and_show, cache, shown)
+        return sample(
+            denoiser(self.model, label, options.cfg_scale, cache),
+            x,
+            timeline,
+            self.schedule,
+            solver=options.solver,
+            eta=options.fresh_noise,
+            seed=seeds,
+            show=show,
+        )
 
     def _initial(
         self,
@@ -432,28 +417,21 @@ class Pipeline:
     def _recipe(
         self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions
     ) -> dict[str, Any]:
-        """Everything that repeats the clip exactly on a machine of the same kind."""
-        fit = options.fit
-        return {
-            "format": "fvdm-studio-recipe",
-            "version": 1,
-            **asdict(options),
-            "eta": options.fresh_noise,
-            "fit": fit if isinstance(fit, str) else {str(k): how for k, how in fit.items()},
-            "timeline": json.loads(timeline.to_json()),
-            "keyframes": {
-                str(frame): hashlib.sha256(picture.tobytes()).hexdigest()
-                for frame, picture in pictures.items()
-            },
-            "model": {"name": self.name, "sha256": self.model_hash},
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "versions": {
-                "fvdm-studio": _version("fvdm-studio"),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
-        }
+        model = {"name": self.name, "sha256": self.model_hash}
+        return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
+
+
+def _turn_and_show(
+    cache: StepCache,
+    show: Show | None,
+    x: Tensor,
+    levels: Tensor,
+    frames: Sequence[int],
+    step: int,
+) -> tuple[Tensor, Tensor]:
+    """Before each call of the network: which window and step the cache is asked about."""
+    cache.turn_to(frames, step)
+    return (x, levels) if show is None else show(x, levels, frames, step)
 
 
 def _kl_autoencoder(
@@ -498,10 +476,3 @@ def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int
             f"{MAX_LEVEL} (noise)"
         )
     return timeline.starts_from(pictures)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout, not installed
-        return "checkout"

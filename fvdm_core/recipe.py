@@ -1,4 +1,4 @@
-"""A clip's recipe: reading one out of any file that carries it, and giving it its pictures."""
+"""A clip's recipe: what repeats it, written, given its pictures, and read out of any file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import binascii
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fvdm_core.containers import kind_of
@@ -57,6 +59,45 @@ class Recipe:
 def picture_hash(picture: Frame) -> str:
     """What a recipe calls a picture by."""
     return hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def recipe_of(
+    timeline: Timeline,
+    pictures: Mapping[int, Frame],
+    options: RunOptions,
+    model: Mapping[str, str],
+    dtype: str,
+) -> dict[str, Any]:
+    """Everything that repeats a clip exactly on a machine of the same kind, as JSON has it.
+
+    pictures: {frame: uint8 (H, W, 3)}, as they were fitted. model: its name, and the sha256 of its
+    weights. dtype: in which the network was run, "float32" or "bfloat16".
+    """
+    fit = options.fit
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **asdict(options),
+        "eta": options.fresh_noise,
+        "fit": fit if isinstance(fit, str) else {str(frame): how for frame, how in fit.items()},
+        "timeline": json.loads(timeline.to_json()),
+        "keyframes": {str(frame): picture_hash(picture) for frame, picture in pictures.items()},
+        "model": dict(model),
+        "dtype": dtype,
+        "versions": {
+            "fvdm-studio": _version("fvdm-studio"),
+            "torch": _version("torch"),
+            "numpy": _version("numpy"),
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout, not installed
+        return "checkout"
 
 
 def with_pictures(

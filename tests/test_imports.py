@@ -45,10 +45,10 @@ CORE = {  # what a module of the core may import of the core
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
         *("conditioning", "device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
-        *("guidance", "pixels", "step_cache"),
+        *("guidance", "pixels", "recipe", "step_cache"),
     },
 }
-WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options")
+WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options", "recipe")
 
 
 def modules() -> dict[str, Path]:
