@@ -15,7 +15,6 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .gelu import gelu
 from .rotary import rotate, rotation
 from .step_cache import StepCache
 
@@ -390,7 +389,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(inner_size, hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(gelu(self.fc1(x)))
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
 
 
 class FinalLayer(nn.Module):
