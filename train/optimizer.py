@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .config import OptimConfig
+from .muon import Muon
 from .sharding import like, whole
 
 BETAS = (0.9, 0.99)
@@ -16,8 +17,7 @@ BETAS = (0.9, 0.99)
 class Optimizers:
     """The optimizers of a module as one: `step`, `set_lr`, and a state to save and restore.
 
-    Muon makes every update of a matrix orthogonal (Jordan et al. 2024); scaled to the size of
-    AdamW's updates (Liu et al. 2025, "match_rms_adamw") both take the same learning rate.
+    Muon's updates are scaled to the size of AdamW's, so both take the same learning rate.
     """
 
     def __init__(self, module: nn.Module, optim: OptimConfig) -> None:
@@ -33,14 +33,7 @@ class Optimizers:
                 torch.optim.AdamW(rest, lr=optim.lr, betas=BETAS, weight_decay=optim.weight_decay)
             )
         if matrices:
-            self._each.append(
-                torch.optim.Muon(
-                    matrices,
-                    lr=optim.lr,
-                    weight_decay=optim.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
+            self._each.append(Muon(matrices, lr=optim.lr, weight_decay=optim.weight_decay))
 
     def set_lr(self, lr: float) -> None:
         for optimizer in self._each:

@@ -9,6 +9,7 @@ import torch
 
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from train.config import OptimConfig
+from train.muon import Muon, orthogonalized
 from train.optimizer import Optimizers
 
 CONFIG = VideoDiTConfig(
@@ -63,6 +64,35 @@ def test_muon_turns_the_step_of_a_matrix_about_orthogonal_and_as_large_as_adamws
         values = torch.linalg.svdvals(weight - before[name])
         size = 1e-3 * 0.2 * max(weight.shape) ** 0.5  # match_rms_adamw
         assert (values > 0.6 * size).all() and (values < 1.3 * size).all(), name
+
+
+@pytest.mark.parametrize(("fast", "tolerance"), [(True, 1e-7), (False, 0.03)])
+def test_muon_moves_matrices_as_torchs_does(monkeypatch, fast, tolerance):
+    """The same in bf16, which torch always takes; in fp32 up to what bf16 rounds away."""
+    monkeypatch.setattr("train.muon.fast_bf16", lambda device: fast)
+    moved = []
+    for kind, scaling in ((Muon, {}), (torch.optim.Muon, {"adjust_lr_fn": "match_rms_adamw"})):
+        generator = torch.Generator().manual_seed(0)
+        weights = [
+            torch.nn.Parameter(torch.randn(s, generator=generator)) for s in ((48, 16), (16, 64))
+        ]
+        optimizer = kind(weights, lr=1.0, weight_decay=0.01, **scaling)
+        for _ in range(3):
+            for weight in weights:
+                weight.grad = torch.randn(weight.shape, generator=generator)
+            optimizer.step()
+        moved.append(weights)
+    for one, other in zip(*moved, strict=True):
+        assert (one - other).norm() <= tolerance * other.norm()
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7), (4, 4)])
+def test_an_update_keeps_its_directions_and_gets_lengths_near_one(shape):
+    update = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    left, _, right = torch.linalg.svd(update, full_matrices=False)
+    lengths = left.mT @ orthogonalized(update).float() @ right.mT
+    assert ((lengths.diag() > 0.6) & (lengths.diag() < 1.3)).all()
+    assert (lengths - lengths.diag().diag()).abs().max() < 0.02
 
 
 def test_what_is_no_matrix_of_a_block_moves_as_with_adamw():

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from two_processes import train
+from two_processes import matrices, train
 
 from fvdm_core.model_folder import load_model_folder
 from train import parallel
 from train.__main__ import train as train_run
 from train.config import load_config
+from train.muon import orthogonal
 from train.run import Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def together(tmp_path_factory: pytest.TempPathFactory, tiny_toml: Path) -> Path:
         [str(folder / "begun-alone"), 1, True],
         [str(in_parts), "--out", str(folder / "program"), *SHORT],
     ]
-    torchrun(SCRIPT, json.dumps(work))
+    torchrun(SCRIPT, str(folder), json.dumps(work))
     return folder
 
 
@@ -89,6 +90,14 @@ def test_the_same_global_batch_gives_the_update_of_one_process(together, alone, 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_weights_in_parts_move_as_whole_ones(together, alone, pieces):
     same(alone, weights(together / f"parts-{pieces}"))
+
+
+def test_both_get_all_matrices_orthogonal_though_each_makes_a_part(together):
+    expected = orthogonal(matrices())
+    for rank in range(2):
+        shared = torch.load(together / f"orthogonal-{rank}.pt", weights_only=True)
+        for one, other in zip(expected, shared, strict=True):
+            assert torch.allclose(one, other, rtol=0, atol=1e-6)
 
 
 def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(together, alone):

@@ -1,9 +1,9 @@
 """What two processes that `torchrun` started do one after the other; see test_parallel.
 
-    two_processes.py JSON
+    two_processes.py FOLDER JSON
 
-The JSON is a list of arguments of `train` here, and last those of `python -m train`. Starting the
-processes takes longer than all of it.
+The JSON is a list of arguments of `train` here, and last those of `python -m train`. FOLDER gets
+what each makes of `matrices`. Starting the processes takes longer than all of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from train import parallel
 from train.__main__ import main
 from train.config import OptimConfig
 from train.loop import fit
+from train.muon import orthogonal
 from train.run import Run, Stopped
 
 BATCH = 8
@@ -70,6 +71,12 @@ def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> 
     return {**averaged.state_dict(), "exchanged": torch.tensor(len(exchanged))}
 
 
+def matrices() -> list[Tensor]:
+    """More than one for each process, and of several shapes."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=generator) for shape in ((4, 12), (9, 3), (5, 5))]
+
+
 def train_together(name: str, *how: Any) -> None:
     """`train` by all processes; the first saves the weights beside what it saw."""
     folder = Path(name)
@@ -93,7 +100,8 @@ def train_together(name: str, *how: Any) -> None:
 
 if __name__ == "__main__":
     parallel.start()  # once: a second start would meet the keys of the first in their store
-    *trainings, program = json.loads(sys.argv[1])
+    *trainings, program = json.loads(sys.argv[2])
+    torch.save(orthogonal(matrices()), Path(sys.argv[1]) / f"orthogonal-{parallel.rank()}.pt")
     for arguments in trainings:
         train_together(*arguments)
     assert main(program) == 0  # which stops at its end
