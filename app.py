@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("device", "cpu, cuda, cuda:1 or mps; cuda or else cpu if none is given", type=device)
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
-    add("name", f"what runs are called, {NAME}; also {{time}}, {{frames}}, {{steps}}, {{model}}")
+    add("name", f"what runs are called, {NAME}; also {{frames}}, {{steps}}, {{model}}")
     add("quota", "GB of runs that are kept, 4 if none is given; the oldest go", type=quota)
     add("share", "make a public link, for anyone", action="store_true")
     add("allow_host", "a name that a proxy in front of the studio has", action="append")

@@ -13,7 +13,7 @@ from fvdm_core.options import written_size
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
-from ui.requests import EditorValue, Strict, checked
+from ui.requests import USUAL_FPS, EditorValue, Strict, checked
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 
@@ -30,6 +30,7 @@ SCALAR = (
     "result is poor. docs/train-your-own.md says how it learns a timestep for every frame."
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
+MAX_RATE = 30  # frames per second that the page offers
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
 
 
@@ -137,11 +138,16 @@ def _millions(number: int) -> str:
     return f"{number / 1e6:.1f} million" if number >= 100_000 else str(number)
 
 
+def rate_of(pipeline: Any) -> int:
+    """Frames per second as the page's slider has them."""
+    return min(MAX_RATE, max(1, round(pipeline.fps)))
+
+
 def following(
-    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any, size: Any
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Label, guidance, conditioning, size and the sentence beside the examples, as the present
-    model has them."""
+    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any, fps: Any, size: Any
+) -> tuple[Any, ...]:
+    """Label, guidance, conditioning, frames per second, size and the sentence beside the examples,
+    as the present model has them. A rate that somebody has chosen stays."""
     usual, *others = studio.model.get().sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
     labels = studio.model.get().labels
@@ -153,6 +159,7 @@ def following(
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
         gr.update(visible=bool(labels)),  # guidance is towards a label
         gr.update(visible=scalar, value=(conditioning or "replacement") if scalar else None),
+        gr.update(value=rate_of(studio.model.get())) if fps == USUAL_FPS else gr.skip(),
         gr.update(
             visible=bool(others),
             choices=choices_of_size,
@@ -169,6 +176,7 @@ def wire_models(
     label: Component,
     guidance: Component,
     conditioning: Component,
+    fps: Component,
     size: Component,
     note: Component,
     reading: Follow,
@@ -200,14 +208,15 @@ def wire_models(
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        return gr.update(**fitted), *following(studio, timeline, *shown)
+        *others, _, shape = shown  # another model plays at another rate, whatever it was
+        return gr.update(**fitted), *following(studio, timeline, *others, USUAL_FPS, shape)
 
     def resize(size: Any) -> Any:
         """Show how pictures are cut to another size."""
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
-    followers = [label, guidance, conditioning, size, note]
-    asked = [editor, label, conditioning, size]
+    followers = [label, guidance, conditioning, fps, size, note]
+    asked = [editor, label, conditioning, fps, size]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
     panel.choose(  # type: ignore[attr-defined]

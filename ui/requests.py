@@ -44,6 +44,7 @@ from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
 from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
+USUAL_FPS = 8  # of a clip, where nothing is said
 MAX_FORMULA = 256
 
 Source = Literal["noise", "keyframe", "hold"]
@@ -245,7 +246,7 @@ class GenerateRequest(Strict):
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
     solver: Solver = RunOptions.solver
     eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)
-    fps: Whole = Field(default=8, ge=1, le=60)
+    fps: Whole = Field(default=USUAL_FPS, ge=1, le=60)
     splice_exact: bool = Field(
         default=RunOptions.splice_exact,
         strict=True,

@@ -17,7 +17,7 @@ from ui.filmstrip import Filmstrip
 from ui.guard import Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
-from ui.model_panel import frames_of, photographs, wire_models
+from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
 from ui.outputs import Outputs
 from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
@@ -34,7 +34,7 @@ from ui.pieces import (
 )
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
-from ui.requests import MAX_SEED, GenerateRequest
+from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS, USUAL
@@ -149,7 +149,12 @@ def build_studio(
                         elem_id="eta",
                     )
                     prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
-                    fps = Slider(1, 30, 8, step=1, label="Frames per second", elem_id="fps")
+                    fps = Slider(
+                        *(1, MAX_RATE, USUAL_FPS),
+                        step=1,
+                        label="Frames per second",
+                        elem_id="fps",
+                    )
                     exact = Checkbox(
                         False,
                         label="Splice kept pictures exactly",
@@ -272,7 +277,8 @@ def build_studio(
             keeping=keeping,
         )
         naming = wire_models(
-            studio, model, editor, label, cfg, conditioning, size, note, reading, keeping
+            *(studio, model, editor, label, cfg, conditioning, fps, size, note),
+            *(reading, keeping),
         )
         reading(visit.then(**naming).then)
 
