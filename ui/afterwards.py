@@ -135,8 +135,9 @@ def wire(
         return clip_files(saved), listed
 
     def remove_run(session: Any, event: gr.EventData) -> dict[str, Any]:
-        kept = session_of(session)["session"]
-        studio.outputs.delete(kept, _sent(event).get("job"))
+        kept, job = session_of(session)["session"], _sent(event).get("job")
+        if checked(lambda: studio.outputs.delete(kept, job)):
+            studio.jobs.remove(job, owner=kept)  # or a reload would show a clip that is gone
         return history_value(studio.outputs, kept)
 
     def restore_run(session: Any, event: gr.EventData) -> tuple[Any, ...]:

@@ -102,7 +102,7 @@ def run_of(studio: Studio, job: str, session: str) -> Snapshot:
     """A run of the list, or one of the history.
 
     Raises:
-        RequestError: the session has no such run.
+        RequestError: the session has no such run, or no model could be loaded.
     """
     for run in studio.jobs.runs_of(session):
         if run.job == job:
@@ -111,7 +111,7 @@ def run_of(studio: Studio, job: str, session: str) -> Snapshot:
     if saved is None:
         raise RequestError("This run is no longer listed: choose another one.")
     recipe, pictures = of_run(saved)
-    pipeline = studio.model.get()
+    pipeline = checked(studio.model.get)
     back = restored(recipe, pictures, pipeline)
     # What another model made is made anew by this one: timelines are compared, not models.
     whole = recipe.stopped_after_step is None and recipe.model_hash == pipeline.model_hash
@@ -121,7 +121,7 @@ def run_of(studio: Studio, job: str, session: str) -> Snapshot:
         back.editor.steps,
         Status.DONE if whole else Status.STOPPED,
         result=saved,
-        about=Order.of(back.editor, back.request, studio.window),
+        about=studio.order(back.editor, back.request),
     )
 
 
@@ -149,7 +149,7 @@ def orders(
             painting = _preset(choice.name, canvas, studio.window)
         sides.append((painting, run))
     both = [Side(painting, settings or request, run) for painting, run in sides]
-    if len({Order.of(side.painting, side.request, studio.window).key for side in both}) == 1:
+    if len({studio.order(side.painting, side.request).key for side in both}) == 1:
         raise RequestError("Both sides are the same timeline: choose another one for A or B.")
     return both
 
@@ -172,7 +172,7 @@ def submit_both(
     known = [*studio.jobs.runs_of(session), *(side.run for side in both if side.run)]
 
     def run_for(side: Side) -> str | Prepared:
-        order = Order.of(side.painting, side.request, studio.window)
+        order = studio.order(side.painting, side.request)
         same = _same_run(known, order)
         if same is None and again:
             raise RequestError("One of the two is no longer there: compare once more.")

@@ -1,6 +1,7 @@
-"""What a run is downloaded as, made when it is asked for: runs/<session>/<job>/<file>.
+"""What a run is downloaded as, made when it is asked for: runs/<home>/<job>/<file>.
 
-The two names are the key: nobody guesses them, and nothing else is ever served from here.
+The two names are the key: nobody guesses them, and nothing else is ever served from here. The first
+is not the session's own name, which may delete and stop, but made of it (`ui.outputs.home_name`).
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class Downloads:
         self.encoders: anyio.CapacityLimiter | None = None  # belongs to the server's event loop
 
     def routes(self) -> list[Route]:
-        return [Route("/runs/{session}/{job}/{file:path}", self.answer)]
+        return [Route("/runs/{home}/{job}/{file:path}", self.answer)]
 
     async def answer(self, request: Request) -> Response:
         """The file that the address names, or 404 in the same words for all that is not there."""
         parts = request.path_params
-        saved = self.outputs.find(parts["session"], parts["job"])
+        saved = self.outputs.find_in(parts["home"], parts["job"])
         response = None if saved is None else await self._file(saved, parts["file"], request)
         if response is None:
             response = PlainTextResponse("This run is not here, or no longer.", 404)
@@ -74,7 +75,7 @@ class Downloads:
         usual = int(saved.about().get("fps") or 0)
         wanted = usual or 8
         if fps is not None:
-            if not fps.isdecimal() or not 1 <= int(fps[:9]) <= MAX_FPS:
+            if not (fps.isdecimal() and len(fps) < 5 and 1 <= int(fps) <= MAX_FPS):
                 return PlainTextResponse(f"fps must be a whole number from 1 to {MAX_FPS}.", 400)
             wanted = int(fps)
         name = f"{saved.name}.{ending}"
@@ -88,7 +89,8 @@ class Downloads:
             await anyio.to_thread.run_sync(encode, saved, path, wanted, limiter=self.encoders)
         except (OSError, ValueError) as error:
             stack.close()
-            return PlainTextResponse(f"The clip could not be written: {error}", 507)
+            why = error.strerror if isinstance(error, OSError) else error  # not where, in a path
+            return PlainTextResponse(f"The clip could not be written: {why}", 507)
         except BaseException:
             stack.close()
             raise

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 2**20  # bytes; the largest timeline is 2 MB of JSON, sent with the strip beside it
+UPLOADS = "/gradio_api/upload"  # where gradio takes files
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """ASGI middleware: same-origin writes, bounded JSON, and an upload folder that has room.
+    """ASGI middleware: our own page and programs only, bounded bodies, an upload folder with room.
 
-    A page elsewhere may post to a studio on this machine without being able to read the answer; the
-    browser then names its Origin, which has to be ours. Programs send none and are let through.
+    A page elsewhere may post to a studio on this machine, and read the answer where gradio's CORS
+    allows it; the browser then names its Origin, which has to be ours, also when it asks beforehand
+    (OPTIONS). Programs send none and are let through.
     A page elsewhere may also point a name of its own at this machine, so that its Origin and Host
     are one (DNS rebinding): where `hosts` is given, only requests to this machine's own names and
     to those are answered. None is for a server that is reached by names we cannot know.
@@ -29,11 +33,13 @@ class Guard:
         app: ASGIApp,
         room_for_upload: Callable[[], bool] = lambda: True,
         max_body: int = MAX_BODY,
+        max_upload: float = math.inf,
         hosts: Collection[str] | None = None,
     ) -> None:
         self.app = app
         self.room_for_upload = room_for_upload
         self.max_body = max_body
+        self.max_upload = max_upload
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,18 +51,41 @@ class Guard:
         if self.hosts is not None and not (is_loopback(host) or host in self.hosts):
             words = "The studio is not served under this name: start it with --allow-host NAME."
             await _refuse(421, words, scope, receive, send)
+        elif not self._is_ours(headers, reads=scope["method"] in SAFE_METHODS):
+            await _refuse(403, "This request comes from another site.", scope, receive, send)
         elif scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
-        elif not same_origin(headers):
-            await _refuse(403, "This request comes from another site.", scope, receive, send)
-        elif headers.get("content-type", "").startswith("multipart/"):
-            if self.room_for_upload():  # gradio bounds each file itself
-                await self.app(scope, receive, send)
-            else:
-                words = "The upload folder is full. Try again later."
-                await _refuse(507, words, scope, receive, send)
+        elif scope["path"].rstrip("/").endswith(UPLOADS):
+            await self._upload(headers, scope, receive, send)
         else:
             await self._bounded(headers, scope, receive, send)
+
+    def _is_ours(self, headers: Headers, reads: bool) -> bool:
+        """Whether the request names no Origin, or one that the studio is served under."""
+        origin = headers.get("origin")
+        if origin is None:  # as a link on another page, which may read nothing
+            return reads or headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+        try:
+            asked = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        # A page elsewhere can send X-Forwarded-Host too, though not before its OPTIONS is answered.
+        proxy = headers.get("x-forwarded-host", "").lower()
+        named = self.hosts is None or host_name(proxy) in self.hosts
+        return bool(asked) and asked in (headers.get("host", "").lower(), proxy if named else "")
+
+    async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        """Gradio bounds each file, but takes a thousand in a request."""
+        declared = headers.get("content-length", "")
+        told = declared.isdecimal() and len(declared) < 13 and "transfer-encoding" not in headers
+        if not told or int(declared) > self.max_upload:
+            words = "The upload is too large, or does not say how large it is."
+            await _refuse(413, words, scope, receive, send)
+        elif await anyio.to_thread.run_sync(self.room_for_upload):
+            await self.app(scope, receive, send)
+        else:
+            words = "The upload folder is full. Try again later."
+            await _refuse(507, words, scope, receive, send)
 
     async def _bounded(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         words = f"The request is larger than {self.max_body >> 20} MB: use fewer frames or steps."
@@ -101,16 +130,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def same_origin(headers: Headers) -> bool:
-    """Whether the request names no Origin, or the one that it is sent to."""
-    origin = headers.get("origin")
-    if origin is None:
-        return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-    # A browser sends X-Forwarded-Host for no page; a proxy in front of us does.
-    hosts = (headers.get("x-forwarded-host"), headers.get("host"))
-    return urlsplit(origin).netloc.lower() in {host.lower() for host in hosts if host}
 
 
 async def _refuse(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -25,7 +25,8 @@ class Order:
 
     `title` names the timeline, `settings` and `details` are text for people, `shared` is what two
     timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
-    thumbnail, `mark` says which painting it was. Two orders of the same `key` give the same bytes.
+    thumbnail, `mark` says which painting it was. Two orders of the same `key` are of the same
+    model and give the same bytes.
     """
 
     title: str
@@ -39,8 +40,8 @@ class Order:
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
 
     @classmethod
-    def of(cls, editor: EditorValue, request: GenerateRequest, window: int) -> Order:
-        """The order for a model that sees `window` frames."""
+    def of(cls, editor: EditorValue, request: GenerateRequest, window: int, model: str) -> Order:
+        """The order for a model that sees `window` frames and whose weights have this hash."""
         asked = {"editor": editor.model_dump(mode="json"), "request": request.model_dump()}
         return cls(
             title=title_of(editor, window),
@@ -54,7 +55,7 @@ class Order:
             fps=request.fps,
             picture=picture_of(editor),
             mark=editor.mark,
-            key=_key(editor, request),
+            key=_key(editor, request, model),
             _packed=zlib.compress(json.dumps(asked).encode()),
         )
 
@@ -88,8 +89,8 @@ def picture_of(editor: EditorValue) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(editor.levels[row][frame] for frame in frames) for row in rows)
 
 
-def _key(editor: EditorValue, request: GenerateRequest) -> str:
+def _key(editor: EditorValue, request: GenerateRequest, model: str) -> str:
     painting = editor.model_dump(mode="json", exclude={"preset", "formula", "keyframes"})
     pictures = [[k.frame, k.file.path, k.fit] for k in editor.keyframes]  # paths name contents
-    asked = json.dumps([painting, sorted(pictures), request.model_dump()], sort_keys=True)
+    asked = json.dumps([model, painting, sorted(pictures), request.model_dump()], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()

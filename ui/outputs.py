@@ -1,4 +1,4 @@
-"""What a run leaves on disk: outputs/<session>/<name>.<job>/ with video, frames and recipe.
+"""What a run leaves on disk: outputs/<home>/<name>.<job>/ with video, frames and recipe.
 
 clip.mp4  clip.gif  frames/0001.png …   the recipe is inside each; a loop's GIF has no seam
 recipe.json                             with the pictures of the keyframes, where they are small
@@ -8,6 +8,8 @@ thumb.jpg  about.json                   what the history shows, so that it reads
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -16,7 +18,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -121,6 +123,12 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and NAME.fullmatch(text) is not None
 
 
+def home_name(session: str) -> str:
+    """The folder of a session's runs. Links name it: it must not tell the session, which is the
+    secret that a browser owns its runs by."""
+    return base64.urlsafe_b64encode(hashlib.sha256(session.encode()).digest())[:22].decode()
+
+
 class Outputs:
     """Keeps results below `root`, whole or not at all, and removes the oldest above `quota`."""
 
@@ -161,7 +169,7 @@ class Outputs:
         made = time.time()
         name = self.naming.name(recipe, len(frames), datetime.fromtimestamp(made))
         draft = self.root / f".unfinished-{job}"
-        final = self.root / session / f"{name}.{job}"
+        final = self.root / home_name(session) / f"{name}.{job}"
         about = {
             "made": made,
             "frames": len(frames),
@@ -190,8 +198,9 @@ class Outputs:
             _write(draft / "recipe.json", text.encode())
             _write(draft / "about.json", _json(about).encode())
             _write(draft / "thumb.jpg", make_ribbon(frames))
-            final.parent.mkdir(exist_ok=True)
-            os.replace(draft, final)
+            with self._lock:  # or an emptied folder is removed in between
+                final.parent.mkdir(exist_ok=True)
+                os.replace(draft, final)
             _sync(final.parent)
         except OSError as error:
             raise OutputError(
@@ -206,9 +215,13 @@ class Outputs:
 
     def find(self, session: object, job: object) -> Saved | None:
         """The files of an earlier run, also one of before a restart; None where there are none."""
-        if not (is_name(session) and is_name(job)):
+        return self.find_in(home_name(str(session)), job) if is_name(session) else None
+
+    def find_in(self, home: object, job: object) -> Saved | None:
+        """The same by the name of the session's folder, as addresses have it."""
+        if not (is_name(home) and is_name(job)):
             return None
-        for folder in (self.root / str(session)).glob(f"*{job}"):
+        for folder in _below(self.root / str(home)):
             saved = Saved(folder)
             if saved.job == job and saved.recipe.is_file() and saved.video.is_file():
                 return saved
@@ -219,9 +232,9 @@ class Outputs:
         if not is_name(session):
             return []
         found = [
-            (folder.stat().st_mtime, folder)
-            for folder in (self.root / str(session)).glob("*")
-            if is_name(_job_of(folder)) and folder.is_dir()
+            (made, folder)
+            for folder in _below(self.root / home_name(str(session)))
+            if is_name(_job_of(folder)) and folder.is_dir() and (made := _changed(folder))
         ]
         return [Saved(folder) for _, folder in sorted(found, reverse=True)]
 
@@ -236,6 +249,8 @@ class Outputs:
         except OSError as error:
             raise OutputError(f"The run could not be deleted: {error.strerror}.") from None
         shutil.rmtree(gone, ignore_errors=True)
+        with self._lock:
+            _remove_empty(saved.folder.parent)
         return True
 
     @contextmanager
@@ -261,41 +276,78 @@ class Outputs:
 
     def _remove_oldest(self, keep: Path) -> None:
         with self._lock:
-            runs = []
-            for folder in self.root.glob("*/*"):
-                if is_name(folder.parent.name) and is_name(_job_of(folder)) and folder.is_dir():
-                    runs.append((folder.stat().st_mtime, _size(folder), folder))
+            runs = [
+                (_changed(folder), _size(folder), folder)
+                for home in _below(self.root)
+                if is_name(home.name)
+                for folder in _below(home)
+                if is_name(_job_of(folder)) and folder.is_dir()
+            ]
             total = sum(size for _, size, _ in runs)
             for _, size, folder in sorted(runs, key=lambda run: run[0]):
                 if total <= self.quota:
                     break
                 if folder != keep:
                     shutil.rmtree(folder, ignore_errors=True)
+                    _remove_empty(folder.parent)
                     total -= size
 
 
 def trim(folder: Path, quota: int, spare: frozenset[Path] = frozenset()) -> int:
     """Remove the oldest files below `folder`, except `spare`, down to `quota` bytes.
 
-    Returns the bytes that remain.
+    Returns the bytes that remain. Others may remove files meanwhile.
     """
     files = []
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            status = path.stat()
-            files.append((status.st_mtime, status.st_size, path))
+    for path in _files(folder):
+        with suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink():
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files, key=lambda file: file[0]):
         if total <= quota:
             break
         if path not in spare:
             path.unlink(missing_ok=True)
+            if path.parent != folder:
+                _remove_empty(path.parent)
             total -= size
     return total
 
 
+def _below(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is gone, or is none. (`glob` raises in between.)"""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return list(folder.iterdir())
+    return []
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, while others may remove some of them."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is not empty, or gone
+        folder.rmdir()
+
+
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of a run; of what is removed meanwhile, nothing."""
+    total = 0
+    for path in _files(folder):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def _changed(folder: Path) -> float:
+    """When a run was made, in seconds; 0 where it is removed meanwhile."""
+    with suppress(FileNotFoundError):
+        return folder.stat().st_mtime
+    return 0.0
 
 
 def _job_of(folder: Path) -> str:

@@ -86,15 +86,21 @@ def wire_queue(
         keeping: the event that keeps the painting in the browser.
     """
 
-    async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
-        """Queue what is painted, with the seeds that follow where there are to be variations."""
-        *settings, variations, kept_session, panel, frames, steps, formula = rest
+    def entered(
+        timeline: EditorValue, panel: Any, frames: Any, steps: Any, formula: Any
+    ) -> EditorValue | None:
+        """`as_typed`; raises `RequestError` where a formula is typed and not entered."""
         if is_waiting(timeline, panel, formula):
             raise RequestError(
                 "The formula in the box is not on the canvas yet: press Use to paint it, or empty "
                 "the box."
             )
-        typed = as_typed(timeline, panel, frames, steps, studio.window)
+        return as_typed(timeline, panel, frames, steps, studio.window)
+
+    async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
+        """Queue what is painted, with the seeds that follow where there are to be variations."""
+        *settings, variations, kept_session, panel, frames, steps, formula = rest
+        typed = entered(timeline, panel, frames, steps, formula)
         timeline = typed or timeline
         request = request_of(settings)
         seeds = checked(lambda: Variations(seed=request.seed, variations=variations)).seeds
@@ -134,9 +140,10 @@ def wire_queue(
         run = view.shown
         if run is None:  # nothing since the server started; an earlier run may lie on disk
             saved = studio.outputs.find(kept["session"], kept["job"])
-            lost = {"status": "failed", "text": LOST} if kept["job"] and saved is None else {}
+            unknown = kept["job"] and saved is None and studio.jobs.get(kept["job"]) is None
+            lost = {"status": "failed", "text": LOST} if unknown else {}
             return None, lost, None if saved is None else clip_files(saved)
-        result = run.result
+        result = run.result if run.result and run.result.video.is_file() else None
         if result is None and not run.status.over:  # meanwhile, what the session made last
             result = next((each.result for each in reversed(view.runs) if each.result), None)
         files = None if result is None else clip_files(result)
@@ -176,15 +183,16 @@ def wire_queue(
 
     async def renew(event: gr.EventData, timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Put what is painted in the place of a run that waits."""
-        *settings, kept_session = rest
+        *settings, kept_session, panel, frames, steps, formula = rest
+        typed = entered(timeline, panel, frames, steps, formula)
         session = session_of(kept_session)["session"]
         job = job_in(event)
-        await run_sync(studio.change, job, timeline, request_of(settings), session)
+        await run_sync(studio.change, job, typed or timeline, request_of(settings), session)
         run, stop, value = listed(session)
-        return run, stop, value | {"renewed": job}
+        return run, stop, value | {"renewed": job}, typed or gr.skip()
 
     session, runs = parts.session, parts.runs
-    asking = [parts.editor, *parts.settings, session]
+    asking = [parts.editor, *parts.settings, session, *parts.boxes]
     generating = [parts.editor, *parts.settings, parts.variations, session, *parts.boxes]
     changing = [parts.run, parts.stop, runs]
     queued = parts.run.click(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
@@ -209,7 +217,8 @@ def wire_queue(
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
     taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **IN_TURN)
     reading(taken.success).then(**keeping)
-    runs.renew(renew, asking, changing, **CAN_FAIL)
+    renewed = runs.renew(renew, asking, [*changing, parts.editor], **CAN_FAIL)
+    reading(renewed.success).then(**keeping)
 
 
 def job_in(event: gr.EventData) -> str:

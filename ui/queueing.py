@@ -63,7 +63,9 @@ class Queue:
         """The session's runs now. Whoever asks looks at the shown one, which makes previews."""
         listed = self._jobs.runs_of(session)
         over = [run for run in listed if run.status.over]
-        runs = (*over[-FINISHED:], *(run for run in listed if not run.status.over))
+        chosen, _ = self._chosen.get(session, (None, False))
+        older = (run for run in over[:-FINISHED] if run.job == chosen)
+        runs = (*older, *over[-FINISHED:], *(run for run in listed if not run.status.over))
         shown = self._shown(session, runs)
         if shown is not None:
             self._jobs.look(shown.job)

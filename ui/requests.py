@@ -208,23 +208,24 @@ class EditorValue(GradioModel):
         Raises:
             RequestError: windows or sources do not fit the levels.
         """
-        windows = None
-        if self.windows is not None:
-            windows = tuple(
-                tuple(Window(tuple(w.frames), tuple(w.updates)) for w in step)
-                for step in self.windows
-            )
-        sources = None if self.sources is None else tuple(self.sources)
-        return checked(
-            lambda: Timeline(
+
+        def build() -> Timeline:
+            windows = None
+            if self.windows is not None:
+                windows = tuple(
+                    tuple(Window(tuple(w.frames), tuple(w.updates)) for w in step)
+                    for step in self.windows
+                )
+            return Timeline(
                 np.array(self.levels),
                 windows=windows,
-                sources=sources,
+                sources=None if self.sources is None else tuple(self.sources),
                 prior=self.prior,
                 prior_alpha=self.prior_alpha,
                 seen=self.seen,
             )
-        )
+
+        return checked(build)
 
     def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
         """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
@@ -323,8 +324,8 @@ class PresetRequest(SizeRequest):
     def timeline(self, window: int) -> Timeline:
         """The preset's timeline for a model that sees `window` frames."""
         size = {"frames": self.frames, "steps": self.steps, "window": window}
-        if not size.keys().isdisjoint(self.params):
-            raise RequestError("params: frames, steps and window are fields of their own.")
+        if not {"name", *size}.isdisjoint(self.params):
+            raise RequestError("params: name, frames, steps and window are fields of their own.")
         return checked(lambda: Timeline.preset(self.name, **size, **self.params))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ from ui.runs import kind_of_call, make_work
 from ui.settings import ANY, completed, request_of, settings_of
 
 UPLOAD_QUOTA = 2 * 2**30
+TRIM_EVERY = 3.0  # seconds between two looks at the upload folder
 WELCOME = "faces"  # the example that a first visit finds on frame 1
 
 
@@ -70,13 +73,19 @@ class Studio:
         self.examples = _examples(examples)
         self.timelines = example_timelines()
         self.uploads = Path(get_upload_folder())
+        self._trimming, self._trim_next, self._has_room = threading.Lock(), 0.0, True
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 
     def room_for_upload(self) -> bool:
-        """Whether the upload folder has room, after the oldest files were removed."""
-        if not self.uploads.exists():
-            return True
-        return trim(self.uploads, UPLOAD_QUOTA, self._spared) <= UPLOAD_QUOTA
+        """Whether the upload folder has room, after the oldest files were removed.
+
+        It is looked at every few seconds only: a folder of thousands of files takes a while.
+        """
+        with self._trimming:
+            if time.monotonic() >= self._trim_next and self.uploads.exists():
+                self._has_room = trim(self.uploads, UPLOAD_QUOTA, self._spared) <= UPLOAD_QUOTA
+                self._trim_next = time.monotonic() + TRIM_EVERY
+            return self._has_room
 
     @property
     def window(self) -> int:
@@ -135,7 +144,7 @@ class Studio:
         """
         job = new_name()
         work = self._work(editor, request, session, job)
-        return Prepared(job, work, Order.of(editor, request, self.window))
+        return Prepared(job, work, self.order(editor, request))
 
     def enqueue(self, run: Prepared, session: str) -> str:
         """Queue what was prepared and return its id.
@@ -157,11 +166,15 @@ class Studio:
             RequestError: the request is refused, or the run is not one of those that wait.
         """
         work = self._work(editor, request, session, job)
-        order = Order.of(editor, request, self.window)
+        order = self.order(editor, request)
         try:
             self.jobs.renew(job, work, owner=session, about=order)
         except HasBegun as error:
             raise RequestError(str(error)) from None
+
+    def order(self, editor: EditorValue, request: GenerateRequest) -> Order:
+        """What is asked of the present model."""
+        return Order.of(editor, request, self.window, checked(self.model.get).model_hash)
 
     def order_of(self, job: object, session: str) -> Order:
         """What a run of this session was asked for.

@@ -14,7 +14,7 @@ from ui import afterwards, editing
 from ui.compare_panel import wire_compare
 from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
-from ui.guard import Guard
+from ui.guard import MAX_BODY, Guard
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
     "secret": "fvdm-studio-in-this-browser"
 }  # fixed, so that a restart can read it again
-MAX_UPLOAD = "64mb"
+MAX_UPLOAD = 64 * 2**20  # bytes of a file
 QUEUE_REST = 0.02  # seconds between looks at the queue; gradio's 1 ms keeps a slow core half busy
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
 PRIORS = [
@@ -318,6 +318,13 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
         "ssr_mode": False,
         "app_kwargs": {
             "routes": Downloads(studio.outputs, afterwards.Afterwards(studio).code).routes(),
-            "middleware": [Middleware(Guard, room_for_upload=studio.room_for_upload, hosts=hosts)],
+            "middleware": [
+                Middleware(
+                    Guard,
+                    room_for_upload=studio.room_for_upload,
+                    max_upload=MAX_UPLOAD + MAX_BODY,  # a file and what is written around it
+                    hosts=hosts,
+                )
+            ],
         },
     }

@@ -153,6 +153,29 @@ def test_a_run_of_the_same_order_is_used_again(place: Place) -> None:
     assert set(place.compare("canvas:", "preset:pyramid", BOB)).isdisjoint(first)
 
 
+def test_what_another_model_made_is_made_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = place.compare("canvas:", "preset:pyramid")
+    place.end(jobs)
+    monkeypatch.setattr(FakePipeline, "model_hash", "another")
+    assert set(place.compare("canvas:", f"run:{jobs[1]}")).isdisjoint(jobs)
+
+
+def test_without_a_model_an_earlier_run_is_refused_in_words(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = place.end(place.compare("canvas:", "preset:pyramid"))
+    studio = Studio(_no_model, place.studio.outputs, None)
+    with pytest.raises(RequestError, match="There is no model"):
+        run_of(studio, jobs[0].job, ANN)
+    studio.jobs.close()
+
+
+def _no_model() -> Any:
+    raise ValueError("There is no model.")
+
+
 def test_a_run_that_was_stopped_is_made_anew(place: Place) -> None:
     jobs = place.compare("canvas:", "preset:pyramid")
     place.studio.jobs.remove(jobs[1], owner=ANN)

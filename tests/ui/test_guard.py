@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ui.guard import Guard
+from ui.guard import UPLOADS, Guard
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -20,7 +20,7 @@ async def echo(request: Request) -> PlainTextResponse:
 
 
 def client(**options: Any) -> TestClient:
-    routes = [Route("/", echo, methods=["GET", "POST"])]
+    routes = [Route(path, echo, methods=["GET", "POST"]) for path in ("/", UPLOADS)]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, max_body=100, **options)])
     return TestClient(app, base_url="http://127.0.0.1:7860")
 
@@ -34,13 +34,28 @@ def client(**options: Any) -> TestClient:
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "https://127.0.0.1.evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": ""}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "https://a.example", "X-Forwarded-Host": "a.example"}, 200),
     ],
 )
 def test_writes_come_from_our_own_page_or_from_programs(headers: dict, status: int) -> None:
     assert client().post("/", content=b"x", headers=headers).status_code == status
-    assert client().get("/", headers=headers).status_code == 200
+    read = status if "Origin" in headers else 200  # a link elsewhere leads here, and names none
+    assert client().get("/", headers=headers).status_code == read
+
+
+def test_a_page_elsewhere_is_not_let_in_by_a_header_of_its_own() -> None:
+    """It may send X-Forwarded-Host, if the browser's question beforehand is answered."""
+    local = client(hosts=["studio.example"])
+    evil = {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}
+    assert local.post("/", content=b"x", headers=evil).status_code == 403
+    asks = {"Origin": "https://evil.example", "Access-Control-Request-Headers": "x-forwarded-host"}
+    for ours in (local, client()):
+        assert ours.options("/", headers=asks).status_code == 403
+    proxied = {"Origin": "https://studio.example", "X-Forwarded-Host": "studio.example"}
+    assert local.post("/", content=b"x", headers=proxied).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -82,7 +97,18 @@ def test_bodies_are_bounded_declared_or_not() -> None:
 
 def test_a_full_upload_folder_refuses_uploads_only() -> None:
     full = client(room_for_upload=lambda: False)
-    refused = full.post("/", files={"files": b"abc"})
+    refused = full.post(UPLOADS, files={"files": b"abc"})
     assert refused.status_code == 507 and "full" in refused.json()["detail"]
     assert full.post("/", content=b"x").status_code == 200
-    assert client().post("/", files={"files": b"x" * 200}).status_code == 200
+    assert client().post(UPLOADS, files={"files": b"x" * 200}).status_code == 200
+
+
+def test_only_uploads_may_be_large_and_say_how_large() -> None:
+    assert client().post("/", files={"files": b"x" * 200}).status_code == 413
+    ours = client(max_upload=400)
+    assert ours.post(UPLOADS, files={"files": b"x" * 200}).status_code == 200
+    assert ours.post(UPLOADS, files={"files": b"x" * 400}).status_code == 413
+    unsaid = [b"x" * 50] * 3
+    assert ours.post(UPLOADS, content=iter(unsaid)).status_code == 413
+    lie = {"Content-Length": "10", "Transfer-Encoding": "chunked"}
+    assert ours.post(UPLOADS, content=iter(unsaid), headers=lie).status_code == 413

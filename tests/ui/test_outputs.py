@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,16 @@ from PIL import Image
 
 from fvdm_core import media
 from ui.naming import Naming
-from ui.outputs import OutputError, Outputs, _size, is_name, loops, new_name, trim
+from ui.outputs import (
+    OutputError,
+    Outputs,
+    _size,
+    home_name,
+    is_name,
+    loops,
+    new_name,
+    trim,
+)
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
@@ -23,7 +34,7 @@ def test_a_run_is_kept_with_video_frames_and_recipe(tmp_path: Path) -> None:
     session, job = new_name(), new_name()
     outputs = Outputs(tmp_path, naming=Naming("{label}-{seed}"))
     saved = outputs.save(session, job, FRAMES, 8, {"seed": 7})
-    assert saved.folder == tmp_path / session / f"any-7.{job}"
+    assert saved.folder == tmp_path / home_name(session) / f"any-7.{job}"
     assert (saved.name, saved.job) == ("any-7", job)
     video = media.read_video(saved.video)
     assert (video.frames.shape, video.fps) == ((3, 8, 8, 3), 8)
@@ -89,13 +100,47 @@ def test_runs_are_found_again_newest_first_and_only_their_own(tmp_path: Path) ->
 
 
 def test_a_run_of_before_names_were_given_is_found(tmp_path: Path) -> None:
-    outputs = Outputs(tmp_path)
-    saved = outputs.save(new_name(), new_name(), FRAMES, 8, {})
+    outputs, session = Outputs(tmp_path), new_name()
+    saved = outputs.save(session, new_name(), FRAMES, 8, {})
     plain = saved.folder.with_name(saved.job)
     saved.folder.rename(plain)
-    found = outputs.find(plain.parent.name, saved.job)
+    found = outputs.find(session, saved.job)
     assert found is not None and (found.folder, found.name) == (plain, "clip")
-    assert outputs.runs(plain.parent.name) == [found]
+    assert outputs.runs(session) == [found]
+
+
+def test_an_address_does_not_tell_the_session(tmp_path: Path) -> None:
+    """The session's name may delete and stop; whoever is sent a link has the address only."""
+    outputs, session = Outputs(tmp_path), new_name()
+    saved = outputs.save(session, new_name(), FRAMES, 8, {})
+    assert session not in saved.address and session not in str(saved.folder)
+    _, home, job = saved.address.split("/")
+    assert outputs.find_in(home, job) == saved
+    assert outputs.find(home, job) is None and not outputs.delete(home, job)
+    assert outputs.runs(home) == [] and saved.video.is_file()
+
+
+def test_a_session_without_runs_leaves_no_folder(tmp_path: Path) -> None:
+    outputs, session = Outputs(tmp_path), new_name()
+    saved = outputs.save(session, new_name(), FRAMES, 8, {})
+    assert outputs.delete(session, saved.job) and not any(tmp_path.iterdir())
+
+
+def test_runs_are_saved_while_others_are_deleted(tmp_path: Path) -> None:
+    outputs, session = Outputs(tmp_path), new_name()
+    stop = threading.Event()
+
+    def scan() -> None:
+        while not stop.is_set():
+            outputs.runs(session)
+            outputs._remove_oldest(keep=tmp_path)
+
+    with ThreadPoolExecutor() as pool:
+        scanning = pool.submit(scan)
+        for _ in range(12):
+            outputs.delete(session, outputs.save(session, new_name(), FRAMES, 8, {}).job)
+        stop.set()
+        scanning.result()
 
 
 def test_more_frames_in_a_second_than_a_gif_can_say(tmp_path: Path) -> None:

@@ -192,33 +192,46 @@ def test_finished_runs_leave_the_list_in_time(place: Place) -> None:
     assert place.seeds() == list(range(2, FINISHED + 2))
 
 
+def test_an_older_run_that_is_chosen_is_shown(place: Place) -> None:
+    oldest, *_, newest = [place.submit(seed=seed) for seed in range(FINISHED + 2)]
+    place.end()
+    assert place.studio.queue.choose(ANN, oldest)
+    view = place.view()
+    assert view.shown and view.shown.job == oldest
+    assert [run.job for run in view.runs][:1] == [oldest] and len(view.runs) == FINISHED + 1
+    place.studio.queue.follow_newest(ANN)
+    view = place.view()
+    assert view.shown and view.shown.job == newest and len(view.runs) == FINISHED
+
+
 # ── Orders ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_order_gives_back_what_was_asked_for() -> None:
     request = GenerateRequest(label="sky", seed=3, solver="ddim", eta=0.5, fps=12)
-    order = Order.of(painting("diagonal", 20, 8), request, 16)
+    order = Order.of(painting("diagonal", 20, 8), request, 16, "a")
     assert order.unpack() == (painting("diagonal", 20, 8), request)
 
 
 def test_a_large_order_is_kept_small() -> None:
     rng = np.random.default_rng(0)
     levels = np.sort(rng.integers(0, 1001, (1000, 900)), axis=0)[::-1]
-    order = Order.of(EditorValue(levels=levels.tolist()), GenerateRequest(), 16)
+    order = Order.of(EditorValue(levels=levels.tolist()), GenerateRequest(), 16, "a")
     assert len(order._packed) < 2**21
     assert len(order.picture) <= 20 and len(order.picture[0]) <= 28
 
 
 def test_orders_are_the_same_when_their_bytes_would_be() -> None:
     editor, request = painting(), GenerateRequest()
-    key = Order.of(editor, request, 16).key
+    key = Order.of(editor, request, 16, "a").key
     renamed = editor.model_copy(update={"preset": None, "formula": "t"})
-    assert Order.of(renamed, request, 16).key == key  # the cells decide, not where they came from
-    assert Order.of(editor, GenerateRequest(seed=1), 16).key != key
+    assert Order.of(renamed, request, 16, "a").key == key  # the cells decide, not their origin
+    assert Order.of(editor, request, 16, "b").key != key  # another model
+    assert Order.of(editor, GenerateRequest(seed=1), 16, "a").key != key
     levels = [list(row) for row in editor.levels]
     levels[1][1] -= 1
     other = editor.model_copy(update={"levels": levels})
-    assert Order.of(other, request, 16).key != key
+    assert Order.of(other, request, 16, "a").key != key
 
 
 def test_titles_say_preset_formula_or_painted() -> None:

@@ -57,6 +57,13 @@ def test_the_painted_cells_become_the_timeline_one_by_one() -> None:
     assert EditorValue.model_validate(json.loads(value.model_dump_json())) == value
 
 
+def test_windows_that_do_not_fit_are_refused_in_words() -> None:
+    windows = [[{"frames": [0], "updates": [1]}]]
+    value = EditorValue(levels=[[1000, 1000], [0, 0]], windows=windows)
+    with pytest.raises(RequestError, match="window"):
+        value.timeline()
+
+
 def test_windows_and_sources_travel() -> None:
     window = [{"frames": [0, 1, 2], "updates": [1, 2]}]
     sources = ["keyframe", "hold", "noise"]
@@ -226,8 +233,9 @@ def test_presets_and_formulas_become_timelines_or_messages() -> None:
     for bad in ({"name": "rmp"}, {"name": "ramp", "params": {"rate": float("nan")}}):
         with pytest.raises(RequestError):
             PresetRequest(**bad, frames=4, steps=5).timeline(16)
-    with pytest.raises(RequestError, match="fields of their own"):
-        PresetRequest(name="ramp", params={"window": 10**9}, frames=4, steps=5).timeline(16)
+    for params in ({"window": 10**9}, {"name": "ramp"}):
+        with pytest.raises(RequestError, match="fields of their own"):
+            PresetRequest(name="ramp", params=params, frames=4, steps=5).timeline(16)
     for text in ("__import__('os').system('x')", "().__class__", "9**9**9**9", "1/0", "t.real"):
         with pytest.raises(RequestError):
             FormulaRequest(formula=text, frames=4, steps=5).timeline()

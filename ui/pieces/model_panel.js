@@ -8,7 +8,7 @@ const SOON = 600; // ms between looks while a model is on its way
 const SELDOM = 15_000;
 let value = null;
 let fits = null; // the number of the model that the page fits, and the frames that one saw
-let mine = false; // the change was chosen here
+let mine = null; // the model that was chosen here
 let timer = 0;
 
 const name = h("span", { class: "name" });
@@ -36,7 +36,7 @@ function open() {
 }
 
 function choose(key) {
-  mine = true;
+  mine = key;
   trigger("choose", { key });
 }
 
@@ -76,10 +76,11 @@ function receive() {
   const now = { loads: value.loads, window: value.window };
   if (value.followed) fits = now;
   else if (fits && fits.loads !== now.loads && !value.coming) {
-    trigger("follow", { window: fits.window, resample: mine });
+    const here = value.entries.some((entry) => entry.here && entry.key === mine); // or it was refused
+    trigger("follow", { window: fits.window, resample: here });
     fits = now;
   }
-  if (!value.coming) mine = false;
+  if (!value.coming) mine = null;
   clearTimeout(timer);
   if (value.coming || value.entries.length) timer = setTimeout(look, value.coming ? SOON : SELDOM);
 }

@@ -74,8 +74,8 @@ function framesToText(frames) {
 
 function textToFrames(text, count) {
   const frames = new Set();
-  for (const part of text.split(/[,;\s]+(?![–-])/).filter(Boolean)) {
-    const match = /^(\d{1,4})(?:\s*[–-]\s*(\d{1,4}))?$/.exec(part.trim());
+  for (const part of text.replace(/\s*[–-]\s*/g, "-").split(/[,;\s]+/).filter(Boolean)) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part);
     if (!match) return null;
     const first = Number(match[1]);
     const last = Number(match[2] ?? match[1]);
