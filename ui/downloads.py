@@ -44,7 +44,10 @@ class Downloads:
         """The file that the address names, or 404 in the same words for all that is not there."""
         parts = request.path_params
         saved = self.outputs.find_in(parts["home"], parts["job"])
-        response = None if saved is None else await self._file(saved, parts["file"], request)
+        try:
+            response = None if saved is None else await self._file(saved, parts["file"], request)
+        except ValueError:  # of the program that would repeat it
+            response = PlainTextResponse("The recipe of this run is damaged.", 410)
         if response is None:
             response = PlainTextResponse("This run is not here, or no longer.", 404)
         response.headers["X-Content-Type-Options"] = "nosniff"

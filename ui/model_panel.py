@@ -208,8 +208,9 @@ def wire_models(
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        *others, _, shape = shown  # another model plays at another rate, whatever it was
-        return gr.update(**fitted), *following(studio, timeline, *others, USUAL_FPS, shape)
+        label, conditioning, _, size = shown  # another model has a rate of its own
+        followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
+        return gr.update(**fitted), *followed
 
     def resize(size: Any) -> Any:
         """Show how pictures are cut to another size."""

@@ -192,6 +192,16 @@ test("pictures move, swap and copy between slots", () => {
   assert.deepEqual(names(C.moveKeyframe(state, 0, 2, true)), { 0: "a contain", 2: "a contain", 3: "b crop" });
 });
 
+test("a picture is taken as freely where it is moved or copied to", () => {
+  const soft = C.soften(C.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 0.5);
+  const moved = C.moveKeyframe(soft, 0, 2);
+  assert.deepEqual(C.column(moved, 2), Array.from({ length: 11 }, (_, r) => 500 - 50 * r));
+  assert.deepEqual(C.column(moved, 0), C.column(C.standard(4, 10), 0));
+  assert.deepEqual(C.column(C.moveKeyframe(soft, 0, 2, true), 2), C.column(soft, 0));
+  const exact = C.moveKeyframe(C.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 2);
+  assert.ok(C.isFrozen(exact, 2));
+});
+
 test("several pictures take the frames from the slot on, no further than the last", () => {
   const state = C.standard(4, 4);
   assert.deepEqual(C.slotsFor(state, 1, 2), [1, 2]);

@@ -5,6 +5,9 @@ const root = element.querySelector(".piece");
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : null);
 const SIDES = ["a", "b"];
 const SHOWN = "fvdm-compared"; // in the tab's storage: the two runs that are shown
+const closing = new AbortController(); // ends what listens outside the component
+window.fvdmCompare?.abort(); // the one before, where the component is mounted again
+window.fvdmCompare = closing;
 let runs = [];
 let older = []; // runs of the history that were asked for
 const again = shownBefore(); // shown once more when the session is known
@@ -113,7 +116,7 @@ addEventListener("fvdm:runs", ({ detail }) => {
   offer();
   if (!touched) selects.b.value = firstOther();
   if (!touched && again?.length === 2) showAgain(again);
-});
+}, { signal: closing.signal });
 
 addEventListener("fvdm:compare", ({ detail }) => {
   offerRun(detail);
@@ -122,7 +125,7 @@ addEventListener("fvdm:compare", ({ detail }) => {
   touched = true;
   root.scrollIntoView({ block: "center" });
   button.focus();
-});
+}, { signal: closing.signal });
 
 // ── Showing ────────────────────────────────────────────────────────────────────────────────────
 

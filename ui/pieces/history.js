@@ -103,7 +103,13 @@ function choose(job) {
 
 async function restoreFile(file) {
   chooser.value = "";
-  const start = await file.slice(0, 300).text();
+  let start = "";
+  try {
+    start = await file.slice(0, 300).text();
+  } catch {
+    status.textContent = `${file.name} cannot be read: drop a file, not a folder.`;
+    return;
+  }
   if (start.includes('"levels"') && !start.includes("fvdm-studio-recipe")) {
     return dispatchEvent(new CustomEvent("fvdm:timeline-file", { detail: { file } })); // no recipe
   }

@@ -148,7 +148,13 @@ function exportFile() {
 
 async function importFile(file) {
   if (!file) return;
-  if ((await file.slice(0, 300).text()).includes("fvdm-studio-recipe")) {
+  let start = "";
+  try {
+    start = await file.slice(0, 300).text();
+  } catch {
+    return say(`${file.name} cannot be read: drop a file, not a folder.`, true);
+  }
+  if (start.includes("fvdm-studio-recipe")) {
     return dispatchEvent(new CustomEvent("fvdm:recipe-file", { detail: { file } })); // for the history
   }
   if (file.size > FvdmOwn.CAPS.file) {

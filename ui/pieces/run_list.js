@@ -3,6 +3,9 @@ const { h, icon } = FvdmDom;
 const root = element.querySelector(".piece");
 const DRAG = "application/x-fvdm-run"; // so that a run is dropped on runs only
 const rows = new Map(); // job → its row
+const closing = new AbortController(); // ends what listens outside the component
+window.fvdmRuns?.abort(); // the one before, where the component is mounted again
+window.fvdmRuns = closing;
 let value = { runs: [] };
 let editing = null; // the run whose painting was put on the canvas to be changed
 let dragged = null;
@@ -172,6 +175,7 @@ function receive() {
   if (!value.followed) trigger("follow");
 }
 
-addEventListener("fvdm:follow", () => trigger("follow")); // another part queued a run
+const outside = { signal: closing.signal };
+addEventListener("fvdm:follow", () => trigger("follow"), outside); // another part queued a run
 watch("value", receive);
 receive();

@@ -21,6 +21,17 @@ const FvdmClip = (() => {
     });
   }
 
+  /** A recording of a browser does not say how long it is: its end tells. */
+  async function findEnd(video) {
+    const there = once(video, "seeked");
+    video.currentTime = 1e7;
+    await there;
+    if (video.duration === Infinity) throw new Error("it does not say how long it is");
+    const back = once(video, "seeked");
+    video.currentTime = 0;
+    await back;
+  }
+
   class Clip {
     /** io: { state(), fill(frame, files), say(text, isError) }. */
     constructor(io) {
@@ -33,14 +44,17 @@ const FvdmClip = (() => {
       if (this.menu.matches(":popover-open")) this.menu.hidePopover();
       this.close();
       this.url = URL.createObjectURL(file);
-      this.video = h("video", { preload: "auto", playsinline: true });
-      this.video.muted = true;
-      this.video.src = this.url;
+      const video = this.video = h("video", { preload: "auto", playsinline: true });
+      video.muted = true;
+      video.src = this.url;
       try {
-        await once(this.video, "loadeddata");
+        await once(video, "loadeddata");
+        if (video.duration === Infinity) await findEnd(video);
       } catch (error) {
+        if (video !== this.video) return;
         return this.io.say(`${file.name} could not be opened: ${error.message}. Try MP4 or WebM.`, true);
       }
+      if (video !== this.video) return; // another one was dropped meanwhile
       this.file = file;
       this.first = frame;
       this.build();

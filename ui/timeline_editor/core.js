@@ -382,10 +382,17 @@ const FvdmCore = (() => {
     const moved = keyframeOn(state, from);
     const other = keyframeOn(state, to);
     if (!moved || from === to) return state;
-    if (copy) return setKeyframe(state, to, moved.file, moved.fit);
-    const freed = removeKeyframe(state, from);
-    const placed = setKeyframe(freed, to, moved.file, moved.fit);
-    return other ? setKeyframe(placed, from, other.file, other.fit) : placed;
+    /** Puts a picture on another frame, as freely taken as it was on `before`. */
+    const place = (on, frame, { file, fit }, before) => {
+      const placed = setKeyframe(on, frame, file, fit);
+      const first = levelAt(state, before, 0);
+      const soft = first > 0 && first < MAX
+        && column(state, before).every((level, r) => level === softLevel(state, before, r));
+      return soft && isFrozen(placed, frame) ? soften(placed, frame, first / MAX) : placed;
+    };
+    if (copy) return place(state, to, moved, from);
+    const placed = place(removeKeyframe(state, from), to, moved, from);
+    return other ? place(placed, from, other, to) : placed;
   }
 
   function setFit(state, frame, fit) {

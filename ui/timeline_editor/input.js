@@ -44,9 +44,9 @@ const FvdmInput = (() => {
     }
 
     canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return; // nor remembered: its end may go to a menu
       pointers.set(event.pointerId, event);
       if (pointers.size > 1) return editor.cancel(); // a second finger scrolls
-      if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       canvas.focus({ preventScroll: true });
       editor.cursor = null;
@@ -189,7 +189,7 @@ const FvdmInput = (() => {
 
     // Undo and redo work wherever on the page the focus is, but for text that has an undo of its own.
     document.addEventListener("keydown", (event) => {
-      const key = event.key.toLowerCase();
+      const key = event.key?.toLowerCase(); // filling in a form by itself is a key without a name
       if (event.defaultPrevented || !(event.ctrlKey || event.metaKey) || !["z", "y"].includes(key)) return;
       const typing = "textarea, [contenteditable], input:not([type=range], [type=checkbox], [type=radio])";
       if (event.target.closest?.(`${typing}, [popover]`)) return;

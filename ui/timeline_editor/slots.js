@@ -193,28 +193,30 @@ const FvdmSlots = (() => {
         }
       }
       const frames = C.slotsFor(this.io.state(), frame, pictures.length);
-      frames.forEach((f, k) => this.uploading.set(f, URL.createObjectURL(pictures[k])));
+      const shown = frames.map((_, k) => URL.createObjectURL(pictures[k]));
+      frames.forEach((f, k) => this.uploading.set(f, shown[k]));
       this.refresh();
       const settled = await Promise.allSettled(frames.map((_, k) => this.send(pictures[k])));
-      for (const f of frames) {
-        URL.revokeObjectURL(this.uploading.get(f));
-        this.uploading.delete(f);
-      }
+      const newest = frames.map((f, k) => this.uploading.get(f) === shown[k]); // else another came
+      frames.forEach((f, k) => {
+        URL.revokeObjectURL(shown[k]);
+        if (newest[k]) this.uploading.delete(f);
+      });
       let state = this.io.state();
       const done = [];
       settled.forEach(({ status, value }, k) => {
-        if (status !== "fulfilled" || frames[k] >= state.frames) return;
+        if (status !== "fulfilled" || frames[k] >= state.frames || !newest[k]) return;
         const before = C.keyframeOn(state, frames[k]);
         state = C.setKeyframe(state, frames[k], value, before?.fit ?? "crop");
         done.push(frames[k]);
       });
-      this.io.commit(state, done.length > 1 ? "pictures" : "picture");
+      if (done.length) this.io.commit(state, done.length > 1 ? "pictures" : "picture");
       this.refresh();
       const failed = settled.find(({ status }) => status === "rejected");
       if (failed) this.io.say(`The upload failed: ${failed.reason?.message ?? failed.reason}`, true);
       else if (pictures.length > frames.length) {
         this.io.say(`${frames.length} of ${pictures.length} pictures fit; the timeline ends at frame ${state.frames}.`);
-      } else {
+      } else if (done.length) {
         const names = C.frameNames(done);
         this.io.say(`${names} ${done.length > 1 ? "have their pictures" : "has its picture"}.`);
       }
