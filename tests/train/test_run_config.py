@@ -111,8 +111,8 @@ def test_a_wrong_config_is_refused_by_name(tiny_toml, change, words):
 def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
         ValueError,
-        match="no config nowhere.toml; shipped ones are continued, continued2, continued3, default, "
-        "published, worlds128",
+        match="no config nowhere.toml; shipped ones are continued, continued2, continued3, "
+        "default, published, worlds128",
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")
