@@ -41,8 +41,8 @@ OF_THIS_TAB = """(painting, session) => {
   return [own ? JSON.parse(own) : painting, session];
 }"""
 
-# What somebody is typing into stays: the answer was made of a painting from before. So does a
-# formula that is not entered yet, until the painting gets another one.
+# What somebody is typing into stays: the answer was made of a painting from before. A formula that
+# is not entered yet stays too, until the painting gets another one.
 SETTLE = """(panel, frames, steps, formula) => {
   if (!panel) return Array(4).fill({ __type__: "update" });
   const told = window.fvdmFormula;

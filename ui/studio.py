@@ -150,7 +150,9 @@ def build_studio(
                     )
                     prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
                     fps = Slider(
-                        *(1, MAX_RATE, USUAL_FPS),
+                        1,
+                        MAX_RATE,
+                        USUAL_FPS,
                         step=1,
                         label="Frames per second",
                         elem_id="fps",
@@ -277,8 +279,7 @@ def build_studio(
             keeping=keeping,
         )
         naming = wire_models(
-            *(studio, model, editor, label, cfg, conditioning, fps, size, note),
-            *(reading, keeping),
+            studio, model, editor, label, cfg, conditioning, fps, size, note, reading, keeping
         )
         reading(visit.then(**naming).then)
 
