@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
+from fvdm_core.model import VideoDiT
 
 from . import parallel
 from .clips import Clips, prepare_worlds
@@ -25,7 +27,7 @@ from .stages import device, encode_clips, train_autoencoder, train_transformer
 
 AGAIN = "The same command goes on from there."
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
-IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule")
+IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_only")
 
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
@@ -60,41 +62,72 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
     config = config.with_labels(len(clips.label_names))
+    if config.decoder_only:
+        transformer = _kept_transformer(config, start, clips.label_names)
     autoencoder: Autoencoder | KLAutoencoder
     exported: Autoencoder | Path
     if fixed is None:
-        same_coder = start is not None and _same_coder(start, config)
-        begun = start.autoencoder if start is not None and same_coder else None
-        if config.autoencoder_optim.steps:
-            trained = train_autoencoder(config, clips, run, begun)
-        elif begun is not None:
-            trained = begun.to(device())
-        else:
-            raise ValueError(
-                "autoencoder_optim.steps is 0, which keeps the autoencoder of the model to start "
-                "from; there is none of this shape"
-            )
-        autoencoder, exported = trained, trained
-        latents = encode_clips(config, trained, clips, run)
+        autoencoder = exported = trained = _train_coder(config, clips, run, start)
     else:
         autoencoder, exported = fixed.network, fixed.folder
-        latents = fixed.encode_clips(config, clips, run)
-    transformer = train_transformer(
-        *(config, latents, clips, autoencoder, run),
-        start.transformer if start else None,
-        _learned_anew(start, config, clips.label_names) if start else (),
-    )
+    if not config.decoder_only:
+        if fixed is None:
+            latents = encode_clips(config, trained, clips, run)
+        else:
+            latents = fixed.encode_clips(config, clips, run)
+        fresh = _learned_anew(start, config, clips.label_names) if start else ()
+        transformer = train_transformer(
+            *(config, latents, clips, autoencoder, run), start.transformer if start else None, fresh
+        )
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
 
+def _train_coder(
+    config: TrainConfig, clips: Clips, run: Run, start: ModelFolder | None
+) -> Autoencoder:
+    """An autoencoder of its own for the run: fresh, or that of `start`, trained on or as it is."""
+    begun = start.autoencoder if start is not None and _same_coder(start, config) else None
+    if begun is None and config.decoder_only:
+        raise ValueError(
+            "decoder_only keeps the latents of the model to start from, and its autoencoder has "
+            "another shape; only its detail and the pictures' size may differ"
+        )
+    if config.autoencoder_optim.steps:
+        return train_autoencoder(config, clips, run, begun)
+    if begun is None:
+        raise ValueError(
+            "autoencoder_optim.steps is 0, which keeps the autoencoder of the model to start "
+            "from; there is none of this shape"
+        )
+    return begun.to(device())
+
+
+def _kept_transformer(
+    config: TrainConfig, start: ModelFolder | None, names: tuple[str, ...]
+) -> VideoDiT:
+    """That of the model to start from. Raises `ValueError` where the run describes another."""
+    assert start is not None  # or the config would have been refused
+    if start.transformer.config != config.transformer or tuple(start.config["labels"]) != names:
+        raise ValueError(
+            "decoder_only keeps the transformer of the model to start from, and the run asks for "
+            "another, or for other labels"
+        )
+    return start.transformer
+
+
 def _same_coder(start: ModelFolder, config: TrainConfig) -> bool:
     """Whether the run goes on with the autoencoder of the model that it starts from."""
     if config.vae:
         return True  # the model was made for its latents
-    return start.autoencoder is not None and start.autoencoder.config == config.autoencoder
+    if start.autoencoder is None or config.autoencoder is None:
+        return False
+    known, wanted = start.autoencoder.config, config.autoencoder
+    if config.decoder_only and known.latent_size == wanted.latent_size and not known.detail:
+        known = replace(known, image_size=wanted.image_size, detail=wanted.detail)
+    return known == wanted
 
 
 def _learned_anew(

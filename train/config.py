@@ -180,6 +180,7 @@ class TrainConfig:
     schedule: dict[str, Any]
     seed: int = 0
     init: str = ""  # a model to start from; weights fresh from the seed where there is none
+    decoder_only: bool = False  # the decoder learns on; encoder and transformer stay those of init
     vae: str = ""  # diffusers' autoencoder, of whose latents a model without one of its own is
     license: str = "Apache-2.0"
     trained_on: str = ""
@@ -194,7 +195,7 @@ class TrainConfig:
             text = getattr(self, name)
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{name} must be a text of at most {most} characters")
-        for name in ("compile", "recompute", "shard"):
+        for name in ("compile", "decoder_only", "recompute", "shard"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be true or false")
         if self.shard and self.optim.optimizer != "adamw":
@@ -202,6 +203,11 @@ class TrainConfig:
                 f"shard needs optim.optimizer adamw: {self.optim.optimizer} moves whole matrices"
             )
         _check_whole("optim", "steps", self.optim.steps, 1, 100_000_000)
+        if self.decoder_only and (not self.init or self.vae or not self.autoencoder_optim.steps):
+            raise ValueError(
+                "decoder_only needs the model to start from (init), steps for its autoencoder "
+                "(autoencoder_optim.steps), and no vae"
+            )
         self.noise_schedule()
         sizes_of(*self._aspects())
         latent, data = self.transformer, self.data

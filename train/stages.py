@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.autoencoder import Autoencoder, halved
 from fvdm_core.device import fast_bf16
 from fvdm_core.files import atomic_write
 from fvdm_core.kl_autoencoder import KLAutoencoder
@@ -100,15 +100,18 @@ def train_autoencoder(
 ) -> Autoencoder:
     """Learn pictures, single frames of the clips and textures; then fix the latents' scale.
 
-    The loss is L1 + mean square + L1 of neighbouring differences (edges). Noise on the latents and
-    a small penalty on their size make them smooth and of a known scale, which diffusion needs.
+    The loss is L1 + mean square + L1 of neighbouring differences (edges), of each size that the
+    decoder makes. Noise on the latents and a small penalty on their size make them smooth and of a
+    known scale, which diffusion needs. With `decoder_only` they stay as they are in `start`.
     """
     assert config.autoencoder is not None
     optim = config.autoencoder_optim
     torch.manual_seed(config.seed)
     model = Autoencoder(config.autoencoder)
-    start_from(model, start)
+    start_from(model, start, ("detail.",) if _gains_detail(config, start) else ())
     model = model.to(device())
+    if config.decoder_only:
+        model.encoder.requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = parallel.averaging(compiled(_Reconstruction(model), config))
     texture_count = round(config.data.textures * optim.batch_size)
@@ -137,12 +140,14 @@ def train_autoencoder(
         pictures, noise = there(batch)
         x = from_pixels(pictures)
         with autocast():
-            reconstruction, latents = forward(x, 0.1 * noise)
-        reconstruction, latents = reconstruction.float(), latents.float()
-        error = reconstruction - x
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        penalty = 1e-3 * latents.square().mean()
-        return error.abs().mean() + error.square().mean() + 0.5 * edges + penalty
+            reconstructions, latents = forward(x, 0.1 * noise)
+        loss = 1e-3 * latents.float().square().mean()
+        for reconstruction in reversed(reconstructions):
+            error = reconstruction.float() - x
+            edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+            loss = loss + error.abs().mean() + error.square().mean() + 0.5 * edges
+            x = halved(x)
+        return loss
 
     def on_sample(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Autoencoder)
@@ -169,8 +174,15 @@ def train_autoencoder(
         threads=batch_threads(),
     )
     assert isinstance(averaged, Autoencoder)
-    parallel.first_then_others(lambda: _fix_scale(averaged, clips, run))
+    if not config.decoder_only:
+        parallel.first_then_others(lambda: _fix_scale(averaged, clips, run))
     return averaged
+
+
+def _gains_detail(config: TrainConfig, start: Autoencoder | None) -> bool:
+    """Whether the run adds a detail to an autoencoder that has none."""
+    assert config.autoencoder is not None
+    return start is not None and bool(config.autoencoder.detail) and not start.config.detail
 
 
 class _Reconstruction(nn.Module):
@@ -180,9 +192,9 @@ class _Reconstruction(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[list[Tensor], Tensor]:
         latents = self.model.encode_raw(x)
-        return self.model.decode_raw(latents + noise), latents
+        return self.model.decode_sizes(latents + noise), latents
 
 
 class _Encoding(nn.Module):

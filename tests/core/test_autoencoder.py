@@ -1,11 +1,15 @@
 """The autoencoder: shapes, the scale of its latents, and configs that do not fit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 
 CONFIG = AutoencoderConfig(image_size=16, latent_channels=3, widths=(4, 8), blocks=1)
+DETAILED = replace(CONFIG, image_size=32, detail=6)
 
 
 def autoencoder(config=CONFIG):
@@ -34,6 +38,39 @@ def test_a_width_halves_the_picture(widths, size):
     config = AutoencoderConfig(image_size=16, latent_channels=2, widths=widths, blocks=0)
     assert (config.downsample, config.latent_size) == (16 // size, size)
     assert autoencoder(config).encode(pictures(1)).shape == (1, 2, size, size)
+
+
+def with_detail():
+    """A model with a detail, and the one without it of the same weights."""
+    detailed, plain = autoencoder(DETAILED), autoencoder()
+    missing = detailed.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing and all(name.startswith("detail.") for name in missing)
+    return detailed, plain
+
+
+@torch.no_grad()
+def test_a_detail_doubles_the_picture_and_leaves_the_latents():
+    detailed, plain = with_detail()
+    large = pictures(2, 3, size=32)
+    small = large.unflatten(-1, (16, 2)).unflatten(-3, (16, 2)).mean(dim=(-1, -3))
+    latents = detailed.encode(large)
+    assert (DETAILED.downsample, DETAILED.latent_size) == (8, 4)
+    torch.testing.assert_close(latents, plain.encode(small))
+    torch.testing.assert_close(detailed.preview(latents), plain.decode(latents))
+    assert detailed.decode(latents).shape == large.shape
+
+
+@torch.no_grad()
+def test_a_fresh_detail_adds_nothing_and_a_learned_one_does():
+    detailed, _ = with_detail()
+    latents = detailed.encode(pictures(4, size=32))
+    doubled = F.interpolate(detailed.preview(latents), scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(detailed.decode(latents), doubled)
+    torch.nn.init.normal_(detailed.detail[-2].weight)
+    assert (detailed.decode(latents) - doubled).abs().max() > 0.1
+    torch.testing.assert_close(  # what is looked at on the way does without it
+        F.interpolate(detailed.preview(latents), scale_factor=2, mode="bilinear"), doubled
+    )
 
 
 @torch.no_grad()
@@ -79,7 +116,9 @@ def test_a_config_from_json_is_the_same_config():
         ({"widths": ()}, r"widths \(\)"),
         ({"widths": (4, 0)}, r"widths \(4, 0\)"),
         ({"latent_channels": 0}, "latent_channels 0"),
-        ({"blocks": -1}, "blocks 0|at least 0"),
+        ({"blocks": -1}, "blocks -1"),
+        ({"detail": -1}, "detail -1"),
+        ({"image_size": 20, "detail": 4}, "image_size 20 is not divisible by 8"),
         ({"image_size": 0}, "image_size 0"),
         ({"image_size": 18}, "image_size 18 is not divisible by 4"),
     ],

@@ -11,12 +11,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.model_folder import load_model_folder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train.__main__ import main
+from train.worlds import UNSEEN, render
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0  # seconds; a busy machine takes long to import torch
@@ -143,6 +146,62 @@ def test_init_with_another_autoencoder_takes_the_blocks(
     for name, value in before.transformer.state_dict().items():
         anew = name.startswith(("x_embedder.", "final_layer.linear."))
         assert torch.allclose(value, fresh[name], atol=1e-6) != anew, name
+
+
+def _detailed(tiny_toml, tmp_path, changes=()):
+    """The tiny config for pictures twice as large, of which only the decoder learns."""
+    text = tiny_toml.read_text().replace("[data]\nimage_size = 16", "[data]\nimage_size = 32")
+    text = text.replace("blocks = 1", "blocks = 1\ndetail = 8")
+    text = text.replace("seed = 3", "seed = 3\ndecoder_only = true")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "detailed.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_decoder_learns_larger_pictures_alone(tmp_path, tiny_toml, finished_run, own_signals):
+    """Encoder, latents' scale and transformer are the same to the bit; the pictures get better."""
+    init, run = finished_run / "model", tmp_path / "run"
+    flags = ["--init", str(init), "--out", str(run), "--threads", "1"]
+    assert main([_detailed(tiny_toml, tmp_path), *flags]) == 0
+    before, after = load_model_folder(init), load_model_folder(run / "model")
+    kept = after.transformer.state_dict()
+    assert all(torch.equal(v, kept[k]) for k, v in before.transformer.state_dict().items())
+    old, new = before.autoencoder.state_dict(), after.autoencoder.state_dict()
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert moved and all(name.startswith("decoder.") for name in moved)
+    assert not (run / "latents").exists() and not list(run.glob("transformer-*"))
+
+    unseen = torch.from_numpy(render("sky", UNSEEN, 4, 32).video.copy()).movedim(-1, 1) / 127.5 - 1
+    coder = after.autoencoder
+    fresh = Autoencoder(coder.config).eval()
+    fresh.load_state_dict({**fresh.state_dict(), **old})
+    with torch.no_grad():
+        errors = [(c.decode(c.encode(unseen)) - unseen).square().mean() for c in (coder, fresh)]
+    assert errors[0] < 0.8 * errors[1]
+    pipe = Pipeline.from_pretrained(str(run / "model"))
+    assert pipe(Timeline.preset("standard", frames=4, steps=2)).frames.shape == (4, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("widths = [8, 8]", "widths = [8, 16]")], "its autoencoder has another shape"),
+        ([("depth = 2", "depth = 4")], "decoder_only keeps the transformer"),
+        ([("sky = 6, faces = 6", "sky = 6, figures = 6")], "or for other labels"),
+        ([("steps = 40", "steps = 0")], "decoder_only needs the model to start from"),
+    ],
+)
+def test_a_decoder_alone_fits_the_rest(
+    changes, words, tmp_path, tiny_toml, finished_run, capsys, own_signals
+):
+    quick = [] if "steps" in changes[0][0] else [("steps = 40", "steps = 1")]
+    config = _detailed(tiny_toml, tmp_path, [*changes, *quick])
+    flags = ["--init", str(finished_run / "model"), "--out", str(tmp_path / "run")]
+    assert main([config, *flags]) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_init_from_another_shape_is_refused(tmp_path, tiny_toml, finished_run, capsys, own_signals):

@@ -23,7 +23,7 @@ def test_sizes_that_follow_from_others_are_filled_in(tiny_toml):
     assert (transformer.num_frames, transformer.num_classes) == (4, 2)
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("default", 16), ("worlds128", 16)])
+@pytest.mark.parametrize(("name", "tokens"), [("default", 16), ("worlds128", 16), ("detail", 16)])
 def test_the_shipped_configs_are_sound(name, tokens):
     config = load_config(name)
     assert set(config.data.worlds) == {"sky", "faces", "collisions", "figures"}
@@ -112,7 +112,7 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
         ValueError,
         match="no config nowhere.toml; shipped ones are continued, continued2, continued3, "
-        "default, published, worlds128",
+        "default, detail, published, worlds128",
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")
