@@ -20,7 +20,7 @@ from ui.continuing import (
 )
 from ui.history import PAGE, history_value
 from ui.outputs import Saved
-from ui.painting_panel import Follow
+from ui.painting_panel import CHANGING, IN_PLACE, Follow, follow_change
 from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
 from ui.queueing import queue_value
@@ -162,14 +162,14 @@ def wire(
     # what is there of a clip stays as it is, pixel for pixel, when it goes on
     going_on = [editor, settings[FIELDS.index("splice_exact")]]
     changes = [
-        history.restore_run(restore_run, [session], page, **tasks),
-        history.restore_file(restore_file, [session], page, **tasks),
-        clip.continue_clip(continue_clip, [session], going_on, **tasks),
-        clip.extend_clip(extend_clip, [session], going_on, **tasks),
-        clip.use_frame(use_frame, [session, editor], [editor], **tasks),
+        history.restore_run(restore_run, [session], page, js=IN_PLACE, **tasks),
+        history.restore_file(restore_file, [session], page, js=IN_PLACE, **tasks),
+        clip.continue_clip(continue_clip, [session], going_on, js=IN_PLACE, **tasks),
+        clip.extend_clip(extend_clip, [session], going_on, js=IN_PLACE, **tasks),
+        clip.use_frame(use_frame, [session, editor], [editor], js=CHANGING, **tasks),
     ]
     for change in changes:
-        reading(change.success).then(**keeping)
+        follow_change(change, reading, keeping)
     history.open_run(open_run, [session], [clip, runs], **tasks)
     history.remove_run(remove_run, [session], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)

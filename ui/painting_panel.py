@@ -56,6 +56,27 @@ SETTLE = """(panel, frames, steps, formula) => {
   ];
 }"""
 
+# A change of the painting, and of its boxes, is on its way from CHANGING to CHANGED. Whoever wants
+# the painting as it is after all of them waits first: for a moment without any, as one change
+# follows another; and not for ever, as an answer can be lost with its connection.
+CHANGING = """(...values) => {
+  window.fvdmChanging = (window.fvdmChanging ?? 0) + 1;
+  return values;
+}"""
+CHANGED = "() => { window.fvdmChanging = Math.max(0, window.fvdmChanging - 1); }"
+ALL_CHANGED = """async () => {
+  const until = Date.now() + 10000;
+  for (let rest = window.fvdmChanging ? 3 : 0; rest > 0; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (Date.now() > until) window.fvdmChanging = 0;
+    rest = window.fvdmChanging ? 3 : rest - 1;
+  }
+}"""
+IN_PLACE = f"""async (...values) => {{
+  await ({ALL_CHANGED})();
+  return ({CHANGING})(...values);
+}}"""  # of what changes the painting whatever it was
+
 
 @dataclass(frozen=True)
 class PaintingParts:
@@ -190,11 +211,17 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
             read,
             [parts.editor, parts.label, parts.cfg],
             [parts.summary, parts.picker, panel],
+            js=CHANGING,
             trigger_mode="always_last",
             **quick,
             **unlisted,
         )
-        return read_panel.then(None, [panel, *boxes], [*boxes, parts.prior], js=SETTLE, **unlisted)
+        settled = read_panel.then(
+            None, [panel, *boxes], [*boxes, parts.prior], js=SETTLE, **unlisted
+        )
+        for ended in (settled.then, read_panel.failure):
+            ended(None, js=CHANGED, **unlisted)
+        return settled
 
     keeping: dict[str, Any] = {
         "fn": None,
@@ -204,10 +231,11 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         **unlisted,
     }
     size = [parts.frames, parts.steps]
+    turn = IN_TURN | {"js": CHANGING}
     # The last of what happens meanwhile is done too: a box that is left for the next one fires.
-    changing: dict[str, Any] = {**IN_TURN, "trigger_mode": "always_last"}
+    changing: dict[str, Any] = {**turn, "trigger_mode": "always_last"}
     # but what says in its own data what it is about would be given the first one's data then
-    each: dict[str, Any] = {**IN_TURN, "trigger_mode": "multiple"}
+    each: dict[str, Any] = {**turn, "trigger_mode": "multiple"}
     changes = [
         parts.picker.pick(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
         parts.picker.tune(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
@@ -230,7 +258,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **each),
     ]
     for change in changes:
-        reading(change.success).then(**keeping)
+        follow_change(change, reading, keeping)
     reading(parts.editor.edited).then(**keeping)
     gr.on(
         [parts.cfg.release, parts.label.input],
@@ -252,6 +280,13 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     presets.__annotations__["return"] = list[dict[str, Any]]  # gradio reads no quoted types
     gr.api(presets, api_name="presets")
     return reading, keeping, [panel, *boxes]
+
+
+def follow_change(change: Any, reading: Follow, keeping: dict[str, Any]) -> None:
+    """What comes after an event that changes the painting and has CHANGING in its `js`."""
+    for ended in (change.success, change.failure):
+        ended(None, js=CHANGED, api_visibility="private")
+    reading(change.success).then(**keeping)
 
 
 def _only(value: Any, *names: str) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
-from ui.painting_panel import IN_TURN, Follow, as_typed, is_waiting
+from ui.painting_panel import (
+    ALL_CHANGED,
+    IN_PLACE,
+    IN_TURN,
+    Follow,
+    as_typed,
+    follow_change,
+    is_waiting,
+)
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
 from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
@@ -195,7 +203,9 @@ def wire_queue(
     asking = [parts.editor, *parts.settings, session, *parts.boxes]
     generating = [parts.editor, *parts.settings, parts.variations, session, *parts.boxes]
     changing = [parts.run, parts.stop, runs]
-    queued = parts.run.click(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
+    # what was asked for just before counts: a press is quicker than the answer of a preset
+    pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
+    queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     reading(queued.success).then(**keeping)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
     load(
@@ -215,8 +225,9 @@ def wire_queue(
     )
     reading(following.then)
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
-    taken = runs.take_up(take_up, [session], [parts.editor, *parts.settings], **IN_TURN)
-    reading(taken.success).then(**keeping)
+    page = [parts.editor, *parts.settings]
+    taken = runs.take_up(take_up, [session], page, js=IN_PLACE, **IN_TURN)
+    follow_change(taken, reading, keeping)
     renewed = runs.renew(renew, asking, [*changing, parts.editor], **CAN_FAIL)
     reading(renewed.success).then(**keeping)
 

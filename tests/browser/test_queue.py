@@ -86,16 +86,31 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
 
 
-def test_a_size_typed_just_before_generate_is_the_run_s(
-    new_page: Open, address: str, hold: Path
+def test_what_is_asked_for_just_before_generate_is_the_run_s(
+    new_page: Open, address: str, hold: Path, folder: Path
 ) -> None:
-    """The click is quicker than the box that it leaves."""
+    """The click is quicker than the box that it leaves, and than the answer of a preset."""
     page = studio(new_page, address)
     page.locator("#frames input").fill("12")
     page.locator("#generate").click()
     expect(runs(page)).to_have_count(1)
     expect(runs(page).locator(".settings")).to_contain_text("12 × ")
     page.wait_for_function("window.fvdmGeometry.frames === 12", polling=100)
+
+    presets = folder / "hold-presets"
+    presets.touch()
+    page.locator("#preset-next-frame").click()
+    page.locator("#generate").click()
+    page.wait_for_timeout(500)
+    expect(runs(page)).to_have_count(1)
+    presets.unlink()
+    expect(page.locator(".toast-body")).to_contain_text("Frames 2–11 start below full noise")
+    assert page.evaluate("window.fvdmEditor.value.preset.name") == "next-frame"
+    page.locator("#preset-ramp").click()
+    page.locator("#generate").click()
+    expect(runs(page)).to_have_count(2)
+    runs(page).nth(1).get_by_test_id("run-edit").click()
+    page.wait_for_function("window.fvdmEditor.value.preset.name === 'ramp'")
 
 
 def test_a_formula_that_was_not_entered_is_asked_for_and_kept(
