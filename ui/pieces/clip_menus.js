@@ -41,8 +41,8 @@ const FvdmClipMenus = (() => {
   /** How many last frames to continue from, and how to make the clip longer.
       act: (event, details), which tells the server. */
   function goOn(clip, act) {
-    const tail = number("Last frames", "clip-tail", Math.min(8, clip.frames), Math.min(clip.frames, 15));
-    let touched = false; // until then the server says what suits the model
+    const tail = number("Last frames", "clip-tail", Math.min(8, clip.frames), clip.frames);
+    let touched = false; // until then the server says what suits the model, whose window it knows
     tail.addEventListener("input", () => { touched = true; });
     const menu = menuOf("Go on from this clip");
     const done = (event, details) => {
