@@ -50,13 +50,21 @@ class State:
 
     @cached_property
     def preview(self) -> np.ndarray:
-        """The predicted clean frames, uint8 (F, H, W, 3), as a cheap decoder sees them."""
-        return self._preview(self.pred_x_start)
+        """The predicted clean frames, uint8 (F, H, W, 3), as a cheap decoder sees them.
+
+        It may make them smaller; a clip that came out clean is seen as it is.
+        """
+        return self._seen(self.pred_x_start)
 
     @cached_property
     def noisy(self) -> np.ndarray:
         """The state itself, decoded as it is by the same, uint8 (F, H, W, 3)."""
-        return self._preview(self.x)
+        return self._seen(self.x)
+
+    def _seen(self, latents: Tensor) -> np.ndarray:
+        if self.clip is not None and not self.levels.any():
+            return self.clip.frames
+        return self._preview(latents)
 
     @cached_property
     def frames(self) -> np.ndarray:
