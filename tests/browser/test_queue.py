@@ -71,8 +71,10 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     assert len(page.evaluate("window.fvdmEditor.value.keyframes")) == 1
     page.locator("#seed input").fill("44")
     page.locator("#seed input").press("Enter")
+    page.locator("#frames input").fill("12")  # typed, and not entered: the click is quicker
     runs(page).nth(2).get_by_test_id("run-update").click()
     expect_seeds(page, 1, 3, 44, 3)
+    expect(runs(page).nth(2).locator(".settings")).to_contain_text("12 × ")
     expect(page.get_by_test_id("run-update").nth(2)).to_be_hidden()
     assert runs(page).nth(2).get_attribute("data-job") == job
 
