@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import from_pixels, to_pixels
 from .recipe import recipe_of
-from .sampler import SampleState, Show, sample
+from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State
 from .step_cache import StepCache
@@ -308,11 +307,8 @@ class Pipeline:
     ) -> Iterator[SampleState]:
         """x (B, F, C, h, w) at the timeline's first row -> a state after each of its steps."""
         replaced = options.conditioning == "replacement"
-        shown = replacement(timeline, self.schedule, seeds) if replaced else None
-        show, cache = shown, None
-        if options.step_cache:
-            cache = StepCache(options.step_cache)
-            show = partial(_turn_and_show, cache, shown)
+        show = replacement(timeline, self.schedule, seeds) if replaced else None
+        cache = StepCache(options.step_cache) if options.step_cache else None
         return sample(
             denoiser(self.model, label, options.cfg_scale, cache),
             x,
@@ -321,7 +317,7 @@ class Pipeline:
             solver=options.solver,
             eta=options.fresh_noise,
             seed=seeds,
-            show=show,
+            show=show if cache is None else cache.watching(show),
         )
 
     def _initial(
@@ -419,19 +415,6 @@ class Pipeline:
     ) -> dict[str, Any]:
         model = {"name": self.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
-
-
-def _turn_and_show(
-    cache: StepCache,
-    show: Show | None,
-    x: Tensor,
-    levels: Tensor,
-    frames: Sequence[int],
-    step: int,
-) -> tuple[Tensor, Tensor]:
-    """Before each call of the network: which window and step the cache is asked about."""
-    cache.turn_to(frames, step)
-    return (x, levels) if show is None else show(x, levels, frames, step)
 
 
 def _kl_autoencoder(

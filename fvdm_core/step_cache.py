@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:  # the network knows this cache, and nothing of sampling
+    from .sampler import Show
 
 
 @dataclass
@@ -37,6 +41,17 @@ class StepCache:
         """Say which frames the next call is of, and in which step."""
         self._window, self._step = tuple(window), step
         self._kept = {w: kept for w, kept in self._kept.items() if kept.step >= step - 1}
+
+    def watching(self, show: Show | None) -> Show:
+        """`show`, or what shows all as it is, and before that a turn to the frames of the call."""
+
+        def turn_and_show(
+            x: Tensor, levels: Tensor, frames: Sequence[int], step: int
+        ) -> tuple[Tensor, Tensor]:
+            self.turn_to(frames, step)
+            return (x, levels) if show is None else show(x, levels, frames, step)
+
+        return turn_and_show
 
     def __call__(self, before: Tensor, after: Tensor, rest: Callable[[Tensor], Tensor]) -> Tensor:
         """`rest(after)`, or an estimate of it; `before` and `after` are around the first block."""
