@@ -153,7 +153,7 @@ def _detail(config: AutoencoderConfig) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around SiLU, normalised over channels at each place."""
+    """Two 3x3 convolutions around SiLU, after a norm over all channels and places."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from torch import Tensor
 from .noise import frame_noise
 from .sampler import Show
 from .schedule import NoiseSchedule
-from .solvers import Pair, renoise
+from .solvers import renoise
 
 _ROWS = 1 << 20  # rows of noise of their own, above those of any timeline
 
@@ -50,12 +50,8 @@ def replacement(timeline: Any, schedule: NoiseSchedule, seeds: Sequence[int]) ->
         shown, told = x.clone(), levels.clone()
         told[places] = level
         shown[:, places] = renoise(
-            x[:, places], _pair(schedule, levels[places]), _pair(schedule, told[places]), noise
+            x[:, places], schedule.pair(levels[places]), schedule.pair(told[places]), noise
         )
         return shown, told
 
     return show
-
-
-def _pair(schedule: NoiseSchedule, levels: Tensor) -> Pair:
-    return schedule.signal(levels)[:, None, None, None], schedule.noise(levels)[:, None, None, None]

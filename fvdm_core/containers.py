@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
+MAX_BOXES = 100_000  # of a video file, which has one or two for each second at most
+
 ADVICE = {  # kinds that people do bring, and what to do with them
     "empty": "is empty (0 bytes)",
     "svg": "is an SVG drawing; export it as PNG or JPEG",
@@ -93,7 +95,9 @@ def _kind_of_text(head: bytes) -> str:
 def _mov_is_whole(file: BinaryIO, size: int) -> bool:
     """Walks the top-level boxes (ISO 14496-12 §4.2); there must be a `moov`, and all must fit."""
     position, has_index = 0, False
-    while position + 8 <= size:
+    for _ in range(MAX_BOXES):
+        if position + 8 > size:
+            return has_index
         file.seek(position)
         header = file.read(16)
         length, name = int.from_bytes(header[:4], "big"), header[4:8]
@@ -105,7 +109,7 @@ def _mov_is_whole(file: BinaryIO, size: int) -> bool:
             return False
         has_index |= name == b"moov"
         position += length
-    return has_index
+    return False
 
 
 def _matroska_is_whole(file: BinaryIO, size: int) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .schedule import NoiseSchedule
-from .solvers import Pair, posterior_variance, step_beta
+from .solvers import posterior_variance, step_beta
 
 LOG_2 = math.log(2)
 LOG_2PI = math.log(2 * math.pi)
@@ -168,11 +168,11 @@ def variational_term(
     the frame arrives at 0; weighted by T / 1000, as in Nichol & Dhariwal's hybrid loss.
     """
     levels = levels.clamp(min=1)
-    now, to = _pair(schedule, levels), _pair(schedule, levels - 1)
+    now, to = schedule.pair(levels), schedule.pair(levels - 1)
     low, high = posterior_variance(now, to), step_beta(now, to)
     # the posterior has no variance at level 1; that of level 2 stands in (improved-DDPM)
     second = torch.full_like(levels, 2)
-    floor = posterior_variance(_pair(schedule, second), _pair(schedule, second - 1))
+    floor = posterior_variance(schedule.pair(second), schedule.pair(second - 1))
     log_low = torch.where(levels[..., None, None, None] > 1, low, floor).log()
     log_model = log_low + (variance + 1) / 2 * (high.log() - log_low)
 
@@ -185,10 +185,3 @@ def variational_term(
     nll = 0.5 * (LOG_2PI + log_model + squared_gap * (-log_model).exp())
     term = torch.where(levels[..., None, None, None] == 1, nll, kl)
     return term.mean(dim=(2, 3, 4)) / LOG_2 * schedule.num_train_timesteps / 1000
-
-
-def _pair(schedule: NoiseSchedule, levels: Tensor) -> Pair:
-    return (
-        schedule.signal(levels)[..., None, None, None],
-        schedule.noise(levels)[..., None, None, None],
-    )

@@ -63,10 +63,11 @@ class VideoDiTConfig:
             raise ValueError(
                 f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
             )
-        if self.rotary and self.hidden_size // self.num_heads < 6:
+        head = self.hidden_size // self.num_heads
+        if self.rotary and (head < 6 or head % 2):
             raise ValueError(
-                f"heads of {self.hidden_size // self.num_heads} channels are too small for rotary "
-                "positions; they need at least 6"
+                f"heads of {head} channels do not fit rotary positions; they need an even number "
+                "from 6 on"
             )
         if self.attention not in ATTENTION:
             raise ValueError(

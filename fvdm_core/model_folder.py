@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.containers import kind_of, why_not
-from fvdm_core.files import atomic_write, file_name, open_plain
+from fvdm_core.files import atomic_write, file_name, open_plain, save_error
 from fvdm_core.limits import MAX_SIDE
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
+from fvdm_core.pictures import MAX_FPS, MIN_FPS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
 from fvdm_core.weights import Timesteps, build, config_from, map_model
@@ -70,7 +70,10 @@ def save_model_folder(
     whole.pop("sha256", None)
     whole = json.loads(json.dumps(whole))
     _check_config(whole, CONFIG)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise save_error(path, error.strerror or type(error).__name__) from error
     write_safetensors(path / TRANSFORMER, transformer)
     sums = {TRANSFORMER: _checksum(path / TRANSFORMER)}
     if autoencoder is not None:
@@ -204,8 +207,10 @@ def _check_config(
         isinstance(label, str) and 0 < len(label) <= 100 for label in labels
     ):
         raise ValueError(f"{name}: labels must be a list of texts of 1 to 100 characters")
-    if type(fps) not in (int, float) or not (math.isfinite(fps) and 0 < fps <= 240):
-        raise ValueError(f"{name}: fps is {str(fps)[:20]}; it must be above 0 and at most 240")
+    if type(fps) not in (int, float) or not MIN_FPS <= fps <= MAX_FPS:
+        raise ValueError(
+            f"{name}: fps is {str(fps)[:20]}; it must be from {MIN_FPS:g} to {MAX_FPS}"
+        )
 
     timesteps = config.get("timesteps", "vectorised")
     if timesteps not in get_args(Timesteps):

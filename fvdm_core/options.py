@@ -72,6 +72,8 @@ class RunOptions:
             raise ValueError(
                 f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
             )
+        if isinstance(self.fit, Mapping):  # of any kind: a recipe copies it
+            object.__setattr__(self, "fit", dict(self.fit))
         for fit in self.fit.values() if isinstance(self.fit, Mapping) else (self.fit,):
             if fit not in FITS:
                 raise ValueError(f"fit is {shown(fit)}; choose one of {', '.join(FITS)}")

@@ -78,7 +78,10 @@ class Parameter:
         return resolved(self.minimum, size), resolved(self.maximum, size)
 
     def _frames(self, value: Any, size: Size) -> tuple[int, ...]:
-        if not isinstance(value, Sequence | set | np.ndarray) or isinstance(value, str | bytes):
+        several = isinstance(value, Sequence | set) or (
+            isinstance(value, np.ndarray) and value.ndim
+        )
+        if not several or isinstance(value, str | bytes):
             value = [value]
         if len(value) > size.frames:
             raise ValueError(f"{self.name} lists {len(value)} frames, there are {size.frames}")

@@ -123,7 +123,7 @@ def foreign_names(stream: IO[bytes], name: str) -> list[str]:
                 raise ValueError(
                     f"{name} describes more than {MAX_TENSORS} tensors, far more than a network has"
                 )
-    except ValueError as error:
+    except (ValueError, MemoryError, OverflowError) as error:  # a text may claim any length
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name} is damaged: its description cannot be read") from None

@@ -21,7 +21,7 @@ from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .hub import resolve_autoencoder
 from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
-from .limits import MAX_FRAMES, checked_integer, frame_name
+from .limits import MAX_FRAMES, MAX_SIDE, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
@@ -72,6 +72,11 @@ class Pipeline:
         self.sizes = tuple(sizes) or (image_size,)  # all that the model was trained on
         self.name = name
         for size in self.sizes:
+            if max(size) > MAX_SIDE:
+                raise ValueError(
+                    f"{name} makes frames of {size[0]}×{size[1]}; at most {MAX_SIDE} pixels a side "
+                    "can be written"
+                )
             self._latent_size(size)
         self.labels = list(labels)
         self.fps = fps
@@ -183,7 +188,8 @@ class Pipeline:
         pictures = self._fit_pictures(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
-        return self._run(timeline, pictures, known, index, options)
+        recipe = self._recipe(timeline, pictures, options)
+        return self._run(timeline, pictures, known, index, options, recipe)
 
     @torch.no_grad()
     def batch(
@@ -233,7 +239,9 @@ class Pipeline:
         known: dict[int, int],
         label: int | None,
         options: RunOptions,
+        whole: dict[str, Any],
     ) -> Iterator[State]:
+        """The states of a run that is checked; `whole` is the recipe of its end."""
         exact = {}
         if options.splice_exact:
             kept = [frame for frame in known if not timeline.levels[:, frame].any()]
@@ -244,8 +252,6 @@ class Pipeline:
             for frame, picture in exact.items():
                 frames[frame] = picture
             return frames
-
-        whole = self._recipe(timeline, pictures, options)
 
         def recipe(step: int) -> dict[str, Any]:
             return whole if step == timeline.num_steps else whole | {"stopped_after_step": step}
@@ -399,8 +405,9 @@ class Pipeline:
         options: RunOptions,
     ) -> dict[int, np.ndarray]:
         pictures = {}
-        for frame, picture in sorted(keyframes.items()):
+        for frame in keyframes:
             checked_integer("keyframes: frame index", frame, 0, MAX_FRAMES - 1)
+        for frame, picture in sorted(keyframes.items()):
             if frame >= timeline.frames:
                 raise ValueError(
                     f"a keyframe is on {frame_name(frame)}, but the timeline has "

@@ -102,21 +102,19 @@ def sample(
                 solver,
                 state[:, moving],
                 x_start[:, down],
-                _pair(schedule, now[moving]),
-                _pair(schedule, to[moving]),
+                schedule.pair(now[moving]),
+                schedule.pair(to[moving]),
                 eta,
                 noise,
                 None if variance is None else (variance[:, down] + 1) / 2,
                 memory.of(moving),
             )
-            memory.remember(moving, x_start[:, down], half_log_snr(_pair(schedule, now[moving])))
+            memory.remember(moving, x_start[:, down], half_log_snr(schedule.pair(now[moving])))
 
         up = torch.nonzero(to > now).flatten()
         if len(up):
             noise = _noise(seeds, up, step, x, timeline)
-            x[:, up] = renoise(
-                state[:, up], _pair(schedule, now[up]), _pair(schedule, to[up]), noise
-            )
+            x[:, up] = renoise(state[:, up], schedule.pair(now[up]), schedule.pair(to[up]), noise)
             memory.forget(up)
         clean = to == 0
         pred[:, clean] = x[:, clean]
@@ -172,11 +170,6 @@ class _Memory:
 
     def forget(self, frames: Tensor) -> None:
         self.half_log_snr[frames] = torch.nan
-
-
-def _pair(schedule: NoiseSchedule, levels: Tensor) -> Pair:
-    """(signal, noise) of levels (F,), each (F, 1, 1, 1)."""
-    return schedule.signal(levels)[:, None, None, None], schedule.noise(levels)[:, None, None, None]
 
 
 def _split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:

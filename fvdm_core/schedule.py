@@ -95,6 +95,10 @@ class NoiseSchedule:
         """Add noise to clean latents (B, F, C, H, W) up to levels (B, F) (FVDM eq. 4)."""
         return _per_frame(self.signal(levels)) * x_start + _per_frame(self.noise(levels)) * eps
 
+    def pair(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """(signal, noise) of levels (…, F), each (…, F, 1, 1, 1), to scale latents by."""
+        return _per_frame(self.signal(levels)), _per_frame(self.noise(levels))
+
     def target(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
         """What a network of this `prediction_type` should output, (B, F, C, H, W)."""
         if self.prediction_type == "eps":
@@ -112,7 +116,7 @@ class NoiseSchedule:
         if self.prediction_type == "x0":
             x_start = prediction
         elif self.prediction_type == "eps":
-            x_start = (x - noise * prediction) / signal.clamp(min=1e-4)
+            x_start = (x - noise * prediction) / signal.clamp(min=1e-5)
         elif self.prediction_type == "v":
             x_start = signal * x - noise * prediction
         else:

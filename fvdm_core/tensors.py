@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -141,7 +142,8 @@ def _is_pickle(file: BinaryIO) -> bool:
     if head[:1] == b"\x80" and head[1:] in (b"\2", b"\3", b"\4", b"\5"):
         return True
     try:
-        first = [opcode.name for opcode, _, _ in islice(pickletools.genops(file), 2)]
+        start = io.BytesIO(file.read(4096))  # a line may be as long as the file
+        first = [opcode.name for opcode, _, _ in islice(pickletools.genops(start), 2)]
     except Exception:  # pickletools raises errors of many types on what is no pickle
         first = []
     file.seek(0)

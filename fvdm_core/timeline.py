@@ -90,12 +90,13 @@ class Timeline:
         """M, the number of steps: one less than there are rows."""
         return self.levels.shape[0] - 1
 
-    @property
+    @cached_property
     def window_size(self) -> int:
         """The largest number of frames that the model is given at once."""
         if self.windows is None:
             return self.frames
-        return max((len(window.frames) for step in self.windows for window in step), default=1)
+        different = {id(step): step for step in self.windows}.values()
+        return max((len(window.frames) for step in different for window in step), default=1)
 
     @cached_property
     def model_calls(self) -> int:
@@ -195,7 +196,10 @@ class Timeline:
         """Return which of this timeline's columns each of `frames` new ones takes."""
         place = np.rint(np.linspace(0, self.frames - 1, frames)).astype(int)
         held = np.array([source == "hold" for source in self.sources or [""] * self.frames])
-        pictures = np.flatnonzero((self.levels[0] < MAX_LEVEL) & ~held)
+        repeatable = held & (self.levels != self.levels[0]).any(
+            axis=0
+        )  # one that stands is a picture
+        pictures = np.flatnonzero((self.levels[0] < MAX_LEVEL) & ~repeatable)
         others = np.setdiff1d(np.arange(self.frames), pictures)
         if others.size:
             exact = np.linspace(0, self.frames - 1, frames)

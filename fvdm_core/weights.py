@@ -97,6 +97,12 @@ def build(
     expected = {key: tuple(t.shape) for key, t in model.state_dict().items()}
     given = {key: tuple(t.shape) for key, t in tensors.items()}
     _compare(expected, given, name)
+    whole = [key for key, tensor in tensors.items() if not tensor.is_floating_point()]
+    if whole:
+        raise ValueError(
+            f"{name}: {whole[0][:80]} is of {str(tensors[whole[0]].dtype).removeprefix('torch.')}; "
+            "weights are floating-point numbers"
+        )
     _check_room(tensors, name)
     model.load_state_dict(checked_copies(tensors, name, torch.float32), assign=True)
     return model.eval()
@@ -108,7 +114,8 @@ def infer_config(shapes: Shapes, name: str, num_heads: int | None = None) -> Vid
         hidden, channels, patch, _ = shapes["x_embedder.proj.weight"]
         tokens, frames = shapes["pos_embed"][1], shapes["temp_embed"][1]
         outputs = shapes["final_layer.linear.weight"][0] / (patch * patch * channels)
-        inner = shapes[_first(shapes, ".mlp.fc1.weight")][0]
+        mlp_ratio = shapes[_first(shapes, ".mlp.fc1.weight")][0] / hidden
+        labels = shapes.get("y_embedder.embedding_table.weight", (1,))[0] - 1
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         missing = f": {error.args[0]} is missing" if isinstance(error, KeyError) else ""
         raise ValueError(
@@ -121,20 +128,20 @@ def infer_config(shapes: Shapes, name: str, num_heads: int | None = None) -> Vid
             f"{name} is not a VideoDiT: {tokens} places per frame must be a square, and "
             f"{outputs:g} outputs per channel must be 1 or 2"
         )
-    labels = shapes.get("y_embedder.embedding_table.weight", (1,))[0] - 1
+    usual_heads = 16 if hidden == 1152 else max(1, hidden // 64)
     return config_from(
         VideoDiTConfig,
         {
             "hidden_size": hidden,
             "depth": len({match.group(1, 2) for key in shapes if (match := _BLOCK.match(key))}),
-            "num_heads": num_heads or (16 if hidden == 1152 else max(1, hidden // 64)),
+            "num_heads": usual_heads if num_heads is None else num_heads,
             "patch_size": patch,
             "latent_size": grid * patch,
             "latent_channels": channels,
             "num_frames": frames,
             "num_classes": labels,
             "learn_sigma": outputs == 2,
-            "mlp_ratio": inner / hidden,
+            "mlp_ratio": mlp_ratio,
         },
         name,
     )

@@ -129,6 +129,11 @@ def _updated_frames(step: Any, frames: int, number: int) -> np.ndarray:
     """Return which frames a step's windows update, each at most once: bool (F,)."""
     if not isinstance(step, Sequence) or not all(isinstance(window, Window) for window in step):
         raise ValueError(f"windows: step {number} must be a list of windows, got {shown(step)}")
+    if len(step) > frames:
+        raise ValueError(
+            f"windows: step {number} has {len(step)} windows, more than the {frames} frames that "
+            "they could update"
+        )
     updated = np.zeros(frames, dtype=bool)
     for window in step:
         if window.frames[-1] >= frames:
@@ -151,12 +156,15 @@ def out_of_sight(windows: Sequence[Step], levels: np.ndarray) -> np.ndarray:
     """Return the frames that go down without ever being shown a clean frame: levels (M+1, F)."""
     down = levels[1:] < levels[:-1]  # (M, F)
     shown = ~down.any(axis=0)  # (F,)
-    known: dict[tuple[int, bytes], np.ndarray] = {}  # many steps share windows and clean frames
+    known: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}  # many steps share a tuple
     for step, clean, moving in zip(windows, levels[:-1] == 0, down, strict=True):
-        key = id(step), clean.tobytes()
-        if key not in known:
-            known[key] = np.zeros(levels.shape[1], dtype=bool)
-            for window in step:
-                known[key][list(window.updates)] = clean[list(window.frames)].any()
-        shown |= known[key] & moving
+        if not step or not (moving & ~shown).any():
+            continue
+        if id(step) not in known:
+            lengths = [len(window.frames) for window in step]
+            seen = np.concatenate([window.frames for window in step])
+            known[id(step)] = seen, np.cumsum([0, *lengths[:-1]]), owners(step, levels.shape[1])
+        seen, starts, owner = known[id(step)]
+        sees_clean = np.logical_or.reduceat(clean[seen], starts)  # of each window
+        shown |= moving & (owner >= 0) & sees_clean[owner]
     return np.flatnonzero(~shown)

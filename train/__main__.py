@@ -14,6 +14,7 @@ from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.model import VideoDiT
+from fvdm_core.schedule import NoiseSchedule
 
 from . import parallel
 from .clips import Clips, prepare_worlds
@@ -32,7 +33,10 @@ IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_o
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     """Run every stage that is not finished yet, then write the model folder."""
-    for optim in (config.autoencoder_optim, config.optim):
+    used = [] if config.decoder_only else [config.optim]
+    if not config.vae and config.autoencoder_optim.steps:
+        used.append(config.autoencoder_optim)
+    for optim in used:
         parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
     run = Run(out, writes=parallel.is_first())
     run.catch_signals()
@@ -110,12 +114,22 @@ def _kept_transformer(
 ) -> VideoDiT:
     """That of the model to start from. Raises `ValueError` where the run describes another."""
     assert start is not None  # or the config would have been refused
-    if start.transformer.config != config.transformer or tuple(start.config["labels"]) != names:
+    same = (
+        start.transformer.config == config.transformer
+        and tuple(start.config["labels"]) == names
+        and _parts(start.schedule) == _parts(config.noise_schedule())
+        and start.config.get("prior", config.optim.prior) == config.optim.prior
+    )
+    if not same:
         raise ValueError(
             "decoder_only keeps the transformer of the model to start from, and the run asks for "
-            "another, or for other labels"
+            "another, or for other labels, another schedule or prior"
         )
     return start.transformer
+
+
+def _parts(schedule: NoiseSchedule) -> tuple[str, str, int]:
+    return schedule.name, schedule.prediction_type, schedule.num_train_timesteps
 
 
 def _same_coder(start: ModelFolder, config: TrainConfig) -> bool:

@@ -128,7 +128,7 @@ def prepare_worlds(
     shape = (len(jobs), config.frames, config.image_size, config.image_size, 3)
     path, done_path = folder / "clips.npy", folder / "clips-done.json"
     key = {"worlds": config.worlds, "shape": list(shape), "fps": config.fps}
-    done = _read_done(done_path, key)
+    done = _read_done(done_path, key) if path.exists() else set()
     video = _open_array(path, shape, begun=bool(done))
     chunks = [c for c in range(0, len(jobs), CHUNK) if c not in done]
     tasks = [(str(path), c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
@@ -152,10 +152,14 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[int]]]:
     if workers < 2:
         yield map
         return
-    # workers leave Ctrl-C to this process, which ends them between two chunks
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    with multiprocessing.get_context("spawn").Pool(workers, signal.signal, ignore) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, _leave_signals) as pool:
         yield pool.imap_unordered
+
+
+def _leave_signals() -> None:
+    """A worker leaves those that all get to this process, which ends it between two chunks."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _render_chunk(task: tuple[str, int, list[str], int, float]) -> int:

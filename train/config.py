@@ -13,7 +13,7 @@ from fvdm_core.autoencoder import AutoencoderConfig
 from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
-from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
+from fvdm_core.timeline_checks import MAX_LEVEL, MAX_PRIOR_ALPHA
 
 from .aspects import MAX_ASPECTS, Size, sizes_of
 
@@ -208,7 +208,13 @@ class TrainConfig:
                 "decoder_only needs the model to start from (init), steps for its autoencoder "
                 "(autoencoder_optim.steps), and no vae"
             )
-        self.noise_schedule()
+        if self.noise_schedule().num_train_timesteps != MAX_LEVEL:
+            raise ValueError(
+                f"schedule.num_train_timesteps must be {MAX_LEVEL}: timelines have levels 0 to "
+                f"{MAX_LEVEL}"
+            )
+        if self.autoencoder_optim.optimizer != "adamw":
+            raise ValueError("autoencoder_optim.optimizer must be adamw: muon is for the blocks")
         sizes_of(*self._aspects())
         latent, data = self.transformer, self.data
         if self.autoencoder is None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -83,7 +84,7 @@ def fit(
     def batch_of(place: tuple[int, int]) -> Batch:
         step, piece = place
         own = parallel.share(optim.batch_size, piece, optim.accumulate)
-        return batch_at(step, torch.Generator().manual_seed((seed << 32) + step), own)
+        return batch_at(step, _generator(seed, step), own)
 
     pieces = range(optim.accumulate)
     places = ((step, piece) for step in range(start, optim.steps) for piece in pieces)
@@ -142,6 +143,12 @@ def fit(
                     f"{stage} stopped at step {done} of {optim.steps}; its state is saved"
                 )
     return average()
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
+    """torch's on a CPU takes 32 bits of its seed, so both numbers are hashed to that many."""
+    (hashed,) = np.random.SeedSequence([seed, step]).generate_state(1)
+    return torch.Generator().manual_seed(int(hashed))
 
 
 def _restore(run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optimizers) -> int:

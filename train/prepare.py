@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .folder import prepare_folder
+from .labels import readable
 from .listing import SKIPPED
 from .options import add_data_options, configure, run_folder, training_command
 from .run import Run
@@ -37,12 +38,12 @@ def prepare(arguments: list[str]) -> None:
         stop, sizes = lambda: run.stop_requested, config.sizes
         clips = prepare_folder(config.data, out, stop=stop, sizes=sizes)
     for line in _examples(out / SKIPPED):
-        print(line)
+        print(readable(line))
     stills = np.flatnonzero(clips.still(np.arange(len(clips))))
     holes = sum(clips.video[int(index), 1:].nbytes for index in stills)
     size = clips.video.nbytes - holes
     print(f"The frames take {size / 1e6:.1f} MB in {out}. To train on them:")
-    print(training_command(options))
+    print(readable(training_command(options)))
 
 
 def _examples(path: Path) -> list[str]:

@@ -133,4 +133,4 @@ def _set(value: Any) -> Any:
     """Without what is empty, 0 or False: a setting that is younger than a run is off in it."""
     if isinstance(value, dict):
         return {key: _set(inner) for key, inner in value.items() if inner}
-    return value
+    return value or None

@@ -21,6 +21,7 @@ from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import Timeline
 
 PER_LABEL = 2
+MOST_LABELS = 8  # all are made at once
 STEPS = 20
 
 
@@ -42,12 +43,15 @@ def sample_sheet(
 ) -> None:
     """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row.
 
-    `shape` is (C, h, w) of a frame's latents.
+    Of more than `MOST_LABELS` labels so many are drawn, from the first to the last. `shape` is
+    (C, h, w) of a frame's latents.
     """
     config = model.config
     place = next(model.parameters()).device
     timeline = Timeline.preset("standard", frames=config.num_frames, steps=STEPS)
-    labels = torch.arange(max(1, config.num_classes)).repeat_interleave(PER_LABEL)
+    classes = max(1, config.num_classes)
+    chosen = torch.linspace(0, classes - 1, min(classes, MOST_LABELS)).round().long()
+    labels = chosen.repeat_interleave(PER_LABEL)
     seeds = [k % PER_LABEL for k in range(len(labels))]
     x = torch.stack([frame_noise(s, range(config.num_frames), 0, shape) for s in seeds]).to(place)
     y = labels.to(place) if config.num_classes else None

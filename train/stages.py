@@ -114,7 +114,8 @@ def train_autoencoder(
         model.encoder.requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = parallel.averaging(compiled(_Reconstruction(model), config))
-    texture_count = round(config.data.textures * optim.batch_size)
+    # at least one picture of the clips, which says what size all have
+    texture_count = min(round(config.data.textures * optim.batch_size), optim.batch_size - 1)
     abstract = partial(texture, seed=config.seed)
     clip_count = optim.batch_size - texture_count
 
@@ -228,9 +229,11 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
             chosen = clips.spread(2048, group)
             if not len(chosen):
                 continue
-            pictures = to_video(clips.video[chosen, 0])
+            parts = [chosen[first : first + 64] for first in range(0, len(chosen), 64)]
             with autocast():
-                latents = torch.cat([model.encode_raw(x).float() for x in pictures.split(64)])
+                latents = torch.cat(
+                    [model.encode_raw(to_video(clips.video[part, 0])).float() for part in parts]
+                )
             values.append(latents.transpose(0, 1).flatten(1))
         every = torch.cat(values, dim=1)
         mean, std = every.mean(dim=1), every.std(dim=1)

@@ -85,6 +85,7 @@ ALL = whole(3)
         ),
         ((ALL, (), ALL), r"in step 1, frame 1 \(index 0\) goes from 500 to 0 but no window"),
         ((ALL, ALL, ALL + ALL), r"in step 2, frame 1 \(index 0\) is updated by two windows"),
+        ((ALL * 4, ALL, ALL), r"step 0 has 4 windows, more than the 3 frames"),
         ((whole(4), ALL, ALL), r"step 0 has a window with frame 4 \(index 3\)"),
     ],
 )

@@ -50,6 +50,12 @@ def test_several_processes_render_the_same(tmp_path, monkeypatch):
     assert np.array_equal(alone.video, together.video)
 
 
+def test_clips_that_were_deleted_are_rendered_again(tmp_path):
+    before = prepare_worlds(DATA, tmp_path).video.copy()
+    (tmp_path / "clips.npy").unlink()
+    assert np.array_equal(prepare_worlds(DATA, tmp_path).video, before)
+
+
 def test_rendering_stops_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(clips_module, "CHUNK", 2)
     with pytest.raises(Stopped, match="rendering stopped after 2 of 5 clips"):

@@ -20,7 +20,7 @@ from train.ahead import ahead
 from train.clips import Clips
 from train.config import OptimConfig, load_config
 from train.ema import Ema
-from train.loop import Diverged, fit
+from train.loop import Diverged, _generator, fit
 from train.run import Run, Stopped
 from train.stages import train_transformer
 
@@ -47,6 +47,16 @@ def regression(module: nn.Module, at=lambda step: None):
         return (module(x) - wanted).square().mean(dim=1)
 
     return batch_at, losses_of
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"step": 6}])
+def test_noise_is_of_the_seed_and_of_the_step(changed):
+    def drawn(seed=0, step=5):
+        return torch.randn(8, generator=_generator(seed, step))
+
+    assert torch.equal(drawn(), drawn())
+    assert not torch.isclose(drawn(), drawn(**changed)).any()
+    assert not torch.isclose(drawn(seed=2**31 - 1), drawn(seed=2**31 - 2)).any()
 
 
 def run_fit(folder, at=lambda step: None, run=None, module=None, optim=OPTIM, threads=0):

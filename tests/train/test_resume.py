@@ -191,6 +191,8 @@ def test_a_decoder_learns_larger_pictures_alone(tmp_path, tiny_toml, finished_ru
         ([("widths = [8, 8]", "widths = [8, 16]")], "its autoencoder has another shape"),
         ([("depth = 2", "depth = 4")], "decoder_only keeps the transformer"),
         ([("sky = 6, faces = 6", "sky = 6, figures = 6")], "or for other labels"),
+        ([("[optim]", '[schedule]\nprediction_type = "eps"\n\n[optim]')], "another schedule or"),
+        ([("[optim]", '[optim]\nprior = "mixed"')], "another schedule or prior"),
         ([("steps = 40", "steps = 0")], "decoder_only needs the model to start from"),
     ],
 )

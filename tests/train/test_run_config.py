@@ -164,6 +164,7 @@ def test_a_run_of_other_data_or_networks_is_not_continued(tmp_path):
 def test_a_setting_younger_than_a_run_is_off_in_it(tmp_path):
     Run(tmp_path).claim({"seed": 0, "data": {"frames": 4}})
     Run(tmp_path).claim({"seed": 0, "data": {"frames": 4, "hop": 0, "labels": ""}})
+    Run(tmp_path).claim({"seed": 0, "data": {"frames": 4}, "decoder_only": False})
     with pytest.raises(ValueError, match="another data"):
         Run(tmp_path).claim({"seed": 0, "data": {"frames": 4, "hop": 2}})
 
