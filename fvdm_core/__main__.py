@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fvdm_core.limits import MAX_FPS
 from fvdm_core.options import (
     CONDITIONINGS,
     MAX_STEP_CACHE,
@@ -17,7 +18,7 @@ from fvdm_core.options import (
     RunOptions,
     parse_size,
 )
-from fvdm_core.pictures import FITS, MAX_FPS, MAX_GIF_FPS, check_fps
+from fvdm_core.pictures import FITS, MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
 
 if TYPE_CHECKING:

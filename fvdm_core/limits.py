@@ -11,6 +11,7 @@ MAX_ROWS = 4096  # of the matrix: one more than there are steps
 MAX_CELLS = 1_000_000
 MAX_SIDE = 4096  # pixels of a frame that is made or read at another size
 MAX_JSON_BYTES = 2_000_000
+MIN_FPS, MAX_FPS = 0.001, 240  # of a clip
 
 LISTED = 5  # more runs of frames than this are not all named
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fvdm_core.limits import MAX_SIDE, shown
-from fvdm_core.pictures import FITS, MAX_FPS, Fit, check_fps
+from fvdm_core.limits import MAX_FPS, MAX_SIDE, shown
+from fvdm_core.pictures import FITS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
 Conditioning = Literal["clean", "replacement"]

@@ -14,14 +14,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain
-from fvdm_core.limits import MAX_SIDE
+from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
 Fit = Literal["crop", "contain", "stretch"]
 FITS = ("crop", "contain", "stretch")
 PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
-MIN_FPS, MAX_FPS, MAX_GIF_FPS = 0.001, 240, 50  # a GIF counts in hundredths of a second
+MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"

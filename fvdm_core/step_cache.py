@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:  # the network knows this cache, and nothing of sampling
-    from .sampler import Show
+Show = Callable[..., tuple[Tensor, Tensor]]  # the sampler's: (x, levels, frames, step)
 
 
 @dataclass

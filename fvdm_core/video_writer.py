@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fvdm_core.decoder import ffmpeg
 from fvdm_core.files import atomic_write, file_name, save_error
-from fvdm_core.pictures import MAX_FPS, MAX_GIF_FPS, check_fps, check_frames, check_metadata
+from fvdm_core.limits import MAX_FPS
+from fvdm_core.pictures import MAX_GIF_FPS, check_fps, check_frames, check_metadata
 
 _COLOURS = "bt709"
 _TO_YUV = (

@@ -22,6 +22,7 @@ from fvdm_core.timeline import PRIORS
 from .evaluation import constancy, long, photographs, scores, sets, truth
 from .evaluation.common import STEPS, autoencoder_of, encoder_of
 from .evaluation.features import I3D, Extractor, WorldFeatures
+from .worlds import WORLDS
 
 WORLD_NETWORK = Path(__file__).resolve().parents[1] / "assets" / "world-network.safetensors"
 SECTIONS = ("worlds", "distances", "truth", "constancy", "long", "photographs")
@@ -40,7 +41,7 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     seeds, coder = options.seeds, autoencoder_of(pipe)
     given = f"{STEPS} steps, guidance 1.5"
     if name == "worlds":
-        rows = scores.evaluate(pipe, coder, seeds, options.keyframe_seeds)
+        rows = scores.evaluate(pipe, coder, seeds, options.keyframe_seeds, options.worlds)
         keyframes = f"keyframes of {options.keyframe_seeds} unseen clips"
         what = f"seeds 0 to {seeds - 1} of each world, unselected; {given}; {keyframes}"
         return Section(rows, scores.table(rows), what)
@@ -95,6 +96,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=64, help="samples of each world")
     parser.add_argument(
         "--keyframe-seeds", type=int, default=16, help="worlds: clips of each per keyframe task"
+    )
+    parser.add_argument(
+        "--worlds", nargs="+", choices=WORLDS, default=(), help="worlds: only these (default: all)"
     )
     parser.add_argument(
         "--i3d", type=Path, metavar="FILE", help="distances: StyleGAN-V's I3D TorchScript, for FVD"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,16 +52,21 @@ class WorldScores:
 
 
 def evaluate(
-    model: VideoModel, autoencode: Autoencode, seeds: int = 64, keyframe_seeds: int = 16
+    model: VideoModel,
+    autoencode: Autoencode,
+    seeds: int = 64,
+    keyframe_seeds: int = 16,
+    worlds: Collection[str] = (),
 ) -> list[WorldScores]:
-    """Measure every world of a model over seeds 0 … seeds − 1.
+    """Measure every world of a model, or those named, over seeds 0 … seeds − 1.
 
     Image-to-video and interpolation take the frames of the first `keyframe_seeds` unseen clips.
     Raises `ValueError` for a model whose labels are not worlds.
     """
     check_worlds(model)
     check_counts(seeds=seeds, keyframe_seeds=keyframe_seeds)
-    return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in model.labels]
+    chosen = [world for world in model.labels if not worlds or world in worlds]
+    return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in chosen]
 
 
 def _measure(
