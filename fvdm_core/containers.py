@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-MAX_BOXES = 100_000  # of a video file, which has one or two for each second at most
+MAX_BOXES = 100_000  # of a video file; walking more takes longer than a person waits
 
 ADVICE = {  # kinds that people do bring, and what to do with them
     "empty": "is empty (0 bytes)",

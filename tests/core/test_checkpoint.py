@@ -263,6 +263,30 @@ def test_a_deflated_bomb_is_refused(tmp_path):
     assert "unpacks to" in messages[0]
 
 
+def test_a_line_without_an_end_is_not_read_whole(tmp_path):
+    path = tmp_path / "line.pt"
+    with path.open("wb") as file:
+        file.write(b"c")
+        file.truncate(200_000_000)  # a hole: it takes no room on the disk
+    assert peak_growth(lambda: refusal(checkpoint.load_model, path)) < 100_000_000
+
+
+@pytest.mark.parametrize("length", [2**40, 2**62])
+def test_a_text_that_claims_any_length_is_damaged(tmp_path, length):
+    path = tmp_path / "claims.pt"
+    path.write_bytes(b"\x80\x04\x8e" + struct.pack("<Q", length) + bytes(10))
+    assert "is damaged" in refusal(checkpoint.load_model, path)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    state = tiny_model().state_dict()
+    state["final_layer.linear.weight"] = state["final_layer.linear.weight"].long()
+    torch.save(state, tmp_path / "whole.pt")
+    assert "final_layer.linear.weight is of int64" in refusal(
+        checkpoint.load_model, tmp_path / "whole.pt"
+    )
+
+
 def test_stride_0_is_refused(tmp_path):
     huge = torch.zeros(1).as_strided((10**12,), (0,))
     torch.save({"w": huge}, tmp_path / "wide.pt")

@@ -201,6 +201,10 @@ class TestResampled:
         assert longer.needs_picture() == [10]
         assert (longer.levels[:, 10] == 0).all()
 
+    def test_a_held_frame_that_stands_is_not_repeated(self):
+        longer = Timeline.preset("loop", frames=16, steps=10).resampled(32, 10)
+        assert np.flatnonzero((longer.levels == 0).all(axis=0)).tolist() == [0, 31]
+
     def test_columns_are_repeated_where_all_stand_for_pictures(self):
         timeline = Timeline.preset("edit", frames=4, steps=10).resampled(8, 10)
         assert timeline == Timeline.preset("edit", frames=8, steps=10)

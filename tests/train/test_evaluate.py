@@ -103,6 +103,12 @@ def test_the_table_has_a_row_per_world():
     assert "| collisions | 100.0 " in row and "| 100% " in row
 
 
+def test_only_the_worlds_that_are_named_are_measured():
+    model = RealClips("sky", "collisions")
+    (score,) = evaluate(model, same, seeds=1, keyframe_seeds=1, worlds=["collisions"])
+    assert score.world == "collisions"
+
+
 def test_the_program_prints_the_same_json_twice(finished_run, capsys):
     command = ["--model", str(finished_run / "model"), "--seeds", "2", "--keyframe-seeds", "1"]
     printed = []
