@@ -15,11 +15,19 @@ from fvdm_core.pictures import (
     read_note,
     write_png,
 )
-from fvdm_core.video_reader import LIMITS, VideoClip, VideoLimits, read_comment, read_video
+from fvdm_core.video_reader import (
+    LIMITS,
+    BehindTheEnd,
+    VideoClip,
+    VideoLimits,
+    read_comment,
+    read_video,
+)
 from fvdm_core.video_writer import write_video
 
 __all__ = [
     "LIMITS",
+    "BehindTheEnd",
     "Fit",
     "SaveError",
     "VideoClip",

@@ -74,6 +74,10 @@ class _Index:
         return f"{self.width}×{self.height}"
 
 
+class BehindTheEnd(ValueError):
+    """A video ends before the first frame that was asked for."""
+
+
 def read_video(
     path: str | os.PathLike[str],
     size: tuple[int, int] | None = None,
@@ -91,7 +95,8 @@ def read_video(
     The result's `fps` is the rate of the frames returned, so motion keeps its speed.
 
     Decoding runs in a child process with limits. Raises `ValueError` that names the file and the
-    reason: not a video of an allowed kind, without pictures, damaged, cut short, beyond `limits`.
+    reason: not a video of an allowed kind, without pictures, damaged, cut short, beyond `limits`;
+    `BehindTheEnd` where it has no frame `start`.
     """
     name = file_name(path)
     check_fit(size, fit)
@@ -112,7 +117,7 @@ def read_video(
     available = max(1, math.floor(duration * rate)) if resample else len(index.times)
     wanted = min(max_frames, -(-(available - start) // stride))
     if wanted < 1:
-        raise ValueError(f"{name} has {available} frames; start {start} is behind the last one")
+        raise BehindTheEnd(f"{name} has {available} frames; start {start} is behind the last one")
     _check_amounts(name, index, start, stride, wanted, rate, size, limits)
 
     filters = []

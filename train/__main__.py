@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,9 +25,13 @@ from .loop import Diverged
 from .options import configure, parse, run_folder
 from .published import FixedCoder
 from .run import Run, Stopped
-from .stages import device, encode_clips, train_autoencoder, train_transformer
+from .stages import check_start, device, encode_clips, train_autoencoder, train_transformer
 
 AGAIN = "The same command goes on from there."
+KEPT = (
+    "decoder_only keeps the transformer of the model to start from, and the run asks for "
+    "another, or for other labels, another schedule or prior"
+)
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_only")
 
@@ -38,7 +43,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         used.append(config.autoencoder_optim)
     for optim in used:
         parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
-    run = Run(out, writes=parallel.is_first())
+    run = parallel.first_then_others(lambda: Run(out, writes=parallel.is_first()))
     run.catch_signals()
     everything = config.to_dict()
     start = load_model_folder(resolve_source(config.init)) if config.init else None
@@ -48,13 +53,15 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             "training makes its own; name that autoencoder with --vae, or start from a model "
             "folder with autoencoder.safetensors"
         )
+    begun = _begun_coder(start, config)
+    if start is not None:
+        _check_transformer(start, config)
     fixed = FixedCoder.open(config) if config.vae else None
     identity = {key: everything[key] for key in IDENTITY}
     if fixed is not None:
         identity["vae"] = fixed.key
-    if parallel.is_first():
-        run.claim(identity | {"init": start.model_hash if start else ""})
-        _check_writable(export_to)
+    identity["init"] = start.model_hash if start else ""
+    parallel.first_then_others(lambda: _claim(run, identity, export_to))
     parallel.check_same(out)
     run.log(
         event="start",
@@ -66,12 +73,12 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
     config = config.with_labels(len(clips.label_names))
-    if config.decoder_only:
-        transformer = _kept_transformer(config, start, clips.label_names)
+    if start is not None and config.decoder_only:
+        transformer = _kept_transformer(start, clips.label_names)
     autoencoder: Autoencoder | KLAutoencoder
     exported: Autoencoder | Path
     if fixed is None:
-        autoencoder = exported = trained = _train_coder(config, clips, run, start)
+        autoencoder = exported = trained = _train_coder(config, clips, run, begun)
     else:
         autoencoder, exported = fixed.network, fixed.folder
     if not config.decoder_only:
@@ -89,42 +96,60 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
 
-def _train_coder(
-    config: TrainConfig, clips: Clips, run: Run, start: ModelFolder | None
-) -> Autoencoder:
-    """An autoencoder of its own for the run: fresh, or that of `start`, trained on or as it is."""
+def _begun_coder(start: ModelFolder | None, config: TrainConfig) -> Autoencoder | None:
+    """The autoencoder with which the run begins, None for a fresh one.
+
+    Raises `ValueError` where the run is to keep one, or a part of it, that is not there.
+    """
     begun = start.autoencoder if start is not None and _same_coder(start, config) else None
     if begun is None and config.decoder_only:
         raise ValueError(
             "decoder_only keeps the latents of the model to start from, and its autoencoder has "
             "another shape; only its detail and the pictures' size may differ"
         )
-    if config.autoencoder_optim.steps:
-        return train_autoencoder(config, clips, run, begun)
-    if begun is None:
+    if begun is None and not config.vae and not config.autoencoder_optim.steps:
         raise ValueError(
             "autoencoder_optim.steps is 0, which keeps the autoencoder of the model to start "
             "from; there is none of this shape"
         )
+    return begun
+
+
+def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
+    """Refuse another transformer than that of `start` now; labels are known once clips are."""
+    if config.decoder_only:
+        labels = start.transformer.config.num_classes
+        same = (
+            start.transformer.config == replace(config.transformer, num_classes=labels)
+            and _parts(start.schedule) == _parts(config.noise_schedule())
+            and start.config.get("prior", config.optim.prior) == config.optim.prior
+        )
+        if not same:
+            raise ValueError(KEPT)
+        return
+    own, its = config.transformer.num_heads, start.transformer.config.num_heads
+    if own != its:  # which no weight tells
+        raise ValueError(f"the model to start from has {its} heads; transformer.num_heads is {own}")
+    learned_anew = () if _same_coder(start, config) else LATENT_LAYERS
+    with torch.device("meta"):
+        outline = VideoDiT(config.transformer)
+    check_start(outline, start.transformer, ("y_embedder.", *learned_anew))
+
+
+def _train_coder(
+    config: TrainConfig, clips: Clips, run: Run, begun: Autoencoder | None
+) -> Autoencoder:
+    """An autoencoder of its own for the run: fresh or the begun one, trained on or as it is."""
+    if config.autoencoder_optim.steps:
+        return train_autoencoder(config, clips, run, begun)
+    assert begun is not None  # or it would have been refused
     return begun.to(device())
 
 
-def _kept_transformer(
-    config: TrainConfig, start: ModelFolder | None, names: tuple[str, ...]
-) -> VideoDiT:
-    """That of the model to start from. Raises `ValueError` where the run describes another."""
-    assert start is not None  # or the config would have been refused
-    same = (
-        start.transformer.config == config.transformer
-        and tuple(start.config["labels"]) == names
-        and _parts(start.schedule) == _parts(config.noise_schedule())
-        and start.config.get("prior", config.optim.prior) == config.optim.prior
-    )
-    if not same:
-        raise ValueError(
-            "decoder_only keeps the transformer of the model to start from, and the run asks for "
-            "another, or for other labels, another schedule or prior"
-        )
+def _kept_transformer(start: ModelFolder, names: tuple[str, ...]) -> VideoDiT:
+    """That of the model to start from. Raises `ValueError` where the clips have other labels."""
+    if tuple(start.config["labels"]) != names:
+        raise ValueError(KEPT)
     return start.transformer
 
 
@@ -164,8 +189,11 @@ def _prepare(config: TrainConfig, run: Run) -> Clips:
     return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
 
 
-def _check_writable(folder: Path) -> None:
+def _claim(run: Run, identity: dict[str, Any], folder: Path) -> None:
     """Find out at the start, and not hours later, that a model could not be written there."""
+    if not run.writes:
+        return
+    run.claim(identity)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)
@@ -189,6 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
         config = configure(options)
         parallel.start()
         train(config, out, options.export or out / "model")
+    except parallel.Ended as ended:
+        return ended.code
     except Stopped as stopped:
         print(f"{stopped}. {AGAIN}")
     except KeyboardInterrupt:
@@ -201,9 +231,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_out_of_memory(error):
             raise
         print(
-            f"train: out of memory with {config.optim.batch_size} clips of {config.data.frames} "
-            f"frames of {config.data.image_size}x{config.data.image_size} in a step; try a "
-            f"larger --accumulate, a smaller --batch-size or a smaller --size. {AGAIN}",
+            "train: out of memory; try a larger --accumulate, a smaller --batch-size (both are the "
+            "transformer's; [autoencoder_optim] has its own) or a smaller --size. "
+            f"{AGAIN}",
             file=sys.stderr,
         )
         return 1

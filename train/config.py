@@ -14,6 +14,7 @@ from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline_checks import MAX_LEVEL, MAX_PRIOR_ALPHA
+from fvdm_core.weights import config_from
 
 from .aspects import MAX_ASPECTS, Size, sizes_of
 
@@ -334,6 +335,8 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         raise ValueError(
             f"[{section}] has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
+    if cls in (AutoencoderConfig, VideoDiTConfig):  # as the model's file will be checked
+        return config_from(cls, values, f"[{section}]")
     try:
         return cls(**values)
     except TypeError as error:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from fvdm_core.files import place
+from fvdm_core.files import atomic_write, place
 
 Point = tuple[int, float, float]  # step, loss, learning rate
 
@@ -17,13 +17,17 @@ Point = tuple[int, float, float]  # step, loss, learning rate
 def read(path: Path) -> dict[str, list[Point]]:
     """{stage: its points by step}, of a run's `metrics.jsonl`.
 
-    What a stopped run did after its last saved state it did again: the later line counts.
+    What a stopped run did after its last saved state it did again: the later line counts. A line
+    that a power cut tore is passed over.
     Raises `ValueError` where a line is no row or no step is there, `OSError` without a file.
     """
     stages: dict[str, dict[int, Point]] = defaultdict(dict)
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
+        except ValueError:
+            continue
+        try:
             if "stage" in row and "loss" in row:
                 step = int(row["step"])
                 stages[row["stage"]][step] = step, float(row["loss"]), float(row["lr"])
@@ -54,7 +58,8 @@ def draw(stages: dict[str, list[Point]], path: Path) -> None:
         beside.plot(steps, rates, color="tab:gray", linestyle=":", label="learning rate")
         beside.set(ylabel="learning rate", ylim=(0, None))
         axes.legend(handles=[*axes.lines, *beside.lines], fontsize="small")
-    canvas.savefig(path, dpi=110)
+    with atomic_write(path) as temporary:
+        canvas.savefig(temporary, dpi=110, format="png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -131,7 +131,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    sections = {}
+    sections: dict[str, Section] = {}
+    failed = ""
     try:
         pipe = Pipeline.from_pretrained(options.model)
         for name in options.sections:
@@ -141,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{head}\n\n{sections[name].table}\n", flush=True)
     except (ValueError, ArithmeticError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return 1
-    if options.json:
+        failed = str(error)
+    if options.json and sections:  # what was measured until then took long, too
         facts = {
             "model": {"name": pipe.name, "sha256": pipe.model_hash},
             "seeds": options.seeds,
@@ -152,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "protocols": {name: section.protocol for name, section in sections.items()},
         }
         found = {name: _plain(section.rows) for name, section in sections.items()}
-        print(json.dumps({**facts, **found}, indent=2))
-    return 0
+        print(json.dumps({**facts, **found, **({"failed": failed} if failed else {})}, indent=2))
+    return 1 if failed else 0
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 from fvdm_core.decoder import ChildLimits
 from fvdm_core.files import file_name, save_error
-from fvdm_core.media import Fit, VideoLimits, load_image, picture_size, read_video
+from fvdm_core.media import (
+    BehindTheEnd,
+    Fit,
+    VideoLimits,
+    load_image,
+    picture_size,
+    read_video,
+)
 
 from .aspects import MixedVideo, Size, nearest
 from .clips import Clips, never
@@ -131,8 +138,20 @@ def in_turn(files: Sequence[str], label_of: Callable[[str], str]) -> list[str]:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """The folders below, also through links, each once; raises `ValueError` for a shut one."""
+
+    def refuse(error: OSError) -> None:
+        where = file_name(error.filename or root)
+        raise ValueError(f"the folder {where} cannot be read: {error.strerror}") from error
+
+    known = set()
+    for parent, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        about = os.stat(parent)
+        if (place := (about.st_dev, about.st_ino)) in known:
+            folders.clear()  # a link to a folder above it, or to one that was read
+            continue
+        known.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield parent, files
 
 
@@ -194,18 +213,23 @@ def _read_one(
         number = _size_of(config, path, still, sizes)
         size = sizes[number]
         if still:
-            clips = _append_still(config, path, size, raw)
+            clips, wrong = _append_still(config, path, size, raw), None
         else:
-            clips = _append(config, path, size, most, raw)
-        return File(name, clips, label, still, size=number)
+            clips, wrong = _append(config, path, size, most, raw)
+        if wrong is None:
+            return File(name, clips, label, still, size=number)
+        return File(name, clips, label, still, _reason(path, still, wrong), str(wrong), number)
     except _TooShort as error:
         return File(name, 0, label, still, "too short", str(error))
     except ValueError as error:
-        message = str(error)
-        words = message.removeprefix(file_name(path))
-        otherwise = "not a picture" if still or path.is_dir() else "not a video"
-        reason = next((reason for sign, reason in _SIGNS if sign in words), otherwise)
-        return File(name, 0, label, still, reason, message)
+        return File(name, 0, label, still, _reason(path, still, error), str(error))
+
+
+def _reason(path: Path, still: bool, error: ValueError) -> str:
+    """The few words under which a refusal is counted."""
+    words = str(error).removeprefix(file_name(path))
+    otherwise = "not a picture" if still or path.is_dir() else "not a video"
+    return next((reason for sign, reason in _SIGNS if sign in words), otherwise)
 
 
 def _size_of(config: DataConfig, path: Path, still: bool, sizes: Sequence[Size]) -> int:
@@ -226,8 +250,13 @@ def _append_still(config: DataConfig, path: Path, size: Size, raw: BinaryIO) -> 
     return 1
 
 
-def _append(config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO) -> int:
-    """Write the clips of one video and return how many. Raises `ValueError` where there is none."""
+def _append(
+    config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO
+) -> tuple[int, ValueError | None]:
+    """Write the clips of one video: how many, and what was wrong with it behind them.
+
+    Raises `ValueError` where there is none.
+    """
     read = _read_frames if path.is_dir() else _read_video
     frame_bytes = size[0] * size[1] * 3
     apart = hop_of(config) // config.stride  # of the frames that are taken
@@ -238,10 +267,14 @@ def _append(config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO
         try:
             count = (wanted - 1) * apart + config.frames
             frames = read(config, path, size, done * hop_of(config), count)
-        except ValueError:
-            if done:  # the video ended exactly behind the piece before
-                break
-            raise
+        except BehindTheEnd:
+            if not done:
+                raise
+            break  # it ended exactly behind the piece before
+        except ValueError as error:
+            if not done:
+                raise
+            return done, error
         if not done and len(frames) < config.frames:
             raise _TooShort(
                 f"{file_name(path)} gives {len(frames)} frames with stride {config.stride}; "
@@ -253,7 +286,7 @@ def _append(config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO
         done += whole
         if whole < wanted:
             break
-    return done
+    return done, None
 
 
 def _read_video(config: DataConfig, path: Path, size: Size, start: int, count: int) -> np.ndarray:
@@ -267,7 +300,9 @@ def _read_frames(config: DataConfig, path: Path, size: Size, start: int, count: 
     names = _in_order(path)
     chosen = names[start :: config.stride][:count]
     if not chosen:
-        raise ValueError(f"{file_name(path)} has {len(names)} pictures; {start} is behind the last")
+        raise BehindTheEnd(
+            f"{file_name(path)} has {len(names)} pictures; {start} is behind the last"
+        )
     fit = cast(Fit, config.fit)
     return np.stack([load_image(path / name, size, fit) for name in chosen])
 

@@ -31,7 +31,7 @@ class File:
     clips: int
     label: str = ""
     still: bool = False  # a picture
-    reason: str = ""  # a few words, the same for all files of a kind
+    reason: str = ""  # why no more: a few words, the same for all files of a kind
     message: str = ""  # what exactly was wrong
     size: int = 0  # which of the sizes its clips have
 
@@ -46,15 +46,17 @@ class Summary:
     labels: tuple[str, ...]
     skipped: dict[str, int] = field(default_factory=dict)  # reason -> files, most frequent first
     unread: int = 0  # files, since there were clips enough
+    partly: int = 0  # videos that are damaged behind their last clip
 
     def __str__(self) -> str:
         stills = f", pictures: {self.stills}" if self.stills else ""
         labels = f", labels: {len(self.labels)}" if self.labels else ""
         skipped = sum(self.skipped.values())
         unread = f"; {self.unread} not read, as --max-clips was reached" if self.unread else ""
+        partly = f"; {self.partly} read in part: {SKIPPED} says why" if self.partly else ""
         return (
             f"{self.clips - self.stills} clips from {self.videos} videos{stills}{labels}; "
-            f"{skipped} skipped: {counted(self.skipped)}{unread}"
+            f"{skipped} skipped: {counted(self.skipped)}{partly}{unread}"
         )
 
 
@@ -121,7 +123,7 @@ class Listing:
         `hop` is the distance of a video's clips, in frames, `clip_bytes` what a clip of each size
         takes; `unread` how many files were left out.
         """
-        clips, stills, videos = 0, 0, 0
+        clips, stills, videos, partly = 0, 0, 0, 0
         labels, reasons, skipped = set(), Counter[str](), []
         for _, file in self.files():
             clips += file.clips
@@ -129,11 +131,14 @@ class Listing:
             if file.clips:
                 videos += not file.still
                 labels.add(file.label)
+                partly += bool(file.reason)
             else:
                 reasons[file.reason] += 1
-                skipped.append({"file": file.file, "reason": file.reason, "message": file.message})
+            if file.reason:
+                told = {"reason": file.reason, "message": file.message, "clips": file.clips}
+                skipped.append({"file": file.file, **told})
         names = tuple(sorted(labels - {""}))
-        summary = Summary(clips, stills, videos, names, dict(reasons.most_common()), unread)
+        summary = Summary(clips, stills, videos, names, dict(reasons.most_common()), unread, partly)
         self._write_json(SKIPPED, skipped)
         if clips:
             self._write_index(clips, names, hop, clip_bytes)

@@ -18,6 +18,8 @@ from torch import distributed, nn
 
 from fvdm_core.files import place
 
+from .run import Stopped
+
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=2)  # the others wait while the first renders and encodes
 
@@ -116,14 +118,39 @@ def check_same(folder: Path) -> None:
         )
 
 
+class Ended(Exception):
+    """The first process ended the run, and has said why; `code` is what the others return, too."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the first process ended the run with {code}")
+        self.code = code
+
+
 def first_then_others(work: Callable[[], Result]) -> Result:
-    """Do resumable work in the first process; the others then find it done."""
+    """Do resumable work in the first process; the others then find it done.
+
+    Where the first raises, the others raise `Ended` instead of waiting for it.
+    """
     if processes() == 1:
         return work()
-    if is_first():
+    if not is_first():
+        _hear()
+        return work()
+    try:
         result = work()
-        distributed.barrier()
-    else:
-        distributed.barrier()
-        result = work()
+    except BaseException as error:
+        _tell(0 if isinstance(error, Stopped) else 1)
+        raise
+    _tell(None)
     return result
+
+
+def _tell(code: int | None) -> None:
+    distributed.broadcast_object_list([code])
+
+
+def _hear() -> None:
+    said: list[int | None] = [None]
+    distributed.broadcast_object_list(said)
+    if said[0] is not None:
+        raise Ended(said[0])

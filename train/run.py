@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import signal
+import sys
 import time
 import zipfile
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -37,6 +39,7 @@ class Run:
         self.folder = folder
         self.writes = writes
         self.stop_requested = False
+        self._handlers: dict[int, Any] = {}  # signal -> what it did before the run
         if writes:
             self._take(folder)
 
@@ -58,9 +61,12 @@ class Run:
             ) from error
 
     def close(self) -> None:
-        """Let another trainer have the folder."""
+        """Let another trainer have the folder, and signals do what they did before."""
         if self.writes:
             self._lock.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
 
     def catch_signals(self) -> None:
         """SIGTERM and SIGINT end the run after the current step; a second one ends it at once."""
@@ -70,8 +76,8 @@ class Run:
                 raise KeyboardInterrupt
             self.stop_requested = True
 
-        signal.signal(signal.SIGTERM, request_stop)
-        signal.signal(signal.SIGINT, request_stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._handlers[number] = signal.signal(number, request_stop)
 
     def stop_if_asked(self, message: str) -> None:
         """Raise `Stopped` where a signal came."""
@@ -87,7 +93,8 @@ class Run:
         identity = json.loads(json.dumps(identity))
         if path.exists():
             earlier = json.loads(path.read_text("utf-8"))
-            different = [key for key in identity if _set(earlier.get(key)) != _set(identity[key])]
+            before, now = _located(earlier), _located(identity)
+            different = [key for key in now if _set(before.get(key)) != _set(now[key])]
             if different:
                 raise ValueError(
                     f"{place(self.folder)} holds a run with another {', '.join(different)}; "
@@ -100,33 +107,77 @@ class Run:
     def log(self, **values: Any) -> None:
         if not self.writes:
             return
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"time": round(time.time(), 2), **values}) + "\n")
+        with (self.folder / "metrics.jsonl").open("ab+") as file:
+            if _is_torn(file):
+                file.write(b"\n")
+            file.write(json.dumps({"time": round(time.time(), 2), **values}).encode() + b"\n")
 
     def save_state(self, stage: str, step: int, state: dict[str, Any]) -> None:
-        """Write a state whole or not at all, and drop the ones before the last."""
+        """Write a state whole or not at all, and drop the ones before the last.
+
+        Those of later steps go too: the run could not read them, or it would be behind them.
+        """
         if not self.writes:
             return
-        with atomic_write(self.folder / f"{stage}-{step:08d}.pt") as temporary:
+        newest = self.folder / f"{stage}-{step:08d}.pt"
+        with atomic_write(newest) as temporary:
             torch.save({"stage": stage, "step": step, **state}, temporary)
-        for old in self._states(stage)[KEEP:]:
-            old.unlink()
+        states = self._states(stage)
+        there = states.index(newest)
+        for other in states[:there] + states[there + KEEP :]:
+            other.unlink()
 
     def load_state(self, stage: str) -> dict[str, Any] | None:
-        """The newest state that can be read; a damaged one is passed over and logged."""
-        for path in self._states(stage):
+        """The newest state that can be read; a damaged one is passed over, said and logged.
+
+        None where there is no state. Raises `ValueError` where there are some and all are damaged,
+        and `OSError` or `MemoryError` where it is not the file that is wrong.
+        """
+        states = self._states(stage)
+        for path in states:
             try:
                 with zipfile.ZipFile(path) as archive:  # torch itself does not compare checksums
                     if (record := archive.testzip()) is not None:
                         raise ValueError(f"the checksum of {record} is wrong")
                 return torch.load(path, map_location="cpu", weights_only=True)
+            except (OSError, MemoryError):
+                raise
             except Exception as error:  # any damage: a cut zip, a bad header, a missing record
                 reason = f"{type(error).__name__}: {error}"[:200]
                 self.log(event="state skipped", file=path.name, reason=reason)
+                if self.writes:
+                    print(f"{path.name} is damaged and was passed over", file=sys.stderr)
+        if states:
+            raise ValueError(
+                f"no state of the {stage} in {place(self.folder)} can be read; delete "
+                f"{stage}-*.pt there to begin this stage anew, or choose another --out"
+            )
         return None
 
     def _states(self, stage: str) -> list[Path]:
         return sorted(self.folder.glob(f"{stage}-????????.pt"), reverse=True)
+
+
+def _is_torn(file: BinaryIO) -> bool:
+    """Whether a power cut ended the last line half way, so that the next would be lost with it."""
+    if not file.tell():
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
+
+
+def _located(identity: dict[str, Any]) -> dict[str, Any]:
+    """With the places of the data in full: however typed, the same folder is the same data."""
+    data = identity.get("data")
+    if not isinstance(data, dict):
+        return identity
+    places = {"folder": data.get("folder"), "labels": data.get("labels")}
+    full = {
+        name: str(Path(text).resolve())
+        for name, text in places.items()
+        if text and (name == "folder" or text.lower().endswith(".csv"))
+    }
+    return identity | {"data": data | full}
 
 
 def _set(value: Any) -> Any:

@@ -83,16 +83,24 @@ def start_from(module: nn.Module, start: nn.Module | None, fresh: tuple[str, ...
     """
     if start is None:
         return
-    own = module.state_dict()
+    check_start(module, start, fresh)
     state = {k: v for k, v in start.state_dict().items() if not k.startswith(fresh)}
-    state |= {k: v for k, v in own.items() if k.startswith(fresh)}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f"the model to start from has another {type(module).__name__}: "
-            f"{str(error).splitlines()[1].strip()[:160]}"
-        ) from error
+    module.load_state_dict(module.state_dict() | state)
+
+
+def check_start(module: nn.Module, start: nn.Module, fresh: tuple[str, ...] = ()) -> None:
+    """Raise `ValueError` unless `start_from` can be done; `module` may be on the meta device."""
+    own, its = (
+        {k: tuple(v.shape) for k, v in each.state_dict().items() if not k.startswith(fresh)}
+        for each in (module, start)
+    )
+    for name in sorted(own.keys() | its.keys()):
+        if own.get(name) != its.get(name):
+            here, there = (each.get(name, "nothing") for each in (own, its))
+            raise ValueError(
+                f"the model to start from has another {type(module).__name__}: {name} is {there} "
+                f"there and {here} in this run"
+            )
 
 
 def train_autoencoder(

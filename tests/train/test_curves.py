@@ -27,6 +27,12 @@ def test_a_stopped_run_s_repeated_steps_count_once(tmp_path: Path) -> None:
     }
 
 
+def test_a_torn_line_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text("\n".join([row(20, 3.0), row(40, 2.0)[:-9], row(60, 1.0)]))
+    assert read(file) == {"transformer": [(20, 3.0, 1e-3), (60, 1.0, 1e-3)]}
+
+
 def test_the_program_draws_a_run(finished_run: Path, tmp_path: Path) -> None:
     assert main([str(finished_run), str(tmp_path / "run.png")]) == 0
     picture = cv2.imread(str(tmp_path / "run.png"))
@@ -34,7 +40,8 @@ def test_the_program_draws_a_run(finished_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("[1", "line 1"), ("{}", "no step of a training"), (NO_RATE, "line 1")]
+    ("text", "says"),
+    [("[1", "no step"), ("[1]\n", "no step"), ("{}", "no step of a training"), (NO_RATE, "line 1")],
 )
 def test_what_is_no_record_of_a_run_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture, text: str, says: str

@@ -109,6 +109,15 @@ def test_only_the_worlds_that_are_named_are_measured():
     assert score.world == "collisions"
 
 
+def test_what_was_measured_before_a_failure_is_printed(finished_run, capsys):
+    command = ["--model", str(finished_run / "model"), "--seeds", "1", "--keyframe-seeds", "1"]
+    assert program.main([*command, "--sections", "worlds", "photographs", "--json"]) == 1
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["worlds"] and "photographs" not in found
+    assert found["failed"] in said.err
+
+
 def test_the_program_prints_the_same_json_twice(finished_run, capsys):
     command = ["--model", str(finished_run / "model"), "--seeds", "2", "--keyframe-seeds", "1"]
     printed = []

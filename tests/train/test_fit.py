@@ -165,6 +165,64 @@ def test_a_damaged_newest_state_is_passed_over(tmp_path, damage):
     assert "state skipped" in (tmp_path / "metrics.jsonl").read_text()
 
 
+def test_where_no_state_can_be_read_nothing_begins_anew(tmp_path, capsys):
+    run_fit(tmp_path)
+    for path in tmp_path.glob("*.pt"):
+        damage_by_cutting(path)
+    with pytest.raises(ValueError, match="no state of the toy .* can be read; delete toy-"):
+        run_fit(tmp_path)
+    assert "toy-00000030.pt is damaged and was passed over" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+
+
+def test_a_state_that_cannot_be_opened_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    run_fit(tmp_path)
+
+    def refuse(*arguments, **options):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr("train.run.zipfile.ZipFile", refuse)
+    with pytest.raises(PermissionError):
+        Run(tmp_path).load_state("toy")
+
+
+def test_a_new_state_outlives_damaged_ones_of_later_steps(tmp_path):
+    run = Run(tmp_path)
+    for name in ("toy-00004500.pt", "toy-00005000.pt"):
+        (tmp_path / name).write_bytes(b"?")
+    for step in (400, 500):
+        run.save_state("toy", step, {})
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["toy-00000400.pt", "toy-00000500.pt"]
+    assert run.load_state("toy")["step"] == 500
+
+
+def test_a_torn_line_takes_no_other_with_it(tmp_path):
+    run, path = Run(tmp_path), tmp_path / "metrics.jsonl"
+    run.log(step=1)
+    path.write_text(path.read_text() + '{"time": 2, "ste')
+    run.log(step=3)
+    whole = path.read_text().splitlines()
+    assert len(whole) == 3 and [json.loads(whole[k])["step"] for k in (0, 2)] == [1, 3]
+
+
+def test_data_are_the_same_however_their_place_is_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path / "run")
+    run.claim({"data": {"folder": "clips", "labels": "own.csv"}})
+    run.claim({"data": {"folder": str(tmp_path / "clips") + "/", "labels": "./own.csv"}})
+    with pytest.raises(ValueError, match="a run with another data"):
+        run.claim({"data": {"folder": "others", "labels": "own.csv"}})
+
+
+def test_after_a_run_signals_do_what_they_did(tmp_path, own_signals):
+    before = signal.getsignal(signal.SIGINT)
+    run = Run(tmp_path)
+    run.catch_signals()
+    assert signal.getsignal(signal.SIGINT) is not before
+    run.close()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_batches_made_beforehand_are_the_same_and_a_stop_does_not_wait_for_them(tmp_path):
     alone = run_fit(tmp_path / "alone")
     made = []

@@ -136,6 +136,47 @@ def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
         assert np.array_equal(pieces.video, whole.video) and list(pieces.names) == list(whole.names)
 
 
+def test_damage_in_a_later_piece_is_said_and_what_was_before_it_kept(
+    one_video, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(folder_module, "PIECE_BYTES", 2 * 4 * 16 * 16 * 3)
+
+    def reading(path, *arguments, start=0, **options):
+        if arguments[2] > 0:
+            raise ValueError("a.mp4 is damaged: it cannot be decoded")
+        return read_video(path, *arguments, **options)
+
+    monkeypatch.setattr(folder_module, "read_video", reading)
+    clips = prepare_folder(config(one_video), tmp_path / "out")
+    assert list(clips.names) == ["a.mp4@0", "a.mp4@4"]
+    assert "; 1 read in part: skipped.json says why" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert (row["reason"], row["clips"]) == ("damaged", 2)
+
+
+def test_folders_behind_links_are_read_once(one_video, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_video(elsewhere / "b.gif", moving(8), 8)
+    (one_video / "linked").symlink_to(elsewhere)
+    (one_video / "round").symlink_to(one_video)
+    assert find_files(one_video) == ["a.mp4", "linked/b.gif"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(one_video, monkeypatch):
+    (one_video / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # the tests may be run by root, who may read all
+        if os.fspath(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match="the folder shut cannot be read: Permission denied"):
+        find_files(one_video)
+
+
 def test_no_more_clips_than_asked_for(one_video, tmp_path, capsys):
     write_video(one_video / "b.gif", moving(8), 8)
     assert len(prepare_folder(config(one_video, max_clips=3), tmp_path / "out")) == 3

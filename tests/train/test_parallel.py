@@ -100,6 +100,10 @@ def test_both_get_all_matrices_orthogonal_though_each_makes_a_part(together):
             assert torch.allclose(one, other, rtol=0, atol=1e-6)
 
 
+def test_what_the_first_process_refuses_ends_the_others(together):
+    assert all((together / f"ended-{rank}").exists() for rank in range(2))
+
+
 def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(together, alone):
     """What is saved is whole: averages and moments too, or the weights would differ."""
     same(alone, weights(together / "begun-alone"))

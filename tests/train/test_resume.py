@@ -206,12 +206,19 @@ def test_a_decoder_alone_fits_the_rest(
     assert words in capsys.readouterr().err
 
 
-def test_init_from_another_shape_is_refused(tmp_path, tiny_toml, finished_run, capsys, own_signals):
-    wider = tmp_path / "wider.toml"
-    wider.write_text(re.sub(r"hidden_size = \d+", "hidden_size = 48", tiny_toml.read_text()))
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("hidden_size = 48", "has another VideoDiT: blocks"), ("num_heads = 1", "has 2 heads")],
+)
+def test_init_from_another_shape_is_refused_before_any_work(
+    key, words, tmp_path, tiny_toml, finished_run, capsys, own_signals
+):
+    other = tmp_path / "other.toml"
+    other.write_text(re.sub(rf"{key.split()[0]} = \d+", key, tiny_toml.read_text()))
     flags = ["--init", str(finished_run / "model"), "--out", str(tmp_path / "run")]
-    assert main([str(wider), *flags]) == 1
-    assert "the model to start from has another VideoDiT" in capsys.readouterr().err
+    assert main([str(other), *flags]) == 1
+    assert f"the model to start from {words}" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "clips.npy").exists()
 
 
 def test_init_from_a_published_file_is_refused(tmp_path, tiny_toml, capsys, own_signals):

@@ -247,6 +247,12 @@ def test_the_baseline_counts_in_its_best_way():
     assert ratios["interpolation"][0.2] == Figure(0.5, pytest.approx(0.1), 2)
 
 
+def test_there_is_no_ratio_to_a_baseline_that_is_not_above_zero():
+    """As a kernel distance, which is unbiased, may be for a seed."""
+    values = {"standard": {0.0: {0: 0.010, 1: -0.001}, 0.2: {0: 0.008, 1: 0.009}}}
+    assert against_baseline(values) == {}
+
+
 def test_two_processes_take_different_arms(grid_file, tmp_path, capsys, own_signals):
     out = tmp_path / "out"
     other = Run(out / "arms" / "base-p0-seed3")  # as another process holds it

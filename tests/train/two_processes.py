@@ -98,10 +98,29 @@ def train_together(name: str, *how: Any) -> None:
         pass
 
 
+def end_by_the_first(path: Path) -> None:
+    """What the first refuses ends the others at once; a stop is no failure."""
+    for error, code in ((ValueError("no"), 1), (Stopped("enough"), 0)):
+        try:
+            parallel.first_then_others(lambda error=error: _raise(error))
+        except (ValueError, Stopped) as raised:
+            assert parallel.is_first() and raised is error
+        except parallel.Ended as ended:
+            assert not parallel.is_first() and ended.code == code
+        else:
+            raise AssertionError("nothing was raised")
+    path.touch()
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
 if __name__ == "__main__":
     parallel.start()  # once: a second start would meet the keys of the first in their store
     *trainings, program = json.loads(sys.argv[2])
     torch.save(orthogonal(matrices()), Path(sys.argv[1]) / f"orthogonal-{parallel.rank()}.pt")
+    end_by_the_first(Path(sys.argv[1]) / f"ended-{parallel.rank()}")
     for arguments in trainings:
         train_together(*arguments)
     assert main(program) == 0  # which stops at its end

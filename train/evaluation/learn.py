@@ -227,6 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except Stopped as stopped:
         print(f"{stopped}. The same command goes on from there.")
+    except KeyboardInterrupt:
+        print("Stopped at once; the last saved state is whole.", file=sys.stderr)
+        return 130
     except (ValueError, Diverged, OSError) as error:
         print(f"learn: {error}", file=sys.stderr)
         return 1
@@ -247,8 +250,11 @@ def _learned(options: argparse.Namespace) -> Path:
         ),
     )
     run = Run(options.out)
-    run.catch_signals()
-    network = learn(config, run, options.workers)
+    try:
+        run.catch_signals()
+        network = learn(config, run, options.workers)
+    finally:
+        run.close()  # Ctrl-C ends what follows at once
     path = options.out / FILE
     save_network(network, path)
     print(f"The network is in {place(path)}.")

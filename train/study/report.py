@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fvdm_core.files import atomic_write
 from train.evaluation.common import Figure, figure, markdown
 
 from .grid import BASE, Grid
@@ -104,7 +105,8 @@ def against_baseline(
     """Value ÷ the baseline's of the same seed, mean ± standard error over the seeds of both.
 
     Of the ways in which the baseline did a task, the rows "task, way", the one with the best mean
-    over those seeds counts.
+    over those seeds counts. Without a ratio where the baseline is not above 0 for each seed, as a
+    kernel distance, which is unbiased, need not be.
     """
     ratios: dict[Any, dict[Any, Figure]] = {}
     for name, columns in values.items():
@@ -115,7 +117,7 @@ def against_baseline(
             if p == 0.0 or not any(shared):
                 continue
             best = min(filter(None, shared), key=_mean_of_the_second)
-            if _mean_of_the_second(best) > 0:
+            if min(base for _, base in best.values()) > 0:
                 ratios.setdefault(name, {})[p] = figure(
                     value / base for value, base in best.values()
                 )
@@ -180,5 +182,6 @@ def plot(grid: Grid, results: Sequence[Result], folder: Path) -> list[Path]:
         axes.legend()
         folder.mkdir(parents=True, exist_ok=True)
         paths.append(folder / f"{grid.name}-{metric}.png")
-        canvas.savefig(paths[-1], dpi=120)
+        with atomic_write(paths[-1]) as temporary:
+            canvas.savefig(temporary, dpi=120, format="png")
     return paths
