@@ -30,6 +30,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 PATIENCE_MS = 180_000
 COLORS = 256
@@ -384,7 +385,7 @@ def main() -> None:
     names = flags.parse_args().names or list(PICTURES)
     if unknown := [name for name in names if name not in PICTURES]:
         flags.error(f"{unknown[0]!r} is not a picture: use {', '.join(PICTURES)}")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     with studio() as (address, server), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         for name in names:

@@ -75,7 +75,8 @@ def cell(page: Page, frame: int, row: int) -> tuple[float, float]:
     """The middle of a cell in page coordinates."""
     box = page.get_by_test_id("timeline-canvas").bounding_box()
     assert box
-    rows, geometry = len(levels(page)), page.evaluate("window.fvdmGeometry")
+    rows = page.evaluate("window.fvdmEditor.value.levels.length")
+    geometry = page.evaluate("window.fvdmGeometry")
     x = box["x"] + (frame + 0.5) * geometry["column"] - geometry["scroll"]
     return x, box["y"] + (row + 0.5) * box["height"] / rows
 
@@ -455,21 +456,23 @@ def columns_align(page: Page) -> float:
     )
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
-def test_slots_columns_and_tiles_line_up_at_every_width(open_editor: Open, width: int) -> None:
-    page = open_editor(viewport={"width": width, "height": 900})
-    assert columns_align(page) < 0.6
-    page.get_by_role("button", name="64 × 200").click()
-    page.wait_for_function("document.querySelectorAll('.tile').length === 64")
-    most = page.evaluate(
-        "(() => { const s = document.querySelector('.scroller'); s.scrollLeft = 217;"
-        "return s.scrollLeft; })()"
-    )
-    page.wait_for_function(
-        "most => Math.abs(document.querySelector('.strip-scroller').scrollLeft - most) < 1",
-        arg=most,
-    )
-    assert columns_align(page) < 0.6
+def test_slots_columns_and_tiles_line_up_at_every_width(editor: Page) -> None:
+    for width in (390, 768, 1280, 1920):
+        editor.set_viewport_size({"width": width, "height": 900})
+        editor.get_by_role("button", name="16 × 30").click()
+        editor.wait_for_function("document.querySelectorAll('.tile').length === 16")
+        assert columns_align(editor) < 0.6
+        editor.get_by_role("button", name="64 × 200").click()
+        editor.wait_for_function("document.querySelectorAll('.tile').length === 64")
+        most = editor.evaluate(
+            "(() => { const s = document.querySelector('.scroller'); s.scrollLeft = 217;"
+            "return s.scrollLeft; })()"
+        )
+        editor.wait_for_function(
+            "most => Math.abs(document.querySelector('.strip-scroller').scrollLeft - most) < 1",
+            arg=most,
+        )
+        assert columns_align(editor) < 0.6
 
 
 def test_the_run_is_shown_live_and_can_be_scrubbed_afterwards(editor: Page) -> None:
@@ -549,14 +552,14 @@ def test_a_stroke_over_64_frames_and_200_steps_paints_and_tells_its_redraws(edit
     times = []
     editor.mouse.move(*cell(editor, 1, 5))
     editor.mouse.down()
-    for k in range(40):
-        editor.mouse.move(*cell(editor, 1 + round(1.5 * k), 5 + round(4.7 * k)))
+    for k in range(20):
+        editor.mouse.move(*cell(editor, 1 + 3 * k, 5 + round(9.4 * k)))
         editor.evaluate("new Promise(requestAnimationFrame)")
         times.append(editor.evaluate("window.fvdmEditor.lastDrawMs"))
     editor.mouse.up()
     times.sort()
-    print(f"redraw of 64 × 200: median {times[20]:.1f} ms, slowest of 40 {times[-1]:.1f} ms")
-    assert times[20] > 0  # whether it is in time, benchmarks/page.py says
+    print(f"redraw of 64 × 200: median {times[10]:.1f} ms, slowest of 20 {times[-1]:.1f} ms")
+    assert times[10] > 0  # whether it is in time, benchmarks/page.py says
     before, after = start[1:-1], levels(editor)[1:-1]
     assert (after != before).sum() > 300
 

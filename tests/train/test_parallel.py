@@ -56,7 +56,8 @@ def together(tmp_path_factory: pytest.TempPathFactory, tiny_toml: Path) -> Path:
         [str(folder / "parts-2"), 2, True],
         [str(folder / "begun-in-parts"), 1, True, 6],
         [str(folder / "begun-alone"), 1, True],
-        [str(in_parts), "--out", str(folder / "program"), *SHORT],
+        [str(tiny_toml), "--out", str(folder / "program"), *SHORT],
+        [str(in_parts), "--out", str(folder / "program-in-parts"), *SHORT],
     ]
     torchrun(SCRIPT, str(folder), json.dumps(work))
     return folder
@@ -111,12 +112,9 @@ def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(together,
     same(alone, train(together / "begun-in-parts"))
 
 
-@pytest.mark.parametrize("parts", [False, True])
-def test_the_program_trains_on_two_processes(together, tmp_path, tiny_toml, finished_run, parts):
-    out = together / "program"
-    if not parts:
-        out = tmp_path / "run"
-        torchrun("-m", "train", str(tiny_toml), "--out", str(out), *SHORT)
+@pytest.mark.parametrize("name", ["program", "program-in-parts"])
+def test_the_program_trains_on_two_processes(together, finished_run, name):
+    out = together / name
     assert load_model_folder(out / "model").config["name"] == "Tiny"
 
     def losses(folder: Path) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
     two_processes.py FOLDER JSON
 
-The JSON is a list of arguments of `train` here, and last those of `python -m train`. FOLDER gets
-what each makes of `matrices`. Starting the processes takes longer than all of it.
+The JSON is a list of arguments of `train` here, and last two of those of `python -m train`. FOLDER
+gets what each makes of `matrices`. Starting the processes takes longer than all of it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from torch.distributed.tensor import DTensor
 
 from train import parallel
 from train.__main__ import main
+from train.__main__ import train as train_program
 from train.config import OptimConfig
 from train.loop import fit
 from train.muon import orthogonal
+from train.options import configure, parse
 from train.run import Run, Stopped
 
 BATCH = 8
@@ -118,9 +120,11 @@ def _raise(error: Exception) -> None:
 
 if __name__ == "__main__":
     parallel.start()  # once: a second start would meet the keys of the first in their store
-    *trainings, program = json.loads(sys.argv[2])
+    *trainings, whole, in_parts = json.loads(sys.argv[2])
     torch.save(orthogonal(matrices()), Path(sys.argv[1]) / f"orthogonal-{parallel.rank()}.pt")
     end_by_the_first(Path(sys.argv[1]) / f"ended-{parallel.rank()}")
     for arguments in trainings:
         train_together(*arguments)
-    assert main(program) == 0  # which stops at its end
+    options = parse(whole)
+    train_program(configure(options), options.out, options.out / "model")
+    assert main(in_parts) == 0  # which parts the processes at its end
