@@ -562,6 +562,14 @@ def folder(tmp_path) -> Path:
     return path
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SaveError, match="model cannot be written: Not a directory"):
+        save_model_folder(
+            tmp_path / "file" / "model", config=CONFIG, transformer={}, autoencoder=None
+        )
+
+
 def test_a_model_folder_comes_back(folder):
     opened = load_model_folder(folder)
     assert opened.transformer.config == TINY and opened.config["labels"] == ["sky", "faces"]

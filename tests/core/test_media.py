@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvdm_core import media
+from fvdm_core import containers, media
 from fvdm_core.decoder import ChildLimits, confined, ffmpeg
 from fvdm_core.files import atomic_write
 from fvdm_core.media import (
@@ -485,3 +485,14 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_a_video_file_of_endless_boxes_is_not_walked_to_its_end(tmp_path, monkeypatch):
+    """An MP4 of 8-byte boxes alone: a gigabyte of them would be walked for minutes."""
+    path = tmp_path / "boxes.mp4"
+    boxes = b"".join(struct.pack(">I4s", 8, name) for name in (b"ftyp", b"moov", *[b"free"] * 50))
+    path.write_bytes(boxes)
+    with path.open("rb") as file:
+        assert containers.is_whole(file, "mov")
+        monkeypatch.setattr(containers, "MAX_BOXES", 50)
+        assert not containers.is_whole(file, "mov")

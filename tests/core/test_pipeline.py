@@ -470,3 +470,10 @@ def test_a_clip_goes_on_without_more_memory_than_a_window_takes(pipe, calls, nam
     assert max(seen) == 16
     assert max(given[0].shape[1] for given in calls) == 16
     assert len(calls) == timeline.model_calls
+
+
+def test_a_model_of_frames_that_no_file_can_hold_is_refused(tmp_path):
+    pipe = load(save_tiny(tmp_path))
+    for size in ((4224, 64), (64, 4224)):
+        with pytest.raises(ValueError, match=r"makes frames of .*4224.*; at most 4096 pixels"):
+            Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, image_size=size)

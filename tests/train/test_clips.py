@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_several_processes_render_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(clips_module, "CHUNK", 3)
     together = prepare_worlds(DATA, tmp_path / "together", workers=2)
     assert np.array_equal(alone.video, together.video)
+
+
+def test_workers_leave_signals_to_the_process_that_started_them():
+    """A worker that a signal to the group ended would leave its chunk open for ever."""
+    with clips_module._mapper(2) as mapped:
+        handlers = list(mapped(signal.getsignal, [signal.SIGTERM, signal.SIGINT]))
+    assert handlers == [signal.SIG_IGN] * 2
 
 
 def test_clips_that_were_deleted_are_rendered_again(tmp_path):

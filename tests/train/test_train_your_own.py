@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_the_command_that_prepare_prints_means_the_same(tmp_path):
     trained = parse(shlex.split(training_command(prepared))[3:])
     for name, value in vars(prepared).items():
         assert getattr(trained, name) == value, name
+
+
+def test_names_that_are_no_text_are_printed_all_the_same(tmp_path, capsys, own_signals):
+    (tmp_path / "data").mkdir()
+    write_video(tmp_path / "data" / "good.mp4", render("sky", 0, 6, 32).video, 8)
+    (tmp_path / "data" / os.fsdecode(b"bad\xff.mp4")).write_text("no video")
+    options = ["--size", "16", "--frames", "4", "--out", str(tmp_path / "out")]
+    assert main(["prepare", str(tmp_path / "data"), *options]) == 0
+    assert r"bad\udcff.mp4" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_prepared_is_one_message(tmp_path, capsys, own_signals):
