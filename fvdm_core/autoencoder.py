@@ -119,9 +119,6 @@ class Autoencoder(nn.Module):
             pictures = halved(pictures)
         return self.encoder(pictures.contiguous(memory_format=torch.channels_last))
 
-    def decode_raw(self, latents: Tensor) -> Tensor:
-        return self.decode_sizes(latents)[-1]
-
     def decode_sizes(self, latents: Tensor, detailed: bool = True) -> list[Tensor]:
         """(B, C, h, w) -> (B, 3, H, W), after those of half that size where there is a detail."""
         features = self.decoder[:-2](latents.contiguous(memory_format=torch.channels_last))

@@ -20,8 +20,7 @@ from fvdm_core.files import atomic_write
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 
-from .evaluation.common import STEPS, VideoModel, check_worlds, generate, kept_frames, unseen
-from .evaluation.scores import TASKS
+from .evaluation.common import STEPS, TASKS, VideoModel, check_worlds, generate, kept_frames, unseen
 from .worlds import UNSEEN, WORLDS, render
 
 PRESET = "staggered"  # of the samples from labels: balls keep best in it (docs/evidence.md)

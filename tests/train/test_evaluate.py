@@ -14,9 +14,9 @@ from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
 from train.evaluation import photographs
-from train.evaluation.common import kept_frames, psnr
+from train.evaluation.common import FROM_NOISE, kept_frames, psnr
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
-from train.evaluation.scores import FROM_NOISE, changes, evaluate, table
+from train.evaluation.scores import changes, evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
 from train.worlds import UNSEEN, WORLDS, render
 

@@ -15,6 +15,7 @@ from train.worlds.measure import detect_balls
 
 from .common import (
     STEPS,
+    TASKS,
     Autoencode,
     Figure,
     VideoModel,
@@ -28,7 +29,6 @@ from .common import (
     unseen,
 )
 
-TASKS = ("image-to-video", "interpolation")
 _NEAR_WALL = MARGIN + MAX_SPEED / 2 + 0.01  # closer, a wall may have turned it between two frames
 
 REGIONS = {  # of a face, in widths of the picture: left, top, right, bottom

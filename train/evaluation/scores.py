@@ -11,7 +11,9 @@ from fvdm_core.timeline import Timeline
 from train.worlds.measure import balls_are_constant, motion_energy
 
 from .common import (
+    FROM_NOISE,
     STEPS,
+    TASKS,
     Autoencode,
     VideoModel,
     check_counts,
@@ -25,8 +27,6 @@ from .common import (
     unseen,
 )
 
-FROM_NOISE = ("standard", "staggered")
-TASKS = ("image-to-video", "interpolation")
 BALLS = "collisions"  # the world whose balls are counted
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from fvdm_core.timeline import Timeline
 
 from .common import (
+    FROM_NOISE,
     STEPS,
+    TASKS,
     VideoModel,
     check_counts,
     check_worlds,
@@ -22,8 +24,7 @@ from .common import (
 from .distances import Distance, frechet_distance, kernel_distance
 from .features import Extractor, extract
 
-TASKS = ("image-to-video", "interpolation")
-SOURCES = ("real", "standard", *TASKS)
+SOURCES = ("real", *FROM_NOISE, *TASKS)
 ALL = "all worlds"
 
 
@@ -70,16 +71,20 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
 def _features(
     model: VideoModel, extractor: Extractor, world: str, seeds: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
     second = [unseen(model, world, seeds + seed) for seed in range(seeds)]
     videos = {
         "reference": [unseen(model, world, seed) for seed in range(seeds)],
         "real": second,
-        "standard": samples(model, standard, world, range(seeds)),
+        **{preset: _made(model, preset, world, seeds) for preset in FROM_NOISE},
         **{task: generate(model, task, world, range(seeds), second) for task in TASKS},
     }
     features = {source: extract(extractor, clips) for source, clips in videos.items()}
     return features.pop("reference"), features
+
+
+def _made(model: VideoModel, preset: str, world: str, seeds: int) -> list[np.ndarray]:
+    timeline = Timeline.preset(preset, frames=model.num_frames, steps=STEPS)
+    return samples(model, timeline, world, range(seeds))
 
 
 def _compare(world: str, reference: np.ndarray, made: dict[str, np.ndarray]) -> SetScores:
