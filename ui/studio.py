@@ -308,6 +308,10 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             neutral_hue="slate",
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
+        ).set(  # the theme's own are too faint to read (WCAG 2.2, 1.4.3)
+            body_text_color_subdued="*neutral_500",
+            button_primary_background_fill="*primary_600",
+            button_primary_background_fill_hover="*primary_700",
         ),
         "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards", "models")],
         "js": START,

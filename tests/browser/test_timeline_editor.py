@@ -253,6 +253,7 @@ def test_the_keyboard_alone_paints_freezes_and_selects(editor: Page) -> None:
     assert "Frame 5, step 6: 80 % noise" in editor.get_by_test_id("editor-live").inner_text()
     editor.keyboard.press("Enter")
     assert levels(editor)[6, 4] == 300
+    assert "Frame 5, step 6: 30 % noise" in editor.get_by_test_id("editor-live").inner_text()
     editor.keyboard.down(" ")
     editor.keyboard.press("ArrowRight")
     editor.keyboard.press("ArrowRight")

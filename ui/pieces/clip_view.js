@@ -74,7 +74,7 @@ function draw() {
     h("div", { class: "bar acts" }, goOn,
       FvdmClipMenus.opener("▾", "continue-more", "How far back to begin, or a longer clip", on.menu), use),
     h("div", { class: "bar" }, mp4, gif,
-      link("PNG", "frames.zip", `${clip.name}.zip`, "Download every frame as PNG, with pictures, recipe and program", "download-png"),
+      link("PNG zip", "frames.zip", `${clip.name}.zip`, "Download every frame as PNG, with pictures, recipe and program", "download-png"),
       link("Recipe", "recipe.json", `${clip.name}.json`, "Download what repeats this clip exactly", "download-recipe"),
       FvdmClipMenus.opener("More", "save-more", "Other speeds and kinds of files", more.menu)),
     on.menu, more.menu,

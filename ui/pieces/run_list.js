@@ -115,8 +115,10 @@ function fill(row, run) {
   node.draggable = queued && !changing;
   node.style.setProperty("--fraction", String(run.step / Math.max(1, run.steps)));
   const picture = JSON.stringify(run.levels);
-  if (picture !== row.picture) parts.thumb.replaceChildren(matrixPicture(run.levels));
-  row.picture = picture;
+  if (picture !== row.picture && run.levels?.[0]) { // an update under way may lack them for a moment
+    parts.thumb.replaceChildren(matrixPicture(run.levels));
+    row.picture = picture;
+  }
   parts.title.textContent = run.title;
   parts.settings.textContent = run.settings;
   parts.state.textContent = changing ? "" : state(run);

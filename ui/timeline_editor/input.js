@@ -201,7 +201,7 @@ const FvdmInput = (() => {
       if (event.key === "Tab") root.classList.add("keys");
     });
     canvas.addEventListener("keyup", (event) => {
-      if (event.key === " " && editor.gesture && (spaceMoved || !sticky())) editor.finish();
+      if (event.key === " " && editor.gesture && (spaceMoved || !sticky())) finishAtCursor();
     });
 
     // A tool that needs two corners waits for the second Space if the first was only tapped.
@@ -259,12 +259,12 @@ const FvdmInput = (() => {
       if (key !== " " && key !== "Enter") return false;
       if (event.repeat) return true;
       if (key === "Enter" && editor.selection && !editor.gesture) editor.blockAction("fill");
-      else if (editor.gesture) editor.finish();
+      else if (editor.gesture) finishAtCursor();
       else {
         spaceMoved = false;
         editor.cursor ??= cell(0, 0);
         editor.begin(editor.cursor, { shift: event.shiftKey });
-        if (key === "Enter" && !sticky()) editor.finish();
+        if (key === "Enter" && !sticky()) finishAtCursor();
       }
       return true;
     }
@@ -285,11 +285,23 @@ const FvdmInput = (() => {
       const left = f * column;
       if (left < scroller.scrollLeft) scroller.scrollLeft = left;
       if (left + column > scroller.scrollLeft + editor.viewWidth) scroller.scrollLeft = left + column - editor.viewWidth;
+      tellCursor();
+      editor.redraw();
+      return true;
+    }
+
+    function tellCursor() {
+      const { f, r } = editor.cursor;
       showTip(editor);
       const frozen = C.isFrozen(editor.shown, f) ? ", frozen" : "";
       editor.say(`Frame ${f + 1}, step ${r}: ${C.percent(C.levelAt(editor.shown, f, r))} noise${frozen}.`);
-      editor.redraw();
-      return true;
+    }
+
+    /** Ends what the keyboard draws, and says what the cell is now unless that has said something. */
+    function finishAtCursor() {
+      const said = editor.live.textContent;
+      editor.finish();
+      if (editor.cursor && editor.live.textContent === said) tellCursor();
     }
 
     /** Curves: left and right go through the points, up and down move one, Page keys change curve. */
