@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -152,8 +153,18 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[int]]]:
     if workers < 2:
         yield map
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _leave_signals) as pool:
-        yield pool.imap_unordered
+    # not multiprocessing's Pool: it ends its workers by SIGTERM, which these ignore, and waits
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _leave_signals) as pool:
+
+        def mapped(work: Callable[[Any], int], tasks: Iterable[Any]) -> Iterator[int]:
+            for done in as_completed([pool.submit(work, task) for task in tasks]):
+                yield done.result()
+
+        try:
+            yield mapped
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _leave_signals() -> None:
