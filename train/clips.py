@@ -163,8 +163,10 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[int]]]:
 
         try:
             yield mapped
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:  # a stop, most often: what is begun would take seconds to finish
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
 
 
 def _leave_signals() -> None:

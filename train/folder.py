@@ -142,7 +142,9 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
 
     def refuse(error: OSError) -> None:
         where = file_name(error.filename or root)
-        raise ValueError(f"the folder {where} cannot be read: {error.strerror}") from error
+        raise ValueError(
+            f"the folder {where} cannot be read: {error.strerror}; allow it, or move it away"
+        ) from error
 
     known = set()
     for parent, folders, files in os.walk(root, onerror=refuse, followlinks=True):

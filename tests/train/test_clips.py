@@ -58,6 +58,14 @@ def test_workers_leave_signals_to_the_process_that_started_them():
     assert handlers == [signal.SIG_IGN] * 2  # and the pool has ended all the same
 
 
+def test_a_stop_ends_the_workers_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips_module, "CHUNK", 2)
+    with pytest.raises(Stopped, match="rendering stopped after 2 of 5 clips"):
+        prepare_worlds(DATA, tmp_path, workers=2, stop=lambda: True)
+    whole = prepare_worlds(DATA, tmp_path, workers=1)
+    assert np.array_equal(whole.video[4], render("faces", world_seed(4), 2, 16).video)
+
+
 def test_clips_that_were_deleted_are_rendered_again(tmp_path):
     before = prepare_worlds(DATA, tmp_path).video.copy()
     (tmp_path / "clips.npy").unlink()
