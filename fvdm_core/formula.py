@@ -95,7 +95,12 @@ _ALLOWED = (
 
 
 def evaluate(text: str, frames: int, steps: int) -> np.ndarray:
-    """Return the value of a formula for every row and frame, clipped to [0, 1]: (M+1, F) float64.
+    """Return `values` of a formula as levels, clipped to [0, 1]: (M+1, F) float64."""
+    return np.clip(values(text, frames, steps), 0, 1)
+
+
+def values(text: str, frames: int, steps: int) -> np.ndarray:
+    """Return the value of a formula for every row and frame: (M+1, F) float64.
 
     In it i = 1 … N is the frame, m = 0 … M the row, t = 1 − m/M.
 
@@ -123,7 +128,7 @@ def evaluate(text: str, frames: int, steps: int) -> np.ndarray:
             "number; look for a division by zero, a log or root of what is not above 0, or "
             "something very large"
         )
-    return np.clip(value, 0, 1)
+    return value
 
 
 def parse(text: str) -> ast.expr:

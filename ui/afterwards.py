@@ -100,6 +100,7 @@ def wire(
     history: History,
     editor: Any,
     settings: list[Any],
+    variations: Any,
     session: Any,
     begun: Any,
     reading: Follow,
@@ -146,11 +147,11 @@ def wire(
     def restore_file(session: Any, event: gr.EventData) -> tuple[Any, ...]:
         return _shown(after.restore_file(session, _sent(event)), _sent(event))
 
-    def continue_clip(session: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
-        return after.continue_clip(session, _sent(event)), True
+    def continue_clip(session: Any, exact: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
+        return after.continue_clip(session, _sent(event)), _exactly(exact)
 
-    def extend_clip(session: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
-        return after.extend_clip(session, _sent(event)), True
+    def extend_clip(session: Any, exact: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
+        return after.extend_clip(session, _sent(event)), _exactly(exact)
 
     def use_frame(session: Any, editor: EditorValue, event: gr.EventData) -> EditorValue:
         used = after.use_frame(session, _sent(event), editor)
@@ -158,14 +159,13 @@ def wire(
         gr.Info(f"It is the picture of frame {frame + 1} now.", title="This frame", duration=4)
         return used
 
-    page = [editor, *settings]
-    # what is there of a clip stays as it is, pixel for pixel, when it goes on
-    going_on = [editor, settings[FIELDS.index("splice_exact")]]
+    page = [editor, *settings, variations]  # one clip is restored, not several
+    exact = settings[FIELDS.index("splice_exact")]
     changes = [
         history.restore_run(restore_run, [session], page, js=IN_PLACE, **tasks),
         history.restore_file(restore_file, [session], page, js=IN_PLACE, **tasks),
-        clip.continue_clip(continue_clip, [session], going_on, js=IN_PLACE, **tasks),
-        clip.extend_clip(extend_clip, [session], going_on, js=IN_PLACE, **tasks),
+        clip.continue_clip(continue_clip, [session, exact], [editor, exact], js=IN_PLACE, **tasks),
+        clip.extend_clip(extend_clip, [session, exact], [editor, exact], js=IN_PLACE, **tasks),
         clip.use_frame(use_frame, [session, editor], [editor], js=CHANGING, **tasks),
     ]
     for change in changes:
@@ -179,14 +179,28 @@ def wire(
     begun.then(listed, [session], [history], **quick)
 
 
+def _exactly(exact: Any) -> bool:
+    """What is there of a clip stays as it is, pixel for pixel, when it goes on; said where that
+    changes the setting."""
+    if exact is not True:
+        gr.Info(
+            "Frames of the clip stay pixel for pixel: “Splice kept pictures exactly”, under Solver "
+            "and speed, is ticked now.",
+            title="The clip goes on",
+            duration=6,
+        )
+    return True
+
+
 def _shown(found: Restored, sent: dict[str, Any]) -> tuple[Any, ...]:
-    """The page's outputs: painting, then settings, the seed only where it is wanted."""
+    """The page's outputs: painting, settings (the seed only where it is wanted), variations."""
     for note in found.notes:
         gr.Warning(plain(note), title="Restored, but")
     settings = settings_of(found.request)
     if sent.get("seed") is False:
         settings[FIELDS.index("seed")] = gr.skip()
-    return found.editor, *settings
+    gr.Info("Its timeline, pictures and settings are on the page.", title="Restored", duration=4)
+    return found.editor, *settings, 1
 
 
 def _sent(event: gr.EventData) -> dict[str, Any]:

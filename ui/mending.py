@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fvdm_core.limits import frame_names
 from fvdm_core.timeline import Timeline
 
 WORDS = {  # what the editor's `mend` does, for one frame and for more
-    "keep": ("Keep the picture", "Keep the pictures"),
-    "noise": ("Make that frame from noise", "Make those frames from noise"),
-    "clean": ("Let that frame end clean", "Let those frames end clean"),
+    "keep": ("Keep the picture of {}", "Keep the pictures of {}"),
+    "noise": ("Make {} from noise", "Make {} from noise"),
+    "clean": ("Let {} end clean", "Let {} end clean"),
 }
 
 
@@ -24,7 +25,12 @@ def mends(timeline: Timeline, pictures: Collection[int]) -> list[dict[str, Any]]
         "clean": np.flatnonzero(timeline.levels[-1]).tolist(),
     }
     return [
-        {"kind": "mend", "text": WORDS[what][len(frames) > 1], "mend": what, "frames": frames}
+        {
+            "kind": "mend",
+            "text": WORDS[what][len(frames) > 1].format(frame_names(frames, counted=True)),
+            "mend": what,
+            "frames": frames,
+        }
         for what, frames in found.items()
         if frames
     ]

@@ -23,7 +23,7 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
     lines = []
     pictures = [f'    {f}: "keyframes/{path.name}",' for f, path in saved.keyframes.items()]
     if pictures:
-        lines.append('# The folder "keyframes" is in the zip of frames, next to this program.')
+        lines.append('# The folder "keyframes" is in the zip of frames, "PNG zip" in the studio.')
     if len(recipe.timeline.to_json()) > MAX_INLINE:
         lines += ["import json", ""]
     lines += ["from fvdm_core import Pipeline, Timeline", ""]

@@ -3,7 +3,7 @@ wait."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from gradio.components import Component
 from pydantic import Field
 
+from ui.jobs import Snapshot, Status
 from ui.painting_panel import (
     ALL_CHANGED,
     IN_PLACE,
@@ -111,11 +112,15 @@ def wire_queue(
         typed = entered(timeline, panel, frames, steps, formula)
         timeline = typed or timeline
         request = request_of(settings)
-        seeds = checked(lambda: Variations(seed=request.seed, variations=variations)).seeds
+        asked = checked(lambda: Variations(seed=request.seed, variations=variations))
+        seeds = asked.seeds
         await studio.model.wait()
         kept = session_of(kept_session)
+        if len(seeds) < asked.variations:
+            gr.Warning(f"{len(seeds)} of {asked.variations}: {MAX_SEED} is the last seed there is.")
         for seed in seeds:
             wanted = request.model_copy(update={"seed": seed})
+            known = studio.jobs.runs_of(kept["session"])
             try:
                 kept["job"] = await run_sync(studio.submit, timeline, wanted, kept["session"])
             except RequestError as error:
@@ -123,7 +128,19 @@ def wire_queue(
                     raise
                 gr.Warning(f"{seed - seeds[0]} of {len(seeds)} were queued. {error.message}")
                 break
+            if repeats(kept["job"], known, kept["session"]):
+                gr.Info(
+                    f"A run with seed {seed} and all the same settings is in the list already: "
+                    "this one gives the same clip. Roll a seed for another.",
+                    title="Once more",
+                )
         return *listed(kept["session"]), kept, typed or gr.skip()
+
+    def repeats(job: str, known: Collection[Snapshot], session: str) -> bool:
+        """Whether a run gives what one of those known gave or will give."""
+        key = studio.order_of(job, session).key
+        broken = (Status.STOPPED, Status.FAILED)
+        return any(run.about.key == key and run.status not in broken for run in known)
 
     def listed(session: str) -> tuple[Any, ...]:
         view = studio.queue.view(session)

@@ -122,6 +122,7 @@ def queue_value(view: View, followed: bool = False) -> dict[str, Any]:
     return {
         "followed": followed,
         "going": bool(view.going),
+        "full": sum(run.status.over for run in view.runs) >= FINISHED,  # older ones left the list
         "shown": view.shown.job if view.shown is not None else None,
         "runs": [_entry(run) for run in view.runs],
     }

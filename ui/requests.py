@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -47,6 +48,16 @@ MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
 MAX_FORMULA = 256
 
+PLAINLY = {  # pydantic's way of speaking, and ours
+    "^(Input|Value|String|List|Dictionary) should": "it must",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "a valid integer": "a whole number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "valid ": "",
+}
+
 Source = Literal["noise", "keyframe", "hold"]
 
 Built = TypeVar("Built")
@@ -78,7 +89,10 @@ def explain(error: ValidationError) -> str:
         return f"{field} is missing: send it."
     if first["type"] == "extra_forbidden":
         return f"{field} is not a known field: leave it out."
-    return f"{field} is {shown(first['input'])}: {first['msg'].lower()}. Change it and try again."
+    wanted = first["msg"]
+    for theirs, ours in PLAINLY.items():
+        wanted = re.sub(theirs, ours, wanted)
+    return f"{field} is {shown(first['input'])}: {wanted}."
 
 
 def checked(build: Callable[[], Built]) -> Built:
@@ -358,8 +372,11 @@ class BringRequest(Strict):
         try:
             return Timeline.from_json(self.text)
         except ValueError as error:
-            what = self.name if self.kind == "file" else f"Your preset “{self.name}”"
-            raise RequestError(f"{what} cannot be used: {error}.") from None
+            if self.kind == "file":
+                what, instead = self.name, " Choose a timeline that was saved with Export (JSON)."
+            else:
+                what, instead = f"Your preset “{self.name}”", ""
+            raise RequestError(f"{what} cannot be used: {error}.{instead}") from None
 
 
 def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
 from fvdm_core.options import USUAL_ETA
 from ui import afterwards, editing
 from ui.compare_panel import wire_compare
@@ -33,8 +34,8 @@ from ui.pieces import (
     RunList,
 )
 from ui.programs import wire_programs
-from ui.queue_panel import Parts, wire_queue
-from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
+from ui.queue_panel import MAX_VARIATIONS, Parts, wire_queue
+from ui.requests import MAX_FORMULA, MAX_SEED, USUAL_FPS, GenerateRequest
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS, USUAL
@@ -66,6 +67,12 @@ START = """() => {
     button?.setAttribute("aria-label", name);
     button?.setAttribute("title", name);
   }
+  document.getElementById("generate")?.setAttribute("title", "Ctrl+Enter");
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
+    event.preventDefault();
+    document.getElementById("generate")?.click();
+  });
 }"""
 TAGLINE = "Paint how noisy each frame of a video is while it is denoised."
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
@@ -118,7 +125,7 @@ def build_studio(
                         show_label=False,
                         container=False,
                         max_lines=1,
-                        max_length=256,
+                        max_length=4 * MAX_FORMULA,  # what is too long is refused, not cut
                         placeholder="A formula of your own, such as min(0.2*i*t, t)",
                         elem_id="formula",
                     )
@@ -128,14 +135,34 @@ def build_studio(
             with gr.Column(elem_id="panel", scale=0, min_width=264):
                 label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
                 with gr.Row(elem_classes="pair"):
-                    seed = Number(7, label="Seed", precision=0, min_width=80, elem_id="seed")
+                    seed = Number(
+                        7,
+                        label="Seed",
+                        precision=0,
+                        minimum=0,
+                        maximum=MAX_SEED,
+                        min_width=80,
+                        elem_id="seed",
+                    )
                     dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
                 with gr.Row(elem_classes="pair"):
                     frames = Number(
-                        editing.FRAMES, label="Frames", precision=0, min_width=60, elem_id="frames"
+                        editing.FRAMES,
+                        label="Frames",
+                        precision=0,
+                        minimum=1,
+                        maximum=MAX_FRAMES,
+                        min_width=60,
+                        elem_id="frames",
                     )
                     steps = Number(
-                        editing.STEPS, label="Steps", precision=0, min_width=60, elem_id="steps"
+                        editing.STEPS,
+                        label="Steps",
+                        precision=0,
+                        minimum=1,
+                        maximum=MAX_ROWS - 1,
+                        min_width=60,
+                        elem_id="steps",
                     )
                 cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
@@ -181,6 +208,8 @@ def build_studio(
                         label="Variations",
                         info="Runs to queue, each with the next seed",
                         precision=0,
+                        minimum=1,
+                        maximum=MAX_VARIATIONS,
                         elem_id="variations",
                     )
                     step_cache = Slider(
@@ -273,6 +302,7 @@ def build_studio(
             history=history,
             editor=editor,
             settings=settings,
+            variations=variations,
             session=session,
             begun=visit,
             reading=reading,

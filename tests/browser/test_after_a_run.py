@@ -122,7 +122,9 @@ def test_runs_are_kept_opened_restored_and_deleted(
     plain.write_text("{}")
     before = value(stranger)["levels"]
     drop_file(stranger, "#clip-view", plain)
-    expect(stranger.locator(".toast-body").first).to_contain_text("no recipe of the studio")
+    expect(
+        stranger.locator(".toast-body").filter(has_text="no recipe of the studio")
+    ).to_be_visible()
     assert value(stranger)["levels"] == before
 
     # deleting asks once more, and takes the files with it
@@ -150,6 +152,7 @@ def test_a_clip_is_continued_extended_and_downloaded(
     expect(page.locator("#summary")).to_contain_text("Frames 1–8 are kept")
     page.locator("#more button").click()
     expect(page.locator("#exact input")).to_be_checked()
+    expect(page.locator(".toast-body")).to_contain_text("“Splice kept pictures exactly”")
 
     # the frame under the video's playhead, onto the one slot that waits
     page.locator("#preset-interpolation").click()

@@ -157,14 +157,27 @@ def test_variations_queue_runs_of_the_seeds_that_follow(
     page.locator("#variations input").press("Enter")
     page.locator("#generate").click()
     expect_seeds(page, 5, 6, 7)
+    assert not page.locator("#variations input:invalid").count()
     page.locator("#variations input").fill("9")
-    page.locator("#variations input").press("Enter")
-    page.locator("#generate").click()
-    expect(page.locator(".toast-body").first).to_contain_text("variations is 9")
+    assert page.locator("#variations input:invalid").count()  # marked, as long as it is so
+    page.locator("#variations input").press("Control+Enter")  # the same as a press on Generate
+    toast = page.locator(".toast-body")
+    expect(toast.first).to_contain_text("variations is 9: it must be at most 8.")
     expect_seeds(page, 5, 6, 7)
+    page.locator("#variations input").fill("2")
+    page.locator("#seed input").fill(str(2**32 - 1))
+    page.locator("#seed input").press("Control+Enter")
+    expect(toast.filter(has_text="1 of 2: 4294967295 is the last seed")).to_be_visible()
+    expect_seeds(page, 5, 6, 7, 2**32 - 1)
+    page.locator("#variations input").fill("1")
+    page.locator("#seed input").fill("6")
+    page.locator("#seed input").press("Control+Enter")
+    expect(toast.filter(has_text="A run with seed 6 and all the same settings")).to_be_visible()
+    expect_seeds(page, 5, 6, 7, 2**32 - 1, 6)
     hold.unlink()
     # to their end: the tests after this one share its server and its queue
-    expect(page.locator(".run[data-status=done]")).to_have_count(3)
+    expect(page.locator(".run[data-status=done]")).to_have_count(5)
+    expect(page.locator("#runs .older")).to_be_visible()
 
 
 def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(

@@ -99,6 +99,15 @@ def test_a_formula_is_shown_while_it_is_typed() -> None:
     assert editing.formula_preview("t", "x", 30)["wrong"]
 
 
+def test_what_a_formula_has_beyond_noise_and_clean_is_said() -> None:
+    assert "cut" not in editing.formula_preview("clip(2*t, 0, 1)", 16, 30)["text"]
+    assert "3 % lie outside" in editing.formula_preview("where(i == 1, t + 0.5, t)", 16, 30)["text"]
+    assert "97 % lie outside" in editing.formula_preview("1000*t", 16, 30)["text"]  # t is 0 at last
+    assert "97 % lie outside" in editing.formula_preview("-t", 16, 30)["text"]
+    long = editing.formula_preview("t" + "+0" * 200, 16, 30)
+    assert long["wrong"] and "at most 256 characters" in long["text"]
+
+
 def encoded(value: EditorValue) -> Any:
     """The editor's value as the page writes it to a file."""
     script = ROOT / "ui/pieces/own_presets.js"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake import FakePipeline
+from gradio.data_classes import FileData
 from pydantic import ValidationError
 
 from ui import editing
@@ -26,7 +27,13 @@ from ui.comparing import (
 )
 from ui.jobs import Snapshot, Status
 from ui.outputs import Outputs, new_name
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.requests import (
+    EditorValue,
+    GenerateRequest,
+    KeyframeValue,
+    PresetRequest,
+    RequestError,
+)
 from ui.service import Studio
 
 ANN, BOB = new_name(), new_name()
@@ -151,6 +158,18 @@ def test_a_run_of_the_same_order_is_used_again(place: Place) -> None:
     assert place.listed() == first
     assert place.listed(BOB) == []
     assert set(place.compare("canvas:", "preset:pyramid", BOB)).isdisjoint(first)
+
+
+def test_a_picture_that_no_frame_starts_from_makes_no_other_order(place: Place) -> None:
+    first = place.compare("canvas:", "preset:pyramid")
+    picture = KeyframeValue(frame=1, file=FileData(path="other.png"))
+    with_picture = painting().model_copy(update={"keyframes": [picture]})
+    assert place.compare("canvas:", "preset:pyramid", canvas=with_picture) == first
+    kept, other = (
+        painting("image-to-video").model_copy(update={"keyframes": [each]})
+        for each in (KeyframeValue(frame=0, file=FileData(path=path)) for path in ("a", "b"))
+    )
+    assert place.studio.order(kept, PANEL).key != place.studio.order(other, PANEL).key
 
 
 def test_what_another_model_made_is_made_anew(

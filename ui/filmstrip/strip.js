@@ -102,8 +102,9 @@ const FvdmStrip = (() => {
       const since = ours() ? "" : " · the canvas has changed since";
       const words = { done: at + since, stopped: `${at}, stopped${since}` };
       // The panel tells of a run that goes on, but not that its frames are not the canvas's.
-      caption.textContent = words[value.status]
-        ?? (ui.running && reel.size && !fits(value.frames) ? `This run has ${value.frames} frames` : "");
+      const live = reel.latest && !fits(value.frames) ? `This run has ${value.frames} frames`
+        : reel.latest ? `as of step ${reel.latest.step}` : ""; // previews come slower than steps
+      caption.textContent = words[value.status] ?? (ui.running ? live : "");
       scrubber.max = String(value.steps || 1);
       scrubber.value = String(step);
       scrubber.style.setProperty("--done", `${(100 * step) / (value.steps || 1)}%`);

@@ -2,6 +2,15 @@
 const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 let shown = null;
+const closing = new AbortController(); // ends what listens outside the component
+window.fvdmClipView?.abort(); // the one before, where the component is mounted again
+window.fvdmClipView = closing;
+const before = h("p", { class: "before", role: "status" }, "The clip before, until the next one is done.");
+before.hidden = true;
+addEventListener("fvdm:runs", ({ detail: { runs, shown: job } }) => {
+  const run = runs.find((each) => each.job === job);
+  before.hidden = !["queued", "running"].includes(run?.status);
+}, { signal: closing.signal });
 
 function draw() {
   const clip = props.value ? JSON.parse(JSON.stringify(props.value)) : null;
@@ -70,7 +79,7 @@ function draw() {
     }
   });
   root.replaceChildren(
-    video,
+    video, before,
     h("div", { class: "bar acts" }, goOn,
       FvdmClipMenus.opener("▾", "continue-more", "How far back to begin, or a longer clip", on.menu), use),
     h("div", { class: "bar" }, mp4, gif,

@@ -17,6 +17,8 @@ let toldStatus = "";
 
 function draw() {
   const { fraction = 0, text: words = "", status = "idle" } = props.value ?? {};
+  if (root.dataset.status === "running" && status !== "running") root.dataset.ended = "";
+  else if (status === "running" || status === "queued") delete root.dataset.ended;
   root.dataset.status = status;
   text.textContent = words;
   bar.setAttribute("aria-valuenow", String(Math.round(100 * Math.max(0, Math.min(1, fraction)))));
@@ -27,6 +29,12 @@ function draw() {
   }
   bar.firstChild.style.width = `${Math.max(0, Math.min(1, fraction)) * 100}%`;
 }
+
+// on a small screen the words lie over the page for a while after the end (studio.css)
+root.addEventListener("animationend", () => { delete root.dataset.ended; });
+root.addEventListener("click", () => {
+  if ("ended" in root.dataset) document.getElementById("clip-view")?.scrollIntoView({ block: "center", behavior: "smooth" });
+});
 
 watch("value", draw);
 draw();

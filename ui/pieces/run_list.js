@@ -13,7 +13,8 @@ let dragged = null;
 const heading = h("h2", {}, "Runs");
 const list = h("ol", { "aria-label": "Runs of this visit, in their order" });
 const said = h("p", { class: "said", "aria-live": "polite" });
-root.append(heading, list, said);
+const older = h("p", { class: "older" }, "Older runs are under History, without their steps.");
+root.append(heading, list, older, said);
 root.hidden = true;
 
 const goesOn = (status) => status === "queued" || status === "running";
@@ -164,7 +165,8 @@ function draw() {
     (focus.disabled ? focus.closest(".run").querySelector(".show") : focus).focus();
   }
   root.hidden = !value.runs.length;
-  dispatchEvent(new CustomEvent("fvdm:runs", { detail: { runs: value.runs } }));
+  older.hidden = !value.full;
+  dispatchEvent(new CustomEvent("fvdm:runs", { detail: { runs: value.runs, shown: value.shown } }));
 }
 
 function receive() {

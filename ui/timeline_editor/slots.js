@@ -182,7 +182,7 @@ const FvdmSlots = (() => {
     async fill(frame, files) {
       const pictures = files.filter(isPicture);
       if (!pictures.length) {
-        if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF, or a video.`, true);
+        if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF, a video, or a timeline (JSON).`, true);
         return;
       }
       for (const picture of pictures.filter(isShownHere)) {
