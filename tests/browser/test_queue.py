@@ -180,6 +180,17 @@ def test_variations_queue_runs_of_the_seeds_that_follow(
     expect(page.locator("#runs .older")).to_be_visible()
 
 
+def test_on_a_phone_the_end_of_a_run_is_said_beside_generate(new_page: Open, address: str) -> None:
+    page = studio(new_page, address, viewport={"width": 390, "height": 844})
+    page.locator("#generate").click()
+    words = page.locator("#progress p").first
+    expect(words).to_have_text("Done")
+    expect(words).to_be_in_viewport()
+    expect(page.locator("#clip")).not_to_be_in_viewport()
+    words.click()
+    expect(page.locator("#clip")).to_be_in_viewport()
+
+
 def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     new_page: Open, address: str, hold: Path
 ) -> None:

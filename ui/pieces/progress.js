@@ -1,6 +1,7 @@
 /* How far a run is: a bar and a line of text. Screen readers are told when it begins and ends, and
    now and then between; the line itself changes several times a second. */
 const TOLD_EVERY = 10000; // ms
+const STAYS = 10000;
 const root = element.querySelector(".piece");
 const bar = document.createElement("div");
 const text = document.createElement("p");
@@ -14,11 +15,13 @@ told.setAttribute("role", "status");
 root.append(text, bar, told);
 let toldAt = 0;
 let toldStatus = "";
+let staying = 0;
 
 function draw() {
   const { fraction = 0, text: words = "", status = "idle" } = props.value ?? {};
-  if (root.dataset.status === "running" && status !== "running") root.dataset.ended = "";
-  else if (status === "running" || status === "queued") delete root.dataset.ended;
+  const going = ["running", "queued"];
+  if (going.includes(status)) delete root.dataset.ended;
+  else if (going.includes(root.dataset.status)) stay();
   root.dataset.status = status;
   text.textContent = words;
   bar.setAttribute("aria-valuenow", String(Math.round(100 * Math.max(0, Math.min(1, fraction)))));
@@ -30,8 +33,13 @@ function draw() {
   bar.firstChild.style.width = `${Math.max(0, Math.min(1, fraction)) * 100}%`;
 }
 
-// on a small screen the words lie over the page for a while after the end (studio.css)
-root.addEventListener("animationend", () => { delete root.dataset.ended; });
+/** On a small screen the words lie over the page for a while after the end (studio.css). */
+function stay() {
+  root.dataset.ended = "";
+  clearTimeout(staying);
+  staying = setTimeout(() => { delete root.dataset.ended; }, STAYS);
+}
+
 root.addEventListener("click", () => {
   if ("ended" in root.dataset) document.getElementById("clip-view")?.scrollIntoView({ block: "center", behavior: "smooth" });
 });
