@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fvdm_core.files import open_plain
+from fvdm_core.hub import resolve_autoencoder
 from fvdm_core.model_folder import CONFIG, read_json
 from fvdm_core.tensors import open_tensors
 from fvdm_core.weights import build, config_from
@@ -133,6 +134,32 @@ def load_kl_autoencoder(folder: str | os.PathLike[str]) -> tuple[KLAutoencoder, 
     with open_plain(path / WEIGHTS, "checkpoint") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     return KLAutoencoder(network.requires_grad_(False), config), checksum
+
+
+def autoencoder_beside(
+    path: Path, latent_channels: int, name: str, chosen: str | Path | None
+) -> tuple[KLAutoencoder, str]:
+    """The autoencoder, and its checksum, for a model that works on latents and comes without one.
+
+    path: the model's folder or file, beside which a folder vae may lie; name: of the model;
+    chosen: a folder or "owner/repo" of diffusers, else Stable Diffusion's is taken.
+    Raises `ValueError` where it does not fit the model's `latent_channels`.
+    """
+    beside = (path if path.is_dir() else path.parent) / "vae"
+    if chosen is None and latent_channels != 4 and not beside.is_dir():
+        raise ValueError(
+            f"{name} comes without an autoencoder, so it cannot make pictures; open a model folder "
+            "that holds autoencoder.safetensors, or name one of diffusers as autoencoder"
+        )
+    if chosen is None and beside.is_dir():
+        chosen = beside
+    coder, checksum = load_kl_autoencoder(resolve_autoencoder(str(chosen or SD_VAE)))
+    if coder.config.latent_channels != latent_channels:
+        raise ValueError(
+            f"{name} works on {latent_channels} latent channels, but the autoencoder "
+            f"makes {coder.config.latent_channels}; choose another autoencoder"
+        )
+    return coder, checksum
 
 
 def read_kl_config(folder: Path) -> KLConfig:

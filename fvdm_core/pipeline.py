@@ -19,8 +19,7 @@ from .autoencoder import Autoencoder
 from .conditioning import replacement
 from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
-from .hub import resolve_autoencoder
-from .kl_autoencoder import SD_VAE, KLAutoencoder, load_kl_autoencoder
+from .kl_autoencoder import KLAutoencoder, autoencoder_beside
 from .limits import MAX_FRAMES, MAX_SIDE, checked_integer, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
@@ -111,7 +110,8 @@ class Pipeline:
         name = config.get("name") or path.name
         coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
         if coder is None:
-            coder, checksum = _kl_autoencoder(path, loaded.transformer, name, autoencoder)
+            channels = loaded.transformer.config.latent_channels
+            coder, checksum = autoencoder_beside(path, channels, name, autoencoder)
             model_hash = hashlib.sha256(f"{model_hash}{checksum}".encode()).hexdigest()[:16]
         side = loaded.transformer.config.latent_size * coder.config.downsample
         sizes = [(height, width) for height, width in config.get("sizes", [])]
@@ -377,8 +377,15 @@ class Pipeline:
 
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
-        chunks = latents[0].to(self.device, torch.float32).split(self.num_frames)
-        return np.concatenate([to_pixels(decode(chunk)) for chunk in chunks])
+        frames = latents.shape[1]
+        pixels = np.empty(0, np.uint8)
+        for first in range(0, frames, self.num_frames):
+            chunk = latents[0, first : first + self.num_frames].to(self.device, torch.float32)
+            part = to_pixels(decode(chunk))
+            if not first:  # filled in place, as joining the parts would hold a long clip twice
+                pixels = np.empty((frames, *part.shape[1:]), np.uint8)
+            pixels[first : first + len(part)] = part
+        return pixels
 
     def _encode(self, pictures: list[np.ndarray]) -> Tensor:
         """uint8 (H, W, 3) each -> (K, C, h, w) on the CPU."""
@@ -422,27 +429,6 @@ class Pipeline:
     ) -> dict[str, Any]:
         model = {"name": self.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
-
-
-def _kl_autoencoder(
-    path: Path, model: VideoDiT, name: str, chosen: str | Path | None
-) -> tuple[KLAutoencoder, str]:
-    """Stable Diffusion's autoencoder, or another of its kind, for a model that works on latents."""
-    beside = (path if path.is_dir() else path.parent) / "vae"
-    if chosen is None and model.config.latent_channels != 4 and not beside.is_dir():
-        raise ValueError(
-            f"{name} comes without an autoencoder, so it cannot make pictures; open a model folder "
-            "that holds autoencoder.safetensors, or name one of diffusers as autoencoder"
-        )
-    if chosen is None and beside.is_dir():
-        chosen = beside
-    coder, checksum = load_kl_autoencoder(resolve_autoencoder(str(chosen or SD_VAE)))
-    if coder.config.latent_channels != model.config.latent_channels:
-        raise ValueError(
-            f"{name} works on {model.config.latent_channels} latent channels, but the autoencoder "
-            f"makes {coder.config.latent_channels}; choose another autoencoder"
-        )
-    return coder, checksum
 
 
 def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int]:

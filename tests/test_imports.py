@@ -32,7 +32,8 @@ CORE = {  # what a module of the core may import of the core
     "noise": set(),
     "step_cache": set(),
     "rotary": set(),
-    "model": {"rotary", "step_cache"},
+    "embeddings": set(),
+    "model": {"embeddings", "rotary", "step_cache"},
     "pixels": set(),
     "guidance": {"model", "step_cache"},
     "autoencoder": set(),
@@ -44,7 +45,7 @@ CORE = {  # what a module of the core may import of the core
     "state": {"media"},
     "pipeline": {
         *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
-        *("conditioning", "device", "hub", "kl_autoencoder", "limits", "noise", "options", "state"),
+        *("conditioning", "device", "kl_autoencoder", "limits", "noise", "options", "state"),
         *("guidance", "pixels", "recipe", "step_cache"),
     },
 }
