@@ -230,8 +230,7 @@ def build_studio(
                 clip = ClipView(None, label="clip", elem_id="clip-view")
                 runs = RunList(None, elem_id="runs")
             history = History(None, elem_id="history")
-
-        compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
+            compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
         settings: list[Any] = [
             *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size)
