@@ -20,7 +20,7 @@ from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
 from ui.outputs import Outputs
-from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
+from ui.painting_panel import ALL_CHANGED, OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
     ClipView,
     CompareView,
@@ -58,7 +58,9 @@ TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
 }"""
-START = """() => {
+START = (
+    f"() => {{ window.fvdmAllChanged = {ALL_CHANGED};"
+    """
   const kept = localStorage.getItem("fvdm-theme");
   if (kept) document.body.classList.toggle("dark", kept === "dark");
   const names = { dice: "Roll a new seed", theme: "Light or dark" };
@@ -74,6 +76,7 @@ START = """() => {
     document.getElementById("generate")?.click();
   });
 }"""
+)
 TAGLINE = "Paint how noisy each frame of a video is while it is denoised."
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 

@@ -136,6 +136,10 @@ def test_runs_are_kept_opened_restored_and_deleted(
     page.evaluate(DELETE_FOR_GOOD)
     expect(page.locator("#history .run")).to_have_count(1)
     assert len(list((folder / "outputs").glob("*/*faces-311.*"))) == 1
+    page.reload()  # what is gone is not shown as if it were there
+    ready(page)
+    expect(page.locator("#runs .run")).to_have_count(1)
+    expect(page.locator("#runs .run")).to_contain_text("seed 322")
 
 
 def test_a_clip_is_continued_extended_and_downloaded(

@@ -113,6 +113,12 @@ def test_what_is_asked_for_just_before_generate_is_the_run_s(
     expect(runs(page)).to_have_count(2)
     runs(page).nth(1).get_by_test_id("run-edit").click()
     page.wait_for_function("window.fvdmEditor.value.preset.name === 'ramp'")
+    presets.touch()
+    page.locator("#preset-image-to-video").click()
+    runs(page).nth(1).get_by_test_id("run-update").click()
+    page.wait_for_timeout(500)
+    presets.unlink()
+    expect(runs(page).nth(1).locator(".title")).to_have_text("Image to video")
 
 
 def test_a_formula_that_was_not_entered_is_asked_for_and_kept(

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 MIDDLE = "n => [...n.getContext('2d').getImageData(0, 0, n.width, n.height).data]"
 Open = Callable[..., Page]
@@ -115,6 +115,39 @@ def test_a_picture_without_effect_is_said_in_place_and_mended(studio: Page) -> N
     studio.get_by_test_id("slot-0").click()
     studio.get_by_test_id("slot-keep").click()
     assert not any(row[0] for row in value(studio)["levels"])
+
+
+DROP = """([slot, name, bytes]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  const target = document.querySelector(`[data-testid=slot-${slot}]`);
+  const { x: clientX, y: clientY } = target.getBoundingClientRect();
+  const where = { clientX: clientX + 5, clientY: clientY + 5, bubbles: true, cancelable: true };
+  target.dispatchEvent(new DragEvent("drop", { dataTransfer, ...where }));
+}"""
+
+
+def test_of_two_pictures_for_a_slot_the_later_one_stays(studio: Page) -> None:
+    """Also where the upload of the first takes longer."""
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    studio.route("**/upload", hold_first)
+    for name, shade in (("first.png", 40), ("second.png", 200)):
+        _, png = cv2.imencode(".png", np.full((50, 50, 3), shade, np.uint8))
+        studio.evaluate(DROP, [4, name, png.ravel().tolist()])
+        studio.wait_for_timeout(200)  # it is on its way, and the first one held
+    studio.wait_for_function("window.fvdmEditor.value.keyframes.length === 2")
+    with studio.expect_response("**/upload"):
+        held[0].continue_()
+    studio.wait_for_timeout(300)
+    names = [each["file"]["orig_name"] for each in value(studio)["keyframes"]]
+    assert names[1] == "second.png"
 
 
 def test_the_cut_of_a_picture_is_shown(studio: Page, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ function makeRow(job) {
     button("remove", icon("close"), "", () => act("remove", job)));
   parts.changing = h("span", { class: "changing" }, h("span", {}, "On the canvas"),
     button("update", "Update", "Put the canvas and settings in the place of this queued run",
-      () => trigger("renew", { job })),
+      () => renew(job)),
     button("keep", "Keep", "Leave this queued run as it is", () => { editing = null; draw(); }));
   row.node = h("li", { class: "run", "data-testid": "run",
     onDragstart: (event) => {
@@ -102,6 +102,12 @@ function edit(job) {
   if (placeOf(job) >= 0) editing = job;
   trigger("take_up", { job });
   draw();
+}
+
+/** With what was asked for just before, such as a preset that is on its way. */
+async function renew(job) {
+  await window.fvdmAllChanged?.();
+  trigger("renew", { job });
 }
 
 function fill(row, run) {
