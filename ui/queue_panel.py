@@ -130,8 +130,8 @@ def wire_queue(
                 break
             if repeats(kept["job"], known, kept["session"]):
                 gr.Info(
-                    f"A run with seed {seed} and all the same settings is in the list already: "
-                    "this one gives the same clip. Roll a seed for another.",
+                    f"A run with seed {seed} and all the same settings was queued before: this one "
+                    "gives the same clip. Roll a seed for another.",
                     title="Once more",
                 )
         return *listed(kept["session"]), kept, typed or gr.skip()

@@ -95,6 +95,7 @@ def test_a_run_is_watched_as_its_noisy_state(studio: Page, hold: Path) -> None:
     shown(studio, "clean", 0)
     with studio.expect_response(lambda answer: "/run/" in answer.url):  # the server knows
         studio.get_by_test_id("view-noisy").click()
+    expect(studio.get_by_test_id("strip-caption")).to_have_text("as of step 0")
     hold.unlink()
     studio.wait_for_selector(".fvdm-strip[data-status=done]")
     shown(studio, "noisy", 30)

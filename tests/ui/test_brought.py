@@ -18,6 +18,7 @@ from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import Timeline, Window
 from tests.js.test_node import find_node
 from ui import editing
+from ui.mending import mends
 from ui.requests import BringRequest, EditorValue, KeyframeValue, RequestError, SizeRequest, checked
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,18 @@ def test_what_a_formula_has_beyond_noise_and_clean_is_said() -> None:
     assert "97 % lie outside" in editing.formula_preview("-t", 16, 30)["text"]
     long = editing.formula_preview("t" + "+0" * 200, 16, 30)
     assert long["wrong"] and "at most 256 characters" in long["text"]
+
+
+def test_what_mends_a_timeline_names_its_frames() -> None:
+    levels = np.full((4, 16), 1000)
+    levels[-1] = 0
+    levels[:, [6, 11]] = 500
+    texts = [line["text"] for line in mends(Timeline(levels), [0])]
+    assert texts == [
+        "Make frames 7 and 12 from noise",
+        "Keep the picture of frame 1",
+        "Let frames 7 and 12 end clean",
+    ]
 
 
 def encoded(value: EditorValue) -> Any:
