@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
+from fvdm_core.loss import MAX_MODE_SCALE
 from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
@@ -121,6 +122,7 @@ class OptimConfig:
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
     stratified: bool = False  # levels of a batch spread evenly: a steadier loss
+    mode_scale: float = 0.0  # above 0, up to 1.75: more levels from the middle (SD3)
     p_staggered: float = 0.0  # share of clips whose frames come down one after the other
     p_condition: float = 0.0  # share of clips with some frames given clean
     prior: str = "independent"  # how the noise of a clip's frames hangs together
@@ -155,6 +157,7 @@ class OptimConfig:
         shares = ("p_independent", "p_staggered", "p_condition", "label_dropout")
         for name in ("ema_decay", "decay", *shares):
             _check("optim", name, getattr(self, name), 0, 1)
+        _check("optim", "mode_scale", self.mode_scale, -1, MAX_MODE_SCALE)
         if not isinstance(self.stratified, bool):
             raise ValueError(f"optim.stratified is {self.stratified!r}; it must be true or false")
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)

@@ -313,6 +313,7 @@ def train_transformer(
             optim.p_independent,
             schedule.num_train_timesteps,
             stratified=optim.stratified,
+            mode_scale=optim.mode_scale,
             generator=generator,
         )
         levels = stagger_frames(
