@@ -79,8 +79,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _remove_stale(target)
         # created here, with the usual permissions, so that no other program can come first
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        permissions = stat.S_IMODE(temporary.stat().st_mode)
         try:
             yield temporary
+            os.chmod(temporary, permissions)  # safetensors puts a private file of its own there
             _flush(temporary)
             os.replace(temporary, target)
         except BaseException:

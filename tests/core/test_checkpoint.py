@@ -172,6 +172,13 @@ def test_wrappings_of_torch_files_are_removed(tmp_path, content):
         assert not tensor.requires_grad
 
 
+def test_a_model_file_has_the_permissions_of_any_other_file(tmp_path):
+    write_safetensors(tmp_path / "model.safetensors", WEIGHTS)
+    (tmp_path / "note.txt").write_text("any other file")
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
 def test_safetensors_are_read_by_content(tmp_path):
     write_safetensors(tmp_path / "odd.pt", WEIGHTS, {"note": "é"})
     tensors = read_tensors(tmp_path / "odd.pt")
