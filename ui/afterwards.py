@@ -24,7 +24,8 @@ from ui.painting_panel import CHANGING, IN_PLACE, Follow, follow_change
 from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
 from ui.queueing import queue_value
-from ui.requests import EditorValue, RequestError, checked, local_file, plain
+from ui.refusals import RequestError, checked, plain
+from ui.requests import EditorValue, local_file
 from ui.restoring import Restored, of_file, of_run, restored
 from ui.service import Studio, session_of
 from ui.settings import FIELDS, settings_of

@@ -21,7 +21,8 @@ from ui.comparing import (
 from ui.jobs import Status
 from ui.pieces import CompareView
 from ui.queue_panel import Parts
-from ui.requests import EditorValue, RequestError, checked
+from ui.refusals import RequestError, checked
+from ui.requests import EditorValue
 from ui.service import Studio, session_of
 from ui.settings import request_of
 

@@ -14,14 +14,8 @@ from pydantic import Field
 from ui import editing
 from ui.jobs import Snapshot, Status
 from ui.orders import Order
-from ui.requests import (
-    EditorValue,
-    GenerateRequest,
-    PresetRequest,
-    RequestError,
-    Strict,
-    checked,
-)
+from ui.refusals import RequestError, checked
+from ui.requests import EditorValue, GenerateRequest, PresetRequest, Strict
 from ui.restoring import of_run, restored
 from ui.service import Prepared, Studio
 from ui.sheets import Sheet, make_sheet

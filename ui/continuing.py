@@ -11,15 +11,8 @@ from fvdm_core.recipe import Recipe
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.outputs import Saved
-from ui.requests import (
-    EditorValue,
-    KeyframeValue,
-    PresetValue,
-    RequestError,
-    Strict,
-    Whole,
-    checked,
-)
+from ui.refusals import RequestError, checked
+from ui.requests import EditorValue, KeyframeValue, PresetValue, Strict, Whole
 from ui.restoring import as_upload
 
 WAYS = ("extend", "diagonal", "hierarchical")  # presets that make a clip of any length

@@ -13,6 +13,7 @@ from fvdm_core.examples import ExampleTimeline
 from fvdm_core.limits import shown
 from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import MAX_LEVEL, Timeline
+from ui.refusals import RequestError, checked
 from ui.requests import (
     BringRequest,
     EditorValue,
@@ -20,10 +21,8 @@ from ui.requests import (
     KeyframeValue,
     PresetRequest,
     PresetValue,
-    RequestError,
     SizeRequest,
     WindowValue,
-    checked,
 )
 
 WINDOW = 16  # frames that the shipped model sees; said again by the model once it is there

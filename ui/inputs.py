@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from ui.requests import GenerateRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import GenerateRequest
 from ui.timeline_editor import TimelineEditor
 
 

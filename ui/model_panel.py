@@ -13,7 +13,8 @@ from fvdm_core.options import written_size
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
-from ui.requests import USUAL_FPS, EditorValue, Strict, checked
+from ui.refusals import checked
+from ui.requests import USUAL_FPS, EditorValue, Strict
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ui import editing
+from ui.refusals import checked
 from ui.requests import (
     BringRequest,
     EditorValue,
@@ -16,7 +17,6 @@ from ui.requests import (
     GenerateRequest,
     PresetRequest,
     SizeRequest,
-    checked,
 )
 from ui.service import Studio
 

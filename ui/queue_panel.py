@@ -24,7 +24,8 @@ from ui.painting_panel import (
 )
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
-from ui.requests import MAX_SEED, EditorValue, RequestError, Strict, Whole, checked
+from ui.refusals import RequestError, checked
+from ui.requests import MAX_SEED, EditorValue, Strict, Whole
 from ui.service import Studio, is_present, session_of
 from ui.settings import request_of, settings_of
 from ui.watching import buttons, clip_files, progress_value, strip_value

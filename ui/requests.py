@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import gradio as gr
 import numpy as np
 from gradio.data_classes import FileData, GradioModel
 from gradio.utils import get_upload_folder
@@ -17,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
@@ -42,69 +39,14 @@ from fvdm_core.options import (
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import PRIORS, Timeline, Window
 from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
+from ui.refusals import RequestError, checked
 from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
 MAX_FORMULA = 256
 
-PLAINLY = {  # pydantic's way of speaking, and ours
-    "^(Input|Value|String|List|Dictionary) should": "it must",
-    "greater than or equal to": "at least",
-    "less than or equal to": "at most",
-    "a valid integer": "a whole number",
-    "a valid boolean": "true or false",
-    "a valid string": "text",
-    "valid ": "",
-}
-
 Source = Literal["noise", "keyframe", "hold"]
-
-Built = TypeVar("Built")
-
-
-class RequestError(gr.Error):
-    """A request that cannot be carried out; its text is shown to the person as it is.
-
-    It is a `gr.Error` because gradio shows the text of no other exception.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(plain(message), title="Not possible", print_exception=False)
-
-
-def plain(message: str) -> str:
-    """A message that stays text: gradio renders them as HTML."""
-    return message.translate({ord("<"): "‹", ord(">"): "›"})
-
-
-def explain(error: ValidationError) -> str:
-    """The first problem of `error` in one sentence: field, value, what is allowed."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
-    if first["type"] == "value_error":  # our own validators already say it all
-        said = first["msg"].removeprefix("Value error, ")
-        return said if not first["loc"] or said.startswith(field) else f"{field}: {said}"
-    if first["type"] == "missing":
-        return f"{field} is missing: send it."
-    if first["type"] == "extra_forbidden":
-        return f"{field} is not a known field: leave it out."
-    wanted = first["msg"]
-    for theirs, ours in PLAINLY.items():
-        wanted = re.sub(theirs, ours, wanted)
-    return f"{field} is {shown(first['input'])}: {wanted}."
-
-
-def checked(build: Callable[[], Built]) -> Built:
-    """`build()`, with every `ValueError`, pydantic's too, turned into a `RequestError`."""
-    try:
-        return build()
-    except RequestError:
-        raise
-    except ValidationError as error:
-        raise RequestError(explain(error)) from None
-    except ValueError as error:
-        raise RequestError(str(error)) from None
 
 
 def _grid(value: Any) -> list[list[int]]:

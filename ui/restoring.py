@@ -17,7 +17,8 @@ from fvdm_core.pictures import png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
 from ui.outputs import Outputs, Saved
-from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetValue, checked
+from ui.refusals import checked
+from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetValue
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from ui.filmstrip import Filmstrip
-from ui.requests import LookRequest, checked
+from ui.refusals import checked
+from ui.requests import LookRequest
 from ui.service import Studio, session_of
 from ui.watching import rows_value
 

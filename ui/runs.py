@@ -15,7 +15,8 @@ from ui.costs import Costs
 from ui.gpu import Walker
 from ui.jobs import Work
 from ui.outputs import Outputs, Saved
-from ui.requests import EditorValue, GenerateRequest, RequestError, checked
+from ui.refusals import RequestError, checked
+from ui.requests import EditorValue, GenerateRequest
 
 
 def planned(timeline: Timeline, pipeline: Any) -> Timeline:

@@ -27,16 +27,9 @@ from ui.orders import Order
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
 from ui.queueing import Queue
+from ui.refusals import RequestError, checked
 from ui.registry import HasBegun, JobRegistry, QueueFull
-from ui.requests import (
-    EditorValue,
-    GenerateRequest,
-    KeyframeValue,
-    PresetRequest,
-    RequestError,
-    checked,
-    local_file,
-)
+from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, local_file
 from ui.runs import kind_of_call, make_work
 from ui.settings import ANY, completed, request_of, settings_of
 

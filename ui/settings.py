@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ui.requests import GenerateRequest, checked
+from ui.refusals import checked
+from ui.requests import GenerateRequest
 
 FIELDS = (
     "label",

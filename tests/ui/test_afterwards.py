@@ -30,7 +30,8 @@ from ui.model_list import ModelList
 from ui.naming import Naming
 from ui.outputs import Outputs, Saved, new_name
 from ui.python_code import python_code
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import Restored
 from ui.service import Studio
 

@@ -19,7 +19,8 @@ from fvdm_core.timeline import Timeline, Window
 from tests.js.test_node import find_node
 from ui import editing
 from ui.mending import mends
-from ui.requests import BringRequest, EditorValue, KeyframeValue, RequestError, SizeRequest, checked
+from ui.refusals import RequestError, checked
+from ui.requests import BringRequest, EditorValue, KeyframeValue, SizeRequest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = example_timelines()

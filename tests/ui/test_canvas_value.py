@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ui.filmstrip import Filmstrip
-from ui.requests import EditorValue, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue
 from ui.timeline_editor import SCRIPTS, TimelineEditor
 
 VALUE = {"version": 1, "levels": [[1000, 0], [0, 0]]}

@@ -27,13 +27,8 @@ from ui.comparing import (
 )
 from ui.jobs import Snapshot, Status
 from ui.outputs import Outputs, new_name
-from ui.requests import (
-    EditorValue,
-    GenerateRequest,
-    KeyframeValue,
-    PresetRequest,
-    RequestError,
-)
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest
 from ui.service import Studio
 
 ANN, BOB = new_name(), new_name()

@@ -22,7 +22,8 @@ from ui.loading import LoadingModel
 from ui.model_list import OF_FOLDER, SHIPPED, ModelList
 from ui.model_panel import SCALAR, panel_value
 from ui.outputs import Outputs
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.service import Studio
 
 SESSION = "a-session-of-somebody"

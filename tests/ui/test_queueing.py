@@ -19,14 +19,8 @@ from ui.orders import Order, picture_of, title_of
 from ui.outputs import Outputs, new_name
 from ui.queue_panel import Variations
 from ui.queueing import FINISHED, View, queue_value
-from ui.requests import (
-    MAX_SEED,
-    EditorValue,
-    GenerateRequest,
-    PresetRequest,
-    RequestError,
-    checked,
-)
+from ui.refusals import RequestError, checked
+from ui.requests import MAX_SEED, EditorValue, GenerateRequest, PresetRequest
 from ui.service import Studio
 from ui.settings import FIELDS, request_of, settings_of
 

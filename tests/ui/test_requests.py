@@ -14,15 +14,14 @@ from gradio.data_classes import FileData
 
 from fvdm_core.options import RunOptions
 from fvdm_core.timeline import Timeline
+from ui.refusals import RequestError, checked
 from ui.requests import (
     MAX_SEED,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
     PresetRequest,
-    RequestError,
     SizeRequest,
-    checked,
     local_file,
 )
 

@@ -15,8 +15,9 @@ from fvdm_core.options import RunOptions
 from fvdm_core.timeline import Timeline
 from ui import registry
 from ui.jobs import Work
+from ui.refusals import RequestError, checked
 from ui.registry import JobRegistry
-from ui.requests import LookRequest, RequestError, checked
+from ui.requests import LookRequest
 from ui.rewind import Rewind
 from ui.watching import rows_value
 

@@ -15,7 +15,8 @@ from fvdm_core.recipe import read_recipe
 from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
 from ui.outputs import Outputs, new_name
-from ui.requests import EditorValue, GenerateRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest
 from ui.restoring import restored
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of

@@ -17,7 +17,8 @@ from PIL import Image
 from ui import editing
 from ui.jobs import Status
 from ui.outputs import OutputError, Outputs, new_name
-from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest
 from ui.service import Studio
 
 ANN = new_name()

@@ -8,7 +8,8 @@ import pytest
 
 from ui import editing
 from ui.painting_panel import as_typed, is_waiting
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, RequestError
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.service import restore
 from ui.settings import settings_of
 
