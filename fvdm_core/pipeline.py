@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from . import checkpoint, media
+from . import checkpoint
 from .autoencoder import Autoencoder
 from .conditioning import replacement
 from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
+from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
-from .limits import MAX_FRAMES, MAX_SIDE, checked_integer, frame_name
+from .limits import MAX_SIDE, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
@@ -33,7 +33,6 @@ from .step_cache import StepCache
 from .timeline import MAX_LEVEL, Timeline
 
 SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
-Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
 
 
 class Pipeline:
@@ -185,7 +184,7 @@ class Pipeline:
         # checked here and not in the generator, so that a mistake shows at the call
         options = replace(options or RunOptions(), **changes)
         index, options = self._settled(timeline, options)
-        pictures = self._fit_pictures(timeline, keyframes or {}, options)
+        pictures = self._fitted(timeline, keyframes or {}, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         recipe = self._recipe(timeline, pictures, options)
@@ -219,7 +218,7 @@ class Pipeline:
         starts, recipes = [], []
         for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
             own = replace(options, seed=seed)
-            pictures = self._fit_pictures(timeline, given, own)
+            pictures = self._fitted(timeline, given, own)
             known = known_frames(timeline, pictures)
             starts.append(self._initial(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
@@ -405,50 +404,13 @@ class Pipeline:
         known = ", ".join(self.labels) or "none: this model has no labels"
         raise ValueError(f"label {label!r} is unknown; the model's labels are {known}")
 
-    def _fit_pictures(
-        self,
-        timeline: Timeline,
-        keyframes: Mapping[int, Picture],
-        options: RunOptions,
+    def _fitted(
+        self, timeline: Timeline, keyframes: Mapping[int, Picture], options: RunOptions
     ) -> dict[int, np.ndarray]:
-        pictures = {}
-        for frame in keyframes:
-            checked_integer("keyframes: frame index", frame, 0, MAX_FRAMES - 1)
-        for frame, picture in sorted(keyframes.items()):
-            if frame >= timeline.frames:
-                raise ValueError(
-                    f"a keyframe is on {frame_name(frame)}, but the timeline has "
-                    f"{timeline.frames} frames; move it or lengthen the timeline"
-                )
-            size = options.size or self.image_size
-            pictures[frame] = media.load_image(picture, size, options.fit_of(frame))
-        return pictures
+        return fit_pictures(timeline, keyframes, options.size or self.image_size, options.fit_of)
 
     def _recipe(
         self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions
     ) -> dict[str, Any]:
         model = {"name": self.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
-
-
-def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int]:
-    """{frame: the keyframe whose picture it starts from}, for frames that start below noise.
-
-    Raises `ValueError` for such a frame without a picture, and for a picture that no frame starts
-    from, with what to do about it.
-    """
-    for frame in timeline.needs_picture(pictures):
-        level = int(timeline.levels[0, frame])
-        held = timeline.sources is not None and timeline.sources[frame] == "hold"
-        what = "a held frame needs a picture somewhere" if held else "no picture"
-        raise ValueError(
-            f"{frame_name(frame)} starts at level {level}, below noise, and has {what}: drop a "
-            f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
-        )
-    for frame in timeline.unused_pictures(pictures):
-        raise ValueError(
-            f"the picture for {frame_name(frame)} would not be used, as this timeline makes that "
-            f"frame from noise: take it away, or freeze frame {frame + 1} or start it below "
-            f"{MAX_LEVEL} (noise)"
-        )
-    return timeline.starts_from(pictures)

@@ -43,13 +43,14 @@ CORE = {  # what a module of the core may import of the core
     "conditioning": {"noise", "sampler", "schedule", "solvers"},
     "loss": {"schedule", "solvers"},
     "state": {"media"},
+    "keyframes": {"limits", "media", "pictures", "timeline"},
     "pipeline": {
-        *("autoencoder", "checkpoint", "media", "model", "sampler", "schedule", "timeline"),
+        *("autoencoder", "checkpoint", "keyframes", "model", "sampler", "schedule", "timeline"),
         *("conditioning", "device", "kl_autoencoder", "limits", "noise", "options", "state"),
         *("guidance", "pixels", "recipe", "step_cache"),
     },
 }
-WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options", "recipe")
+WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options", "recipe", "keyframes")
 
 
 def modules() -> dict[str, Path]:
