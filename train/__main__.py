@@ -26,12 +26,14 @@ from .options import configure, parse, run_folder
 from .published import FixedCoder
 from .run import Run, Stopped
 from .stages import check_start, device, encode_clips, train_autoencoder, train_transformer
+from .worlds import world_of
 
 AGAIN = "The same command goes on from there."
 KEPT = (
     "decoder_only keeps the transformer of the model to start from, and the run asks for "
     "another, or for other labels, another schedule or prior"
 )
+LABELS = "y_embedder."
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_only")
 
@@ -88,7 +90,10 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             latents = fixed.encode_clips(config, clips, run)
         fresh = _learned_anew(start, config, clips.label_names) if start else ()
         transformer = train_transformer(
-            *(config, latents, clips, autoencoder, run), start.transformer if start else None, fresh
+            *(config, latents, clips, autoencoder, run),
+            start=start.transformer if start else None,
+            fresh=fresh,
+            labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
@@ -133,7 +138,7 @@ def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
     learned_anew = () if _same_coder(start, config) else LATENT_LAYERS
     with torch.device("meta"):
         outline = VideoDiT(config.transformer)
-    check_start(outline, start.transformer, ("y_embedder.", *learned_anew))
+    check_start(outline, start.transformer, (LABELS, *learned_anew))
 
 
 def _train_coder(
@@ -176,8 +181,24 @@ def _learned_anew(
     fresh: tuple[str, ...] = ()
     known = start.transformer.config.num_classes == len(names)
     if not known or tuple(start.config["labels"]) != names:  # published files do not name theirs
-        fresh += ("y_embedder.",)
+        fresh += (LABELS,)
     return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
+
+
+def _known_labels(start: ModelFolder, names: tuple[str, ...]) -> dict[int, int]:
+    """{label of the run: the label of the model to start from with which it begins}.
+
+    That is the one of the same name, or that of a kind's world; the null label stays itself.
+    """
+    there = {name: row for row, name in enumerate(start.config["labels"])}
+    known = {}
+    for row, name in enumerate(names):
+        found = there.get(name, there.get(world_of(name)))
+        if found is not None:
+            known[row] = found
+    if known:
+        known[len(names)] = len(there)
+    return known
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:

@@ -50,6 +50,7 @@ class DataConfig:
 
     worlds: dict[str, int] = field(default_factory=dict)
     folder: str = ""
+    kinds: bool = False  # labels of worlds say what is on a clip, where they can
     image_size: int = 64
     frames: int = 16
     fps: float = 8.0
@@ -78,6 +79,8 @@ class DataConfig:
             )
         _check_whole("data", "max_clips", self.max_clips, 1, 10_000_000)
         _check("data", "textures", self.textures, 0, 1)
+        if not isinstance(self.kinds, bool):
+            raise ValueError(f"data.kinds is {self.kinds!r}; it must be true or false")
         if self.fit not in FITS:
             raise ValueError(f"data.fit is {self.fit!r}; choose one of {', '.join(FITS)}")
         if self.pictures not in ("", *PICTURES):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from .sheets import sample_sheet, write_sheet
 
 TEXTURES = 4096
 SHOWN = 4  # of them, on a sheet
+LABEL_TABLE = "y_embedder.embedding_table.weight"
 
 
 def device() -> torch.device:
@@ -75,17 +76,25 @@ def to_video(pictures: np.ndarray) -> Tensor:
     return from_pixels(torch.from_numpy(copied).to(device()))
 
 
-def start_from(module: nn.Module, start: nn.Module | None, fresh: tuple[str, ...] = ()) -> None:
+def start_from(
+    module: nn.Module,
+    start: nn.Module | None,
+    fresh: tuple[str, ...] = (),
+    labels: Mapping[int, int] | None = None,
+) -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Weights whose names begin with one of `fresh` stay as they are. Raises `ValueError` where the
-    shapes of others differ.
+    Weights whose names begin with one of `fresh` stay as they are, but for the rows of the table of
+    `labels`, {row here: row there}. Raises `ValueError` where the shapes of others differ.
     """
     if start is None:
         return
     check_start(module, start, fresh)
-    state = {k: v for k, v in start.state_dict().items() if not k.startswith(fresh)}
-    module.load_state_dict(module.state_dict() | state)
+    theirs, own = start.state_dict(), module.state_dict()
+    state = {k: v for k, v in theirs.items() if not k.startswith(fresh)}
+    if labels:
+        own[LABEL_TABLE][list(labels)] = theirs[LABEL_TABLE][list(labels.values())]
+    module.load_state_dict(own | state)
 
 
 def check_start(module: nn.Module, start: nn.Module, fresh: tuple[str, ...] = ()) -> None:
@@ -285,18 +294,20 @@ def train_transformer(
     run: Run,
     start: VideoDiT | None = None,
     fresh: tuple[str, ...] = (),
+    labels: Mapping[int, int] | None = None,
     on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
-    What lies below the names `fresh` is learned from nothing, also where there is a `start`.
+    What lies below the names `fresh` is learned from nothing, also where there is a `start`, whose
+    rows for `labels` are taken as `start_from` says.
     Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
     named after the step; by default it draws one.
     """
     optim, schedule = config.optim, config.noise_schedule()
     torch.manual_seed(config.seed + 1)
     model = VideoDiT(config.transformer)
-    start_from(model, start, fresh)
+    start_from(model, start, fresh, labels)
     model = model.to(device())
     model.recompute = config.recompute
     forward = compiled(model, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -127,6 +128,35 @@ def test_init_goes_on_from_the_weights_of_a_model(tmp_path, tiny_toml, finished_
                 assert torch.allclose(value, new.state_dict()[name], atol=1e-6), name
     noted = json.loads((tmp_path / "run" / "run.json").read_text())
     assert noted["init"] == before.model_hash
+
+
+def test_labels_begin_as_those_of_the_same_name_and_kinds_as_their_world(
+    tmp_path, tiny_toml, finished_run, own_signals
+):
+    text = re.sub(r"(?m)^(lr|steps) = .*", "", tiny_toml.read_text())
+    text = text.replace(
+        "sky = 6, faces = 6 }", "faces = 5, sky = 2, collisions = 5 }\nkinds = true"
+    )
+    for section in ("[autoencoder_optim]", "[optim]"):
+        text = text.replace(section, f"{section}\nlr = 1e-9\nsteps = 1")
+    kinds = tmp_path / "kinds.toml"
+    kinds.write_text(text)
+    init = shutil.copytree(finished_run / "model", tmp_path / "init")
+    config = json.loads((init / "config.json").read_text())
+    (init / "config.json").write_text(json.dumps({**config, "labels": ["collisions", "faces"]}))
+    flags = ["--init", str(init), "--out", str(tmp_path / "run"), "--threads", "1"]
+    assert main([str(kinds), *flags]) == 0
+
+    table = "y_embedder.embedding_table.weight"
+    before, after = load_model_folder(init), load_model_folder(tmp_path / "run" / "model")
+    collisions, faces, null = before.transformer.state_dict()[table]
+    labels = after.config["labels"]
+    assert labels[:3] == ["faces", "sky", "collisions"] and len(labels) == 13
+    rows = after.transformer.state_dict()[table]
+    assert torch.allclose(rows[0], faces, atol=1e-6)
+    assert torch.allclose(rows[2:13], collisions.expand(11, -1), atol=1e-6)
+    assert torch.allclose(rows[13], null, atol=1e-6)
+    assert not any(torch.allclose(rows[1], known, atol=1e-3) for known in (collisions, faces, null))
 
 
 def test_init_with_another_autoencoder_takes_the_blocks(
