@@ -92,16 +92,11 @@ def test_clips_from_noise_have_the_labels_of_unseen_clips_as_far_as_the_model_kn
     model = RealClips("sky", "collisions", *exact[:4])
     (score,) = evaluate(model, same, seeds=6, keyframe_seeds=2, worlds=["collisions"])
     assert score.world == "collisions" and score.balls["staggered"] == 1.0
-    free = sorted(
-        (seed, label)
-        for (label, seed), given in zip(model.asked, model.given, strict=True)
-        if not given
-    )
+    asked = list(zip(model.asked, model.given, strict=True))
     known = [label if label in model.labels else "collisions" for label in exact]
+    free = sorted((seed, label) for (label, seed), given in asked if not given)
     assert free == sorted([*enumerate(known)] * 2)  # standard and staggered
-    assert {label for (label, _), given in zip(model.asked, model.given, strict=True) if given} == {
-        "collisions"
-    }
+    assert {label for (label, _), given in asked if given} == {"collisions"}
 
 
 def test_models_of_something_else_are_refused():
