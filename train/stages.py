@@ -80,20 +80,20 @@ def start_from(
     module: nn.Module,
     start: nn.Module | None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, int] | None = None,
+    labels: Mapping[int, Tensor] | None = None,
 ) -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Weights whose names begin with one of `fresh` stay as they are, but for the rows of the table of
-    `labels`, {row here: row there}. Raises `ValueError` where the shapes of others differ.
+    Weights whose names begin with one of `fresh` stay as they are, but for those rows of the table
+    of labels that are given as `labels`. Raises `ValueError` where the shapes of others differ.
     """
     if start is None:
         return
     check_start(module, start, fresh)
     theirs, own = start.state_dict(), module.state_dict()
     state = {k: v for k, v in theirs.items() if not k.startswith(fresh)}
-    if labels:
-        own[LABEL_TABLE][list(labels)] = theirs[LABEL_TABLE][list(labels.values())]
+    for row, value in (labels or {}).items():
+        own[LABEL_TABLE][row] = value
     module.load_state_dict(own | state)
 
 
@@ -294,13 +294,13 @@ def train_transformer(
     run: Run,
     start: VideoDiT | None = None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, int] | None = None,
+    labels: Mapping[int, Tensor] | None = None,
     on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
-    What lies below the names `fresh` is learned from nothing, also where there is a `start`, whose
-    rows for `labels` are taken as `start_from` says.
+    What lies below the names `fresh` is learned from nothing, also where there is a `start`, but
+    for the rows of `labels` with which the table of them begins.
     Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
     named after the step; by default it draws one.
     """

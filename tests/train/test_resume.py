@@ -154,8 +154,15 @@ def test_labels_begin_as_those_of_the_same_name_and_kinds_as_their_world(
     assert labels[:3] == ["faces", "sky", "collisions"] and len(labels) == 13
     rows = after.transformer.state_dict()[table]
     assert torch.allclose(rows[0], faces, atol=1e-6)
-    assert torch.allclose(rows[2:13], collisions.expand(11, -1), atol=1e-6)
+    assert torch.allclose(rows[2], collisions, atol=1e-6)
     assert torch.allclose(rows[13], null, atol=1e-6)
+    moved = dict(zip(labels[3:], rows[3:13] - collisions, strict=True))
+    red_blue, red_green, yellow_blue, yellow_green = (
+        moved[f"collisions: {a} and {b}"] for a in ("red", "yellow") for b in ("blue", "green")
+    )
+    assert torch.allclose(red_blue - red_green, yellow_blue - yellow_green, atol=0.01)  # by words
+    width = len(red_blue)
+    assert all((move - red_blue).norm() > 0.04 * width**0.5 for move in (red_green, yellow_blue))
     assert not any(torch.allclose(rows[1], known, atol=1e-3) for known in (collisions, faces, null))
 
 
