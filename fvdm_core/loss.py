@@ -13,7 +13,6 @@ from .solvers import posterior_variance, step_beta
 
 LOG_2 = math.log(2)
 LOG_2PI = math.log(2 * math.pi)
-MAX_MODE_SCALE = 1.75  # beyond 2 / (π − 2) levels would change places
 
 
 def sample_timesteps(
@@ -23,7 +22,6 @@ def sample_timesteps(
     num_train_timesteps: int = 1000,
     *,
     stratified: bool = False,
-    mode_scale: float = 0.0,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -33,15 +31,10 @@ def sample_timesteps(
     serves the whole clip; the choice is made per sample. 0 is the scalar-timestep baseline, 1 is
     Diffusion Forcing. `stratified` spreads the shared levels of a batch evenly over 1…T, one in
     each B-th part: each is as likely as before, and the mean loss varies less (Kingma et al. 2021,
-    VDM, appendix I.1). `mode_scale` s above 0 favours the middle, where what a clip shows is
-    decided, by a density of 1 / (1 − s (π/2 − 1)) there and 1 / (1 + s) at both ends (Esser et al.
-    2024, SD3, eq. 20); 0 is uniform. Raises `ValueError` for a probability outside [0, 1] or a
-    scale outside [−1, 1.75].
+    VDM, appendix I.1). Raises `ValueError` for a probability outside [0, 1].
     """
     if not 0.0 <= p_independent <= 1.0:
         raise ValueError(f"p_independent is {p_independent}; it must be from 0 to 1")
-    if not -1.0 <= mode_scale <= MAX_MODE_SCALE:
-        raise ValueError(f"mode_scale is {mode_scale}; it must be from -1 to {MAX_MODE_SCALE}")
     own = torch.randint(1, num_train_timesteps + 1, (batch, frames), generator=generator)
     if stratified:
         part = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
@@ -49,20 +42,8 @@ def sample_timesteps(
         shared.clamp_(max=num_train_timesteps)  # a sum in fp32 may round up to the whole
     else:
         shared = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
-    if mode_scale:
-        own, shared = (_favour_middle(x, mode_scale, num_train_timesteps) for x in (own, shared))
     independent = torch.rand(batch, 1, generator=generator) < p_independent
     return torch.where(independent, own, shared).to(device)
-
-
-def _favour_middle(levels: Tensor, mode_scale: float, num_train_timesteps: int) -> Tensor:
-    """Uniform levels in 1…T moved to where they are as dense as `sample_timesteps` says.
-
-    SD3's f(u) = 1 − u − s (cos²(πu/2) − 1 + u), from the other end.
-    """
-    u = (levels - 0.5).double() / num_train_timesteps
-    u = u - mode_scale * (torch.sin(torch.pi * u / 2) ** 2 - u)
-    return (u * num_train_timesteps).ceil().long().clamp(1, num_train_timesteps)
 
 
 def stagger_frames(

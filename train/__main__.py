@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
@@ -28,15 +25,7 @@ from .loop import Diverged
 from .options import configure, parse, run_folder
 from .published import FixedCoder
 from .run import Run, Stopped
-from .stages import (
-    LABEL_TABLE,
-    check_start,
-    device,
-    encode_clips,
-    train_autoencoder,
-    train_transformer,
-)
-from .worlds import world_of
+from .stages import check_start, device, encode_clips, train_autoencoder, train_transformer
 
 AGAIN = "The same command goes on from there."
 KEPT = (
@@ -44,7 +33,6 @@ KEPT = (
     "another, or for other labels, another schedule or prior"
 )
 LABELS = "y_embedder."
-WORD_SIZE = 0.08  # of the values by which a word moves a label
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_only")
 
@@ -104,7 +92,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             *(config, latents, clips, autoencoder, run),
             start=start.transformer if start else None,
             fresh=fresh,
-            labels=_label_rows(start, clips.label_names) if start and LABELS in fresh else None,
+            labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
@@ -196,31 +184,12 @@ def _learned_anew(
     return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
 
 
-def _label_rows(start: ModelFolder, names: tuple[str, ...]) -> dict[int, Tensor]:
-    """{label of the run: the row with which it begins}, for labels that `start` knows.
-
-    One of the same name goes on. A kind begins beside its world, moved by a vector of its own for
-    each of its words: so what "red" means is learned from all kinds that have it, and at once, as
-    they lie as far apart as worlds do. The null label goes on.
-    """
-    table = start.transformer.state_dict()[LABEL_TABLE]
+def _known_labels(start: ModelFolder, names: tuple[str, ...]) -> dict[int, int]:
+    """{label of the run: that of the same name in `start`}; where there is one, the null label too,
+    which both have last."""
     there = {name: row for row, name in enumerate(start.config["labels"])}
-    rows = {}
-    for row, name in enumerate(names):
-        if name in there:
-            rows[row] = table[there[name]]
-        elif world_of(name) in there:
-            words = set(re.findall(r"\w+", name.removeprefix(world_of(name)))) - {"and"}
-            moves = [_word_vector(word, table.shape[1]) for word in sorted(words)]
-            rows[row] = table[there[world_of(name)]] + sum(moves)
-    if rows:
-        rows[len(names)] = table[-1]
-    return rows
-
-
-def _word_vector(word: str, width: int) -> Tensor:
-    generator = torch.Generator().manual_seed(zlib.crc32(word.encode()))
-    return WORD_SIZE * torch.randn(width, generator=generator)
+    known = {row: there[name] for row, name in enumerate(names) if name in there}
+    return known | {len(names): len(there)} if known else {}
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:

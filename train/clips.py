@@ -27,10 +27,9 @@ from fvdm_core.files import atomic_write, place
 from .aspects import MixedVideo, Size, turns
 from .config import DataConfig
 from .run import Stopped
-from .worlds import label_of, labels_of, render
+from .worlds import render
 
 CHUNK = 64
-PLAIN = 5  # with kinds, one clip in so many is labelled by its world's name alone
 _MIX = 2654435761  # Knuth's multiplicative hash: neighbouring indices get unrelated seeds
 
 
@@ -142,16 +141,9 @@ def prepare_worlds(
             progress.update(CHUNK)
             if stop():
                 raise Stopped(f"rendering stopped after {len(done) * CHUNK} of {len(jobs)} clips")
-    seeds = [world_seed(i) for i in range(len(jobs))]
-    order, shown = list(config.worlds), jobs
-    if config.kinds:
-        order = [label for world in order for label in labels_of(world)]
-        shown = [
-            label_of(name, seed) if i % PLAIN else name
-            for i, (name, seed) in enumerate(zip(jobs, seeds, strict=True))
-        ]
-    labels = np.array([order.index(label) for label in shown], dtype=np.int64)
-    names = [f"{name}:{seed}" for name, seed in zip(jobs, seeds, strict=True)]
+    order = list(config.worlds)
+    labels = np.array([order.index(name) for name in jobs], dtype=np.int64)
+    names = [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)]
     return Clips(video, labels, names, tuple(order))
 
 

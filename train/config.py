@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
-from fvdm_core.loss import MAX_MODE_SCALE
 from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
@@ -50,7 +49,6 @@ class DataConfig:
 
     worlds: dict[str, int] = field(default_factory=dict)
     folder: str = ""
-    kinds: bool = False  # labels of worlds say what is on a clip, where they can
     image_size: int = 64
     frames: int = 16
     fps: float = 8.0
@@ -79,8 +77,6 @@ class DataConfig:
             )
         _check_whole("data", "max_clips", self.max_clips, 1, 10_000_000)
         _check("data", "textures", self.textures, 0, 1)
-        if not isinstance(self.kinds, bool):
-            raise ValueError(f"data.kinds is {self.kinds!r}; it must be true or false")
         if self.fit not in FITS:
             raise ValueError(f"data.fit is {self.fit!r}; choose one of {', '.join(FITS)}")
         if self.pictures not in ("", *PICTURES):
@@ -125,7 +121,6 @@ class OptimConfig:
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
     stratified: bool = False  # levels of a batch spread evenly: a steadier loss
-    mode_scale: float = 0.0  # above 0, up to 1.75: more levels from the middle (SD3)
     p_staggered: float = 0.0  # share of clips whose frames come down one after the other
     p_condition: float = 0.0  # share of clips with some frames given clean
     prior: str = "independent"  # how the noise of a clip's frames hangs together
@@ -160,7 +155,6 @@ class OptimConfig:
         shares = ("p_independent", "p_staggered", "p_condition", "label_dropout")
         for name in ("ema_decay", "decay", *shares):
             _check("optim", name, getattr(self, name), 0, 1)
-        _check("optim", "mode_scale", self.mode_scale, -1, MAX_MODE_SCALE)
         if not isinstance(self.stratified, bool):
             raise ValueError(f"optim.stratified is {self.stratified!r}; it must be true or false")
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)

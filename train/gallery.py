@@ -20,16 +20,7 @@ from fvdm_core.files import atomic_write
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 
-from .evaluation.common import (
-    STEPS,
-    TASKS,
-    VideoModel,
-    generate,
-    kept_frames,
-    labels_for,
-    unseen,
-    worlds_of,
-)
+from .evaluation.common import STEPS, TASKS, VideoModel, check_worlds, generate, kept_frames, unseen
 from .worlds import UNSEEN, WORLDS, render
 
 PRESET = "staggered"  # of the samples from labels: balls keep best in it (docs/evidence.md)
@@ -78,15 +69,12 @@ def draw_sheet(title: str, rows: Sequence[Row], columns: int = COLUMNS) -> np.nd
 
 
 def draw_samples(model: VideoModel, world: str) -> np.ndarray:
-    """Seeds 0 to 7 of a world, each from its label alone: of `labels_for`."""
+    """Seeds 0 to 7 of a world, from its label alone."""
     timeline = Timeline.preset(PRESET, frames=model.num_frames, steps=STEPS)
-    rows = []
-    labels = labels_for(model, world, SEEDS)
-    for seed, label in zip(tqdm(SEEDS, desc=world, leave=False, disable=None), labels, strict=True):
-        kind = label.removeprefix(world).removeprefix(": ").replace(" and", "\nand")
-        rows.append(
-            Row(f"seed {seed}\n{kind}".strip(), model(timeline, label=label, seed=seed).frames)
-        )
+    rows = [
+        Row(f"seed {seed}", model(timeline, label=world, seed=seed).frames)
+        for seed in tqdm(SEEDS, desc=world, leave=False, disable=None)
+    ]
     return draw_sheet(f"{world}: generated from the label, {PRESET}, unselected", rows)
 
 
@@ -105,8 +93,9 @@ def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
 
 def draw_gallery(model: VideoModel, folder: Path) -> list[Path]:
     """Write two sheets for every world of the model."""
+    check_worlds(model)
     paths = []
-    for world in worlds_of(model):
+    for world in model.labels:
         for name, draw in ((world, draw_samples), (f"{world}-keyframes", draw_keyframe_tasks)):
             paths.append(folder / f"{name}.jpg")
             _write_jpeg(paths[-1], draw(model, world))

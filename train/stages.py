@@ -80,21 +80,20 @@ def start_from(
     module: nn.Module,
     start: nn.Module | None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, Tensor] | None = None,
+    labels: Mapping[int, int] | None = None,
 ) -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Weights whose names begin with one of `fresh` stay as they are, but for those rows of the table
-    of labels that are given as `labels`. Raises `ValueError` where the shapes of others differ.
+    Weights whose names begin with one of `fresh` stay as they are, but for the rows of the table of
+    `labels`, {row here: row there}. Raises `ValueError` where the shapes of others differ.
     """
     if start is None:
         return
     check_start(module, start, fresh)
     theirs, own = start.state_dict(), module.state_dict()
-    state = {k: v for k, v in theirs.items() if not k.startswith(fresh)}
-    for row, value in (labels or {}).items():
-        own[LABEL_TABLE][row] = value
-    module.load_state_dict(own | state)
+    for here, there in (labels or {}).items():
+        own[LABEL_TABLE][here] = theirs[LABEL_TABLE][there]
+    module.load_state_dict(own | {k: v for k, v in theirs.items() if not k.startswith(fresh)})
 
 
 def check_start(module: nn.Module, start: nn.Module, fresh: tuple[str, ...] = ()) -> None:
@@ -294,13 +293,13 @@ def train_transformer(
     run: Run,
     start: VideoDiT | None = None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, Tensor] | None = None,
+    labels: Mapping[int, int] | None = None,
     on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
     What lies below the names `fresh` is learned from nothing, also where there is a `start`, but
-    for the rows of `labels` with which the table of them begins.
+    for the rows of `labels`, as `start_from` says.
     Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
     named after the step; by default it draws one.
     """
@@ -324,7 +323,6 @@ def train_transformer(
             optim.p_independent,
             schedule.num_train_timesteps,
             stratified=optim.stratified,
-            mode_scale=optim.mode_scale,
             generator=generator,
         )
         levels = stagger_frames(

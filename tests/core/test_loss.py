@@ -78,23 +78,6 @@ def test_stratified_levels_lie_one_in_each_part_and_are_as_likely_as_before():
         assert firsts[:, sample].float().mean().item() == pytest.approx(500.5, abs=26)  # 4 sigma
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0])
-@pytest.mark.parametrize("scale", [-0.8, 0.8, 1.2])
-def test_levels_that_favour_the_middle_have_the_density_of_sd3(p, scale):
-    levels = sample_timesteps(40_000, 1, p, mode_scale=scale, generator=seeded(2)).double()
-    assert levels.min() >= 1 and levels.max() <= 1000
-    for u in (0.02, 0.1, 0.3, 0.5, 0.8, 0.97):  # SD3's eq. 20: the u-th quantile lies at f(1 - u)
-        quantile = u - scale * (math.cos(math.pi * (1 - u) / 2) ** 2 - u)
-        share = (levels <= 1000 * quantile).double().mean().item()
-        assert share == pytest.approx(u, abs=0.013)  # 4 sigma, and a level's width
-
-
-@pytest.mark.parametrize("scale", [-1.1, 1.76, math.nan])
-def test_a_scale_that_would_turn_levels_around_is_refused(scale):
-    with pytest.raises(ValueError, match="mode_scale is .*; it must be from -1 to 1.75"):
-        sample_timesteps(2, 2, mode_scale=scale)
-
-
 def test_ptss_frames_of_an_independent_clip_do_not_correlate():
     levels = sample_timesteps(20_000, 2, 1.0, generator=seeded()).double()
     assert abs(torch.corrcoef(levels.T)[0, 1].item()) < 0.03

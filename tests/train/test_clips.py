@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from train import clips as clips_module
-from train.clips import PLAIN, balanced, batches, prepare_worlds, texture, world_seed
+from train.clips import balanced, batches, prepare_worlds, texture, world_seed
 from train.config import DataConfig
 from train.run import Stopped
-from train.worlds import UNSEEN, label_of, labels_of, render
+from train.worlds import UNSEEN, render
 
 DATA = DataConfig(worlds={"sky": 3, "faces": 2}, image_size=16, frames=2)
 
@@ -42,17 +42,6 @@ def test_worlds_are_rendered_by_position(tmp_path):
     assert clips.video.shape == (5, 2, 16, 16, 3) and clips.labels.tolist() == [0, 0, 0, 1, 1]
     assert clips.names[3] == f"faces:{world_seed(3)}"
     assert np.array_equal(clips.video[3], render("faces", world_seed(3), 2, 16).video)
-
-
-def test_labels_may_name_what_is_on_a_clip(tmp_path):
-    data = replace(DATA, worlds={"sky": 1, "collisions": 11}, kinds=True)
-    clips = prepare_worlds(data, tmp_path)
-    assert clips.label_names == ("sky", *labels_of("collisions"))
-    shown = [clips.label_names[label] for label in clips.labels]
-    plain = ["sky" if i < 1 else "collisions" for i in range(12)]
-    exact = [label_of(name, world_seed(i)) for i, name in enumerate(plain)]
-    assert shown == [plain[i] if i % PLAIN == 0 else exact[i] for i in range(12)]
-    assert shown.count("collisions") == 2  # so that the world's name stays a label of its own
 
 
 def test_several_processes_render_the_same(tmp_path, monkeypatch):

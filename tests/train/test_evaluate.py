@@ -18,7 +18,7 @@ from train.evaluation.common import FROM_NOISE, kept_frames, psnr
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.evaluation.scores import changes, evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
-from train.worlds import UNSEEN, WORLDS, label_of, render
+from train.worlds import UNSEEN, WORLDS, render
 
 KEYFRAMES = Path(__file__).resolve().parents[2] / "assets" / "keyframes"
 
@@ -85,18 +85,6 @@ def test_psnr_and_changes_by_hand():
 def test_kept_frames_are_those_that_never_move():
     for name, kept in (("image-to-video", (0,)), ("interpolation", (0, 7)), ("standard", ())):
         assert kept_frames(Timeline.preset(name, frames=8, steps=4)) == kept
-
-
-def test_clips_from_noise_have_the_labels_of_unseen_clips_as_far_as_the_model_knows_them():
-    exact = [label_of("collisions", UNSEEN + seed) for seed in range(6)]
-    model = RealClips("sky", "collisions", *exact[:4])
-    (score,) = evaluate(model, same, seeds=6, keyframe_seeds=2, worlds=["collisions"])
-    assert score.world == "collisions" and score.balls["staggered"] == 1.0
-    asked = list(zip(model.asked, model.given, strict=True))
-    known = [label if label in model.labels else "collisions" for label in exact]
-    free = sorted((seed, label) for (label, seed), given in asked if not given)
-    assert free == sorted([*enumerate(known)] * 2)  # standard and staggered
-    assert {label for (label, _), given in asked if given} == {"collisions"}
 
 
 def test_models_of_something_else_are_refused():

@@ -1,15 +1,14 @@
 """The worlds keep their promises: repeatable clips, true physics, factors that match the pixels."""
 
 import itertools
-import re
 
 import cv2
 import numpy as np
 import pytest
 
-from train.worlds import UNSEEN, WORLDS, label_of, labels_of, render, world_of
+from train.worlds import UNSEEN, WORLDS, render
 from train.worlds.cast import SHIRTS
-from train.worlds.collisions import BALL_COLORS, BALL_NAMES, MARGIN, MAX_SPEED, simulate
+from train.worlds.collisions import BALL_COLORS, MARGIN, MAX_SPEED, simulate
 from train.worlds.movement import JOINTS
 from train.worlds.sky import PALETTES
 
@@ -31,24 +30,6 @@ def hue(color: np.ndarray) -> float:
 def test_worlds_are_numbered_in_the_order_of_the_labels():
     assert NAMES == ["sky", "faces", "collisions", "figures"]
     assert [world.label for world in WORLDS.values()] == [0, 1, 2, 3]
-
-
-def test_a_label_names_the_balls_that_are_on_the_clip():
-    for seed in range(40):
-        names = [
-            BALL_NAMES[color] for color in sorted(render("collisions", seed, 1).factors["colors"])
-        ]
-        label = label_of("collisions", seed)
-        assert world_of(label) == "collisions" and label in labels_of("collisions")
-        assert re.findall("red|yellow|green|blue", label) == names
-
-
-def test_labels_of_a_world_are_its_name_and_its_kinds():
-    labels = labels_of("collisions")
-    assert labels[:2] == ("collisions", "collisions: red and yellow")
-    assert "collisions: red, green and blue" in labels
-    assert len(set(labels)) == 1 + 6 + 4  # pairs and triples of four colours
-    assert labels_of("sky") == ("sky",) and label_of("sky", 3) == world_of("sky") == "sky"
 
 
 @pytest.mark.parametrize("world", NAMES)

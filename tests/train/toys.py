@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fvdm_core.state import Clip
-from train.worlds import UNSEEN, render, world_of
+from train.worlds import UNSEEN, render
 
 
 class RealClips:
@@ -21,7 +21,7 @@ class RealClips:
     def __call__(self, timeline, *, label, seed, keyframes=None):
         self.asked.append((label, seed))
         self.given.append(keyframes or {})
-        video = render(world_of(label), UNSEEN + seed, timeline.frames).video
+        video = render(label, UNSEEN + seed, timeline.frames).video
         return Clip(self.change(video, seed), self.fps, {})
 
     def change(self, video, seed):

@@ -13,7 +13,7 @@ from fvdm_core.pipeline import Pipeline
 from fvdm_core.pixels import from_pixels, to_pixels
 from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
-from train.worlds import UNSEEN, WORLDS, label_of, render, world_of
+from train.worlds import UNSEEN, WORLDS, render
 
 STEPS = 30
 FROM_NOISE = ("standard", "staggered")  # presets that make all of a clip
@@ -68,27 +68,14 @@ def unseen(model: VideoModel, world: str, seed: int, frames: int | None = None) 
     return render(world, UNSEEN + seed, length, model.image_size[0], model.fps).video
 
 
-def worlds_of(model: VideoModel) -> list[str]:
-    """The worlds that the model's labels are of, whether they name kinds of clips or not.
-
-    Raises `ValueError` where one is of another origin, or where there are none.
-    """
-    foreign = [label for label in model.labels if world_of(label) not in WORLDS]
+def check_worlds(model: VideoModel) -> None:
+    """Raise `ValueError` unless each label of the model is a world."""
+    foreign = [label for label in model.labels if label not in WORLDS]
     if foreign or not model.labels:
         raise ValueError(
             f"the model's labels are {', '.join(model.labels) or 'none'}; only models of the "
             f"worlds {', '.join(WORLDS)} can be held against the truth"
         )
-    return list(dict.fromkeys(map(world_of, model.labels)))
-
-
-def labels_for(model: VideoModel, world: str, seeds: Iterable[int]) -> list[str]:
-    """For each seed the label of the unseen clip of that number, as exactly as the model knows it.
-
-    So labels that name what is on a clip are drawn as they are in the world, and not selected.
-    """
-    labels = [label_of(world, UNSEEN + seed) for seed in seeds]
-    return [label if label in model.labels else world for label in labels]
 
 
 def check_counts(**counts: int) -> None:
@@ -112,32 +99,19 @@ def samples(
     batch: int = BATCH,
     **options: Any,
 ) -> list[np.ndarray]:
-    """A clip per seed, uint8 (F, H, W, 3): of a pipeline up to `batch` at a time, else one by one.
-
-    From noise alone with the labels of `labels_for`; beside pictures, which say more, the world's.
-    """
+    """A clip per seed, uint8 (F, H, W, 3): of a pipeline `batch` at a time, else one by one."""
     given = [{} for _ in seeds] if keyframes is None else list(keyframes)
-    labels = labels_for(model, world, seeds) if keyframes is None else [world for _ in seeds]
-    made: dict[int, np.ndarray] = {}
-    for label, places in progress(_parts(labels, batch), f"{world}: batches"):
-        part, pictures = [seeds[k] for k in places], [given[k] for k in places]
+    made: list[np.ndarray] = []
+    for first in progress(range(0, len(seeds), batch), f"{world}: batches"):
+        part, pictures = seeds[first : first + batch], given[first : first + batch]
         if isinstance(model, Pipeline):
-            clips = model.batch(timeline, part, pictures, label=label, **options)
-            made |= {k: clip.frames for k, clip in zip(places, clips, strict=True)}
+            clips = model.batch(timeline, part, pictures, label=world, **options)
+            made += [clip.frames for clip in clips]
             continue
-        for k, seed, known in zip(places, part, pictures, strict=True):
+        for seed, known in zip(part, pictures, strict=True):
             chosen = {"keyframes": known} if known else {}
-            made[k] = model(timeline, label=label, seed=seed, **chosen, **options).frames
-    return [made[k] for k in range(len(seeds))]
-
-
-def _parts(labels: Sequence[str], batch: int) -> list[tuple[str, list[int]]]:
-    """Labels with up to `batch` places at which they stand, which can be sampled at once."""
-    parts = []
-    for label in dict.fromkeys(labels):
-        places = [k for k, each in enumerate(labels) if each == label]
-        parts += [(label, places[k : k + batch]) for k in range(0, len(places), batch)]
-    return parts
+            made.append(model(timeline, label=world, seed=seed, **chosen, **options).frames)
+    return made
 
 
 def generate(

@@ -20,13 +20,13 @@ from .common import (
     Figure,
     VideoModel,
     check_counts,
+    check_worlds,
     figure,
     generate,
     markdown,
     progress,
     samples,
     unseen,
-    worlds_of,
 )
 
 _NEAR_WALL = MARGIN + MAX_SPEED / 2 + 0.01  # closer, a wall may have turned it between two frames
@@ -149,11 +149,11 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Const
 
     Raises `ValueError` for a model whose labels are not worlds.
     """
-    worlds = worlds_of(model)
+    check_worlds(model)
     check_counts(seeds=seeds)
     standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
     found = []
-    for world in (name for name in worlds if name in MEASURES):
+    for world in (label for label in model.labels if label in MEASURES):
         values: dict[str, list[dict[str, float]]] = {}
         clips = [unseen(model, world, seed) for seed in range(seeds)]
         made = {"standard": samples(model, standard, world, range(seeds))}

@@ -15,12 +15,12 @@ from .common import (
     Figure,
     VideoModel,
     check_counts,
+    check_worlds,
     figure,
     markdown,
     progress,
     samples,
     unseen,
-    worlds_of,
 )
 
 ORDERS = ("extend", "diagonal", "hierarchical")
@@ -90,7 +90,7 @@ def measure(
 
     Raises `ValueError` for a model whose labels are not worlds, and for `frames` below two windows.
     """
-    worlds = worlds_of(model)
+    check_worlds(model)
     check_counts(seeds=seeds)
     if frames < 2 * model.num_frames:
         raise ValueError(
@@ -98,7 +98,7 @@ def measure(
         )
     return [
         _measure(model, encode, world, order, seeds, frames, prior)
-        for world in worlds
+        for world in model.labels
         for order in ("real", *ORDERS)
     ]
 

@@ -17,6 +17,7 @@ from .common import (
     Autoencode,
     VideoModel,
     check_counts,
+    check_worlds,
     generate,
     kept_frames,
     markdown,
@@ -24,7 +25,6 @@ from .common import (
     psnr,
     samples,
     unseen,
-    worlds_of,
 )
 
 BALLS = "collisions"  # the world whose balls are counted
@@ -63,9 +63,9 @@ def evaluate(
     Image-to-video and interpolation take the frames of the first `keyframe_seeds` unseen clips.
     Raises `ValueError` for a model whose labels are not worlds.
     """
-    known = worlds_of(model)
+    check_worlds(model)
     check_counts(seeds=seeds, keyframe_seeds=keyframe_seeds)
-    chosen = [world for world in known if not worlds or world in worlds]
+    chosen = [world for world in model.labels if not worlds or world in worlds]
     return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in chosen]
 
 

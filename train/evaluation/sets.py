@@ -15,11 +15,11 @@ from .common import (
     TASKS,
     VideoModel,
     check_counts,
+    check_worlds,
     generate,
     markdown,
     samples,
     unseen,
-    worlds_of,
 )
 from .distances import Distance, frechet_distance, kernel_distance
 from .features import Extractor, extract
@@ -49,18 +49,18 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
     compared with clips that it was shown. Raises `ValueError` for a model whose labels are not
     worlds, and for fewer than 2 seeds.
     """
-    worlds = worlds_of(model)
+    check_worlds(model)
     check_counts(seeds=seeds)
     if seeds < 2:
         raise ValueError("seeds is 1; a distance needs sets of at least 2 clips")
     reference, others = [], []
-    for world in worlds:
+    for world in model.labels:
         known, made = _features(model, extractor, world, seeds)
         reference.append(known)
         others.append(made)
     scores = [
         _compare(world, known, made)
-        for world, known, made in zip(worlds, reference, others, strict=True)
+        for world, known, made in zip(model.labels, reference, others, strict=True)
     ]
     if len(scores) > 1:
         joined = {source: np.concatenate([made[source] for made in others]) for source in SOURCES}

@@ -16,13 +16,13 @@ from .common import (
     Figure,
     VideoModel,
     check_counts,
+    check_worlds,
     figure,
     generate,
     kept_frames,
     markdown,
     psnr,
     unseen,
-    worlds_of,
 )
 from .inbetween import Fill, cross_fade, flow, hold
 
@@ -81,9 +81,11 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Truth
 
     Raises `ValueError` for a model whose labels are not worlds.
     """
-    worlds = worlds_of(model)
+    check_worlds(model)
     check_counts(seeds=seeds)
-    return [_measure(model, autoencode, world, task, seeds) for world in worlds for task in WAYS]
+    return [
+        _measure(model, autoencode, world, task, seeds) for world in model.labels for task in WAYS
+    ]
 
 
 def _measure(

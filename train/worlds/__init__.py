@@ -14,21 +14,14 @@ import numpy as np
 from train.worlds import collisions, faces, figures, sky
 from train.worlds.base import UNSEEN, Clip, World
 
-__all__ = ["UNSEEN", "WORLDS", "Clip", "World", "label_of", "labels_of", "render", "world_of"]
+__all__ = ["UNSEEN", "WORLDS", "Clip", "World", "render"]
 
 WORLDS: dict[str, World] = {
     world.name: world
     for world in (
         World("sky", 0, "Soft clouds drift over hills under a low sun.", sky.render),
         World("faces", 1, "A cartoon head talks, blinks and turns.", faces.render),
-        World(
-            "collisions",
-            2,
-            "Shaded balls bounce by mass and momentum.",
-            collisions.render,
-            kinds=collisions.KINDS,
-            kind=collisions.kind,
-        ),
+        World("collisions", 2, "Shaded balls bounce by mass and momentum.", collisions.render),
         World("figures", 3, "A jointed figure moves slowly.", figures.render),
     )
 }
@@ -51,26 +44,6 @@ def render(world: str, seed: int, frames: int = 16, size: int = 64, fps: float =
     if not fps > 0:
         raise ValueError(f"fps is {fps}; give a positive number of frames per second")
     entry = WORLDS[world]
-    rng = _random(entry, seed)
+    rng = np.random.default_rng([entry.label, seed])
     video, factors = entry.renderer(rng, np.arange(frames) / fps, size)
     return Clip(video, factors, world, seed)
-
-
-def _random(entry: World, seed: int) -> np.random.Generator:
-    return np.random.default_rng([entry.label, seed])
-
-
-def labels_of(world: str) -> tuple[str, ...]:
-    """The labels that a world's clips may have: its name, then ``name: kind`` for each kind."""
-    return (world, *(f"{world}: {kind}" for kind in WORLDS[world].kinds))
-
-
-def label_of(world: str, seed: int) -> str:
-    """The label that says most about the clip that ``render`` makes of this seed."""
-    entry = WORLDS[world]
-    return f"{world}: {entry.kind(_random(entry, seed))}" if entry.kind else world
-
-
-def world_of(label: str) -> str:
-    """The world of a label, with a kind or without."""
-    return label.partition(":")[0]

@@ -36,18 +36,12 @@ Renderer = Callable[
 
 @dataclass(frozen=True)
 class World:
-    """One kind of miniature world; ``label`` is its class index for the model.
-
-    Where its clips are of several ``kinds``, ``kind`` says of which one the clip is that the
-    renderer makes of the same random numbers.
-    """
+    """One kind of miniature world; ``label`` is its class index for the model."""
 
     name: str
     label: int
     summary: str
     renderer: Renderer
-    kinds: tuple[str, ...] = ()
-    kind: Callable[[np.random.Generator], str] | None = None
 
 
 def pick(rng: np.random.Generator, choices: np.ndarray) -> tuple[int, np.ndarray]:

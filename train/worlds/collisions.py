@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import combinations
-
 import numpy as np
 
 from train.worlds.base import pick, pixel_centres
@@ -22,21 +19,11 @@ FLOORS = np.array(
     np.float32,
 )
 
-
 MARGIN = 0.012  # free space that the walls leave at the picture's edge
 MAX_SPEED = 0.036  # widths per frame, collisions included
 _FPS = 8.0  # the clock against which speeds per frame are meant
 _LIGHT = np.array([-0.45, -0.6, 0.66]) / np.linalg.norm([-0.45, -0.6, 0.66])  # z: to the viewer
 _HALF_WAY = (_LIGHT + (0, 0, 1)) / np.linalg.norm(_LIGHT + (0, 0, 1))  # where a mirror would shine
-
-
-def _named(colors: Iterable[int]) -> str:
-    """The balls of these colours in words: "red, yellow and blue"."""
-    *before, last = (BALL_NAMES[color] for color in sorted(colors))
-    return f"{', '.join(before)} and {last}"
-
-
-KINDS = tuple(_named(colors) for count in (2, 3) for colors in combinations(range(4), count))
 
 
 def simulate(
@@ -123,19 +110,6 @@ def _start(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray
             return radius, position, velocity
 
 
-def _cast(
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The balls of a clip as `_start` has them, and their colours (n,) in the palette."""
-    radius, position, velocity = _start(rng)
-    return radius, position, velocity, rng.permutation(len(BALL_COLORS))[: len(radius)]
-
-
-def kind(rng: np.random.Generator) -> str:
-    """Which balls a clip has, one of ``KINDS``."""
-    return _named(_cast(rng)[3].tolist())
-
-
 def _floor(rng: np.random.Generator, size: int) -> np.ndarray:
     """A softly graded floor (H, W, 3) float32."""
     _, tint = pick(rng, FLOORS)
@@ -150,8 +124,9 @@ def render(
     rng: np.random.Generator, times: np.ndarray, size: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """See ``train.worlds.render``; velocities are in widths per frame at 8 fps."""
-    radius, start, speed, colors = _cast(rng)
+    radius, start, speed = _start(rng)
     mass = (radius / 0.13) ** 2
+    colors = rng.permutation(len(BALL_COLORS))[: len(radius)]
     floor = _floor(rng, size)
     position, velocity = simulate(start, speed, radius, mass, times * _FPS)
 
