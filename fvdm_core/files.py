@@ -82,7 +82,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         permissions = stat.S_IMODE(temporary.stat().st_mode)
         try:
             yield temporary
-            os.chmod(temporary, permissions)  # safetensors puts a private file of its own there
+            with suppress(OSError):  # not all file systems know permissions
+                os.chmod(temporary, permissions)  # safetensors puts a private file of its own there
             _flush(temporary)
             os.replace(temporary, target)
         except BaseException:
