@@ -22,6 +22,7 @@ def sample_timesteps(
     num_train_timesteps: int = 1000,
     *,
     stratified: bool = False,
+    shift: float = 1.0,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -31,7 +32,8 @@ def sample_timesteps(
     serves the whole clip; the choice is made per sample. 0 is the scalar-timestep baseline, 1 is
     Diffusion Forcing. `stratified` spreads the shared levels of a batch evenly over 1…T, one in
     each B-th part: each is as likely as before, and the mean loss varies less (Kingma et al. 2021,
-    VDM, appendix I.1). Raises `ValueError` for a probability outside [0, 1].
+    VDM, appendix I.1). `shift` above 1 draws more of the noisy levels, by `shift_levels`. Raises
+    `ValueError` for a probability outside [0, 1] and a shift that is not above 0.
     """
     if not 0.0 <= p_independent <= 1.0:
         raise ValueError(f"p_independent is {p_independent}; it must be from 0 to 1")
@@ -43,7 +45,23 @@ def sample_timesteps(
     else:
         shared = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
     independent = torch.rand(batch, 1, generator=generator) < p_independent
-    return torch.where(independent, own, shared).to(device)
+    levels = torch.where(independent, own, shared)
+    return shift_levels(levels, shift, num_train_timesteps).to(device)
+
+
+def shift_levels(levels: Tensor, shift: float, num_train_timesteps: int = 1000) -> Tensor:
+    """Levels in 1…T moved towards noise: s·t / (1 + (s − 1)·t) of T for t of T, rounded up.
+
+    The timestep shift of Stable Diffusion 3 (Esser et al. 2024, eq. 23). T stays T; with s = 3 half
+    of the levels come to lie above 3/4 of T. Raises `ValueError` for a shift that is not above 0.
+    """
+    if not shift > 0:
+        raise ValueError(f"shift is {shift}; it must be above 0")
+    if shift == 1:
+        return levels
+    t = levels.double() / num_train_timesteps
+    moved = (shift * levels / (1 + (shift - 1) * t)).ceil().long()
+    return moved.clamp(max=num_train_timesteps)  # 1 + (s − 1) may round to less than s
 
 
 def stagger_frames(
@@ -56,18 +74,20 @@ def stagger_frames(
     """In a share `p_staggered` of the samples let frames come down one after the other.
 
     Staggered timelines, pyramids and the diagonal show a model such levels; independent ones all
-    but never are. A random frame goes first and those furthest from it last (distance δ = 1): at a
-    random moment m in [0, 1) the level is T · clip(1 + d·δ − (1 + d)·m, 0, 1), rounded up, with a
-    random delay d in [0, 2). At least one frame stays noisy.
+    but never are. A random frame goes first and those furthest from it last (distance δ = 1), with
+    a random delay d in [0, 2). The clip's own level, that of its first frame, says how far it is:
+    where it is u of T, the levels are T · clip(u·(1 + d) − d·(1 − δ), 0, 1), rounded up. So all
+    frames start together, and at least one stays noisy.
     """
     batch, frames = levels.shape
     if p_staggered == 0.0 or frames == 1:
         return levels
-    first, delay, moment, drawn = torch.rand(4, batch, 1, generator=generator)
+    first, delay, drawn = torch.rand(3, batch, 1, generator=generator)
     delay = 2 * delay
+    left = levels[:, :1].cpu() / num_train_timesteps  # u
     far = (torch.arange(frames) - (first * frames).long()).abs()  # (B, F)
     late = far / far.amax(dim=1, keepdim=True)
-    tau = (1 + delay * late - (1 + delay) * moment).clamp(0, 1)
+    tau = (left * (1 + delay) - delay * (1 - late)).clamp(0, 1)
     staggered = (tau * num_train_timesteps).ceil().long()
     return torch.where((drawn < p_staggered).to(levels.device), staggered.to(levels.device), levels)
 

@@ -121,6 +121,7 @@ class OptimConfig:
     ema_decay: float = 0.999
     p_independent: float = 0.2  # PTSS
     stratified: bool = False  # levels of a batch spread evenly: a steadier loss
+    shift: float = 1.0  # above 1: more of the noisy levels (Stable Diffusion 3)
     p_staggered: float = 0.0  # share of clips whose frames come down one after the other
     p_condition: float = 0.0  # share of clips with some frames given clean
     prior: str = "independent"  # how the noise of a clip's frames hangs together
@@ -155,6 +156,7 @@ class OptimConfig:
         shares = ("p_independent", "p_staggered", "p_condition", "label_dropout")
         for name in ("ema_decay", "decay", *shares):
             _check("optim", name, getattr(self, name), 0, 1)
+        _check("optim", "shift", self.shift, 0.01, 100)
         if not isinstance(self.stratified, bool):
             raise ValueError(f"optim.stratified is {self.stratified!r}; it must be true or false")
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)

@@ -323,6 +323,7 @@ def train_transformer(
             optim.p_independent,
             schedule.num_train_timesteps,
             stratified=optim.stratified,
+            shift=optim.shift,
             generator=generator,
         )
         levels = stagger_frames(

@@ -1,6 +1,7 @@
 """The training loss: statistics of the timestep draw, and values against closed forms."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from fvdm_core.loss import (
     keep_frames,
     lone_frames,
     sample_timesteps,
+    shift_levels,
     stagger_frames,
     variational_term,
 )
@@ -96,8 +98,32 @@ def test_ptss_refuses_what_is_no_probability(p):
         sample_timesteps(2, 2, p)
 
 
+def test_shifted_levels_follow_their_formula_and_keep_the_whole_range():
+    levels = torch.arange(1, 1001)
+    assert shift_levels(levels, 1.0) is levels
+    for shift in (Fraction(1, 10), Fraction(1, 2), Fraction(3)):
+        moved = shift_levels(levels, float(shift))
+        expected = [shift * n / (1 + (shift - 1) * n / 1000) for n in range(1, 1001)]
+        assert moved.tolist() == [math.ceil(level) for level in expected]
+        assert moved[-1] == 1000 and moved[0] >= 1
+    assert shift_levels(torch.tensor([500]), 3.0) == 750
+
+
+def test_a_shift_draws_more_of_the_noisy_levels_shared_or_not():
+    for p in (0.0, 1.0):
+        levels = sample_timesteps(20_000, 2, p, shift=3.0, generator=seeded())
+        assert (levels > 750).double().mean() == pytest.approx(0.5, abs=0.02)
+        assert one_level(levels).all() == (p == 0.0)
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0, math.nan])
+def test_a_shift_that_is_none_is_refused(shift):
+    with pytest.raises(ValueError, match="shift is"):
+        sample_timesteps(2, 2, shift=shift)
+
+
 def test_staggered_frames_come_down_from_one_frame_outwards():
-    levels = torch.full((4000, 16), 500)
+    levels = sample_timesteps(4000, 16, 0.0, generator=seeded())
     staggered = stagger_frames(levels, 1.0, generator=seeded())
     assert staggered.amin() == 0 and staggered.amax() == 1000
     assert (staggered > 0).any(dim=1).all()
@@ -105,13 +131,25 @@ def test_staggered_frames_come_down_from_one_frame_outwards():
         first = row.index(min(row))
         assert row[:first] == sorted(row[:first], reverse=True)
         assert row[first:] == sorted(row[first:])
-    # the first frame is clean from the moment m = 1 / (1 + d) on
+    # the first frame is clean where less than u = d / (1 + d) of its way is left
     started = 1 - (staggered.amin(dim=1) == 0).double().mean()
     assert started == pytest.approx(math.log(3) / 2, abs=0.03)  # E 1 / (1 + d)
 
 
+def test_staggered_frames_are_as_far_as_the_level_of_their_clip_says():
+    def at(level):
+        return stagger_frames(torch.full((2000, 16), level), 1.0, generator=seeded())
+
+    assert (at(1000) == 1000).all()  # none has set off
+    for level in (900, 500, 100):  # the last frame is (1 + d) u, not above 1; d is below 2
+        last = at(level).amax(dim=1)
+        assert (last >= level).all() and (last <= min(1000, 3 * level)).all()
+        assert (at(level).amin(dim=1) <= level).all()
+
+
 def test_staggered_levels_rise_evenly_as_those_of_a_pyramid():
-    levels = stagger_frames(torch.ones(20_000, 16, dtype=torch.long), 1.0, generator=seeded())
+    levels = sample_timesteps(20_000, 16, 0.0, generator=seeded(1))
+    levels = stagger_frames(levels, 1.0, generator=seeded())
     rises = levels.diff(dim=1)
     from_left = levels[(rises >= 0).all(dim=1) & (levels[:, 0] < levels[:, -1])]
     assert len(from_left) > 200
