@@ -16,6 +16,7 @@ from ui.compare_panel import wire_compare
 from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
 from ui.guard import MAX_BODY, Guard
+from ui.guide import GUIDE, LINK, add_guide, picture_routes
 from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
@@ -106,6 +107,7 @@ def build_studio(
         with gr.Row(elem_id="header"):
             gr.HTML(f'<h1 class="brand">FVDM <b>Studio</b></h1><p>{TAGLINE}</p>', padding=False)
             model = ModelPanel(None, elem_id="model")
+            gr.HTML(LINK if GUIDE.is_file() else "", padding=False)
             theme = gr.Button("◐", elem_id="theme", size="sm", min_width=0, scale=0)
         picker = PresetPicker(
             None,
@@ -317,6 +319,7 @@ def build_studio(
 
         demo.load(name_frames, [size], [editor], **quick, **unlisted)
 
+    add_guide(demo)
     for event in demo.fns.values():
         # Whatever an event may show its progress on, gradio's page reads whole at every status of
         # any event: canvas, presets and lists took half of a processor during a run.
@@ -354,7 +357,10 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
         "allowed_paths": [str(studio.outputs.root)],
         "ssr_mode": False,
         "app_kwargs": {
-            "routes": Downloads(studio.outputs, afterwards.Afterwards(studio).code).routes(),
+            "routes": [
+                *Downloads(studio.outputs, afterwards.Afterwards(studio).code).routes(),
+                *picture_routes(),
+            ],
             "middleware": [
                 Middleware(
                     Guard,
