@@ -24,7 +24,7 @@ from .limits import MAX_SIDE, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
-from .pixels import from_pixels, to_pixels
+from .pixels import decode_frames, encode_frames
 from .recipe import recipe_of
 from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
@@ -347,9 +347,10 @@ class Pipeline:
         x_start = torch.zeros_like(noise)
         if known:
             frames = sorted(set(known.values()))
-            latents = dict(zip(frames, self._encode([pictures[f] for f in frames]), strict=True))
+            given = np.stack([pictures[frame] for frame in frames])
+            latents = encode_frames(self.autoencoder.encode, given, self.num_frames, self.device)
             for frame, source in known.items():
-                x_start[frame] = latents[source]
+                x_start[frame] = latents[frames.index(source)]
         levels = torch.from_numpy(np.array(timeline.levels[0]))
         return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
 
@@ -372,27 +373,9 @@ class Pipeline:
     def _decode(self, latents: Tensor) -> np.ndarray:
         return self._pixels(self.autoencoder.decode, latents)
 
-    # As many frames at once as the model sees: memory does not grow with the clip.
-
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
-        frames = latents.shape[1]
-        pixels = np.empty(0, np.uint8)
-        for first in range(0, frames, self.num_frames):
-            chunk = latents[0, first : first + self.num_frames].to(self.device, torch.float32)
-            part = to_pixels(decode(chunk))
-            if not first:  # filled in place, as joining the parts would hold a long clip twice
-                pixels = np.empty((frames, *part.shape[1:]), np.uint8)
-            pixels[first : first + len(part)] = part
-        return pixels
-
-    def _encode(self, pictures: list[np.ndarray]) -> Tensor:
-        """uint8 (H, W, 3) each -> (K, C, h, w) on the CPU."""
-        latents = []
-        for chunk in torch.from_numpy(np.stack(pictures)).split(self.num_frames):
-            video = from_pixels(chunk.to(self.device))
-            latents.append(self.autoencoder.encode(video).float().cpu())
-        return torch.cat(latents)
+        return decode_frames(decode, latents[0], self.num_frames, self.device)
 
     def _label_index(self, label: str | int | None) -> int | None:
         if label is None:

@@ -1,7 +1,9 @@
 """Pictures as bytes, uint8 with colours last, and as networks have them, in [-1, 1] with colours
-before places."""
+before places; and through an autoencoder, a few at once, so that long clips need no more memory."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,3 +20,30 @@ def to_pixels(video: Tensor) -> np.ndarray:
     """(…, 3, H, W), cut to [-1, 1] -> uint8 (…, H, W, 3)."""
     pixels = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.ascontiguousarray(rearrange(pixels, "... c h w -> ... h w c").cpu().numpy())
+
+
+def encode_frames(
+    encode: Callable[[Tensor], Tensor],
+    frames: np.ndarray,
+    at_once: int,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """uint8 (F, H, W, 3) -> float32 latents (F, C, h, w) on the CPU."""
+    chunks = torch.from_numpy(frames).split(at_once)
+    return torch.cat([encode(from_pixels(part.to(device))).float().cpu() for part in chunks])
+
+
+def decode_frames(
+    decode: Callable[[Tensor], Tensor],
+    latents: Tensor,
+    at_once: int,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Latents (F, C, h, w) -> uint8 (F, H, W, 3)."""
+    pixels = np.empty(0, np.uint8)
+    for first in range(0, len(latents), at_once):
+        part = to_pixels(decode(latents[first : first + at_once].to(device, torch.float32)))
+        if not first:  # filled in place, as joining the parts would hold a long clip twice
+            pixels = np.empty((len(latents), *part.shape[1:]), np.uint8)
+        pixels[first : first + len(part)] = part
+    return pixels

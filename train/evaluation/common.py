@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fvdm_core.pipeline import Pipeline
-from fvdm_core.pixels import from_pixels, to_pixels
+from fvdm_core.pixels import decode_frames, encode_frames
 from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
@@ -135,8 +135,9 @@ def autoencoder_of(pipe: Pipeline) -> Autoencode:
 
     @torch.no_grad()
     def autoencode(video: np.ndarray) -> np.ndarray:
-        codec = pipe.autoencoder
-        return to_pixels(codec.decode(codec.encode(_network_input(pipe, video))))
+        codec, at_once = pipe.autoencoder, pipe.num_frames
+        latents = encode_frames(codec.encode, video, at_once, pipe.device)
+        return decode_frames(codec.decode, latents, at_once, pipe.device)
 
     return autoencode
 
@@ -146,17 +147,10 @@ def encoder_of(pipe: Pipeline) -> Encode:
 
     @torch.no_grad()
     def encode(video: np.ndarray) -> np.ndarray:
-        parts = [
-            pipe.autoencoder.encode(_network_input(pipe, video[k : k + pipe.num_frames]))
-            for k in range(0, len(video), pipe.num_frames)
-        ]
-        return torch.cat(parts).double().cpu().numpy()
+        coder, at_once = pipe.autoencoder, pipe.num_frames
+        return encode_frames(coder.encode, video, at_once, pipe.device).double().numpy()
 
     return encode
-
-
-def _network_input(pipe: Pipeline, video: np.ndarray) -> torch.Tensor:
-    return from_pixels(torch.from_numpy(video).to(pipe.device))
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
