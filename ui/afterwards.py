@@ -18,7 +18,7 @@ from ui.continuing import (
     frame_used,
     steps_of_clip,
 )
-from ui.history import PAGE, history_value
+from ui.history import PAGE, history_value, listed_now
 from ui.outputs import Saved
 from ui.painting_panel import CHANGING, IN_PLACE, Follow, follow_change
 from ui.pieces import ClipView, History, RunList
@@ -120,8 +120,8 @@ def wire(
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick = tasks | {"queue": False}
 
-    def listed(session: Any) -> dict[str, Any]:
-        return history_value(studio.outputs, session_of(session)["session"])
+    def listed(session: Any, shown: Any) -> dict[str, Any]:
+        return history_value(studio.outputs, session_of(session)["session"], listed_now(shown))
 
     def list_more(session: Any, event: gr.EventData) -> dict[str, Any]:
         count = _sent(event).get("count")
@@ -136,11 +136,11 @@ def wire(
         listed = queue_value(studio.queue.view(kept)) if chosen else gr.skip()
         return clip_files(saved), listed
 
-    def remove_run(session: Any, event: gr.EventData) -> dict[str, Any]:
+    def remove_run(session: Any, shown: Any, event: gr.EventData) -> dict[str, Any]:
         kept, job = session_of(session)["session"], _sent(event).get("job")
         if checked(lambda: studio.outputs.delete(kept, job)):
             studio.jobs.remove(job, owner=kept)  # or a reload would show a clip that is gone
-        return history_value(studio.outputs, kept)
+        return history_value(studio.outputs, kept, listed_now(shown))
 
     def restore_run(session: Any, event: gr.EventData) -> tuple[Any, ...]:
         return _shown(after.restore_run(session, _sent(event)), _sent(event))
@@ -172,12 +172,12 @@ def wire(
     for change in changes:
         follow_change(change, reading, keeping)
     history.open_run(open_run, [session], [clip, runs], **tasks)
-    history.remove_run(remove_run, [session], [history], **tasks)
+    history.remove_run(remove_run, [session, history], [history], **tasks)
     history.more_runs(list_more, [session], [history], **quick)
     latest = quick | {"trigger_mode": "always_last"}
-    clip.change(listed, [session], [history], **latest)
-    runs.ended(listed, [session], [history], **latest)  # it may be one that is not shown
-    begun.then(listed, [session], [history], **quick)
+    clip.change(listed, [session, history], [history], **latest)
+    runs.ended(listed, [session, history], [history], **latest)  # it may be one that is not shown
+    begun.then(listed, [session, history], [history], **quick)
 
 
 def _exactly(exact: Any) -> bool:

@@ -150,7 +150,7 @@ def orders(
 
 def _preset(name: str, canvas: EditorValue, window: int) -> EditorValue:
     """A preset at the canvas' size, with its pictures."""
-    frames, steps = canvas.frames, editing.steps_of(canvas, window)
+    frames, steps = canvas.frames, editing.preset_steps(canvas, window)
     request = checked(lambda: PresetRequest(name=name, frames=frames, steps=steps))
     return editing.with_preset(canvas, request, window)
 

@@ -64,6 +64,7 @@ def with_brought(
     brought: BringRequest,
     examples: list[ExampleTimeline],
     size: SizeRequest,
+    window: int,
 ) -> EditorValue:
     """A timeline that the page brought in place of the painting, with the pictures kept.
 
@@ -80,7 +81,9 @@ def with_brought(
     else:
         timeline = brought.timeline()
     if brought.kind == "own":
-        timeline = checked(lambda: timeline.resampled(size.frames, size.steps))
+        # all of the painting's steps, where the box counts those of a window
+        steps = editor.steps if size.steps == steps_of(editor, window) else size.steps
+        timeline = checked(lambda: timeline.resampled(size.frames, steps))
     return painted(timeline, keyframes=_kept_pictures(editor, timeline, stay=True))
 
 
@@ -194,6 +197,29 @@ def steps_of(editor: EditorValue, window: int) -> int:
     if editor.preset is not None and editor.preset.steps and is_preset(editor, window):
         return editor.preset.steps
     return editor.steps
+
+
+def steps_for_preset(editor: EditorValue, asked: Any, window: int) -> Any:
+    """The steps of a preset that takes the painting's place: those asked for in the box, or where
+    the box only says what there is, the painting's own."""
+    return preset_steps(editor, window) if asked == steps_of(editor, window) else asked
+
+
+def preset_steps(editor: EditorValue, window: int) -> int:
+    """The painting's steps as its preset counts them, also where it was painted over or resized.
+
+    With so many steps the preset, and others beside it, take about as long as the painting does.
+    """
+    preset = editor.preset
+    if preset is None or not preset.steps:
+        return editor.steps
+    try:
+        rows = Timeline.preset(
+            preset.name, frames=editor.frames, steps=preset.steps, window=window, **preset.params
+        ).num_steps
+    except (ValueError, TypeError):
+        return editor.steps
+    return max(1, round(preset.steps * editor.steps / rows))
 
 
 def steps_words(editor: EditorValue, window: int) -> str:

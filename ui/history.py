@@ -16,6 +16,12 @@ def history_value(outputs: Outputs, session: object, count: int = PAGE) -> dict[
     return {"runs": [_entry(saved) for saved in runs[: min(count, MOST)]], "total": len(runs)}
 
 
+def listed_now(shown: object) -> int:
+    """How many runs the page's value lists: what "more" has brought stays."""
+    runs = shown.get("runs") if isinstance(shown, dict) else None
+    return max(PAGE, len(runs)) if isinstance(runs, list) else PAGE
+
+
 def _entry(saved: Saved) -> dict[str, Any]:
     about = saved.about()
     return {

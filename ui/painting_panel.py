@@ -30,15 +30,30 @@ IN_TURN: dict[str, Any] = {
 }
 
 # The browser keeps the newest painting for the next visit, and each of its tabs its own.
+# A browser keeps about 5 MB: of large ones a row is kept as runs, [level, how many, …].
 KEEP = """(editor, ...settings) => {
-  const cells = editor.levels.length * editor.levels[0].length;
-  const kept = cells > 100000 ? null : { editor, settings }; // a browser keeps about 5 MB
+  const runs = (row) => {
+    const found = [];
+    for (const level of row) {
+      if (found.length && found.at(-2) === level) found[found.length - 1] += 1;
+      else found.push(level, 1);
+    }
+    return found;
+  };
+  let kept = { editor, settings };
+  if (editor.levels.length * editor.levels[0].length > 100000) {
+    kept = { editor: { ...editor, levels: editor.levels.map(runs) }, settings, runs: true };
+  }
+  if (JSON.stringify(kept).length > 1500000) kept = null;
   sessionStorage.setItem("fvdm-painting", JSON.stringify(kept));
   return kept;
 }"""
 OF_THIS_TAB = """(painting, session) => {
   const own = sessionStorage.getItem("fvdm-painting");
-  return [own ? JSON.parse(own) : painting, session];
+  const kept = own ? JSON.parse(own) : painting;
+  if (!kept?.runs) return [kept, session];
+  const row = (runs) => runs.flatMap((level, k) => (k % 2 ? [] : Array(runs[k + 1]).fill(level)));
+  return [{ ...kept, editor: { ...kept.editor, levels: kept.editor.levels.map(row) } }, session];
 }"""
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that
@@ -140,6 +155,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
 
     def pick(chosen: dict[str, Any], timeline: EditorValue, frames: Any, steps: Any) -> EditorValue:
         """Put a preset in place of the painting; pictures are kept."""
+        steps = editing.steps_for_preset(timeline, steps, studio.window)
         request = checked(
             lambda: PresetRequest(**_only(chosen, "name", "params"), frames=frames, steps=steps)
         )
@@ -166,7 +182,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         """Put an example, a preset of the person's own or a file in place of the painting."""
         brought = checked(lambda: BringRequest(**_only(event._data, "kind", "name", "text")))
         size = checked(lambda: SizeRequest(frames=frames, steps=steps))
-        return editing.with_brought(timeline, brought, studio.timelines, size)
+        return editing.with_brought(timeline, brought, studio.timelines, size, studio.window)
 
     def place_example(timeline: EditorValue, event: gr.EventData) -> tuple[Any, Any]:
         """Put a clicked example on the first slot that wants a picture."""
@@ -259,6 +275,8 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     ]
     for change in changes:
         follow_change(change, reading, keeping)
+    for refused in changes[:2]:  # the picker shows the preset that was asked for already
+        reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
     gr.on(
         [parts.cfg.release, parts.label.input],

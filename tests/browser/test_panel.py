@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, Route, expect
+
+from ui.painting_panel import KEEP, OF_THIS_TAB
 
 
 def opened(page: Page) -> Page:
@@ -59,6 +62,55 @@ def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
     resized(second, 9)
     first.reload()
     comes_back(first, 7)
+
+
+@pytest.mark.parametrize(("frames", "rows"), [(3, 4), (1024, 900), (4, 30_000)])
+def test_a_painting_of_any_size_comes_back_as_it_was(
+    new_page: Callable[..., Page], address: str, frames: int, rows: int
+) -> None:
+    page = opened(new_page(address))
+    same = page.evaluate(
+        f"""([frames, rows]) => {{
+          const levels = Array.from({{ length: rows }}, (_, r) =>
+            Array.from({{ length: frames }}, (_, f) => Math.max(0, 1000 - r - (f > 700 ? 7 : 0))));
+          const editor = {{ version: 1, levels, keyframes: [] }};
+          ({KEEP})(editor, 1, null);
+          const [kept, session] = ({OF_THIS_TAB})(null, "s");
+          const wanted = {{ editor, settings: [1, null] }};
+          const {{ runs, ...found }} = kept;
+          return session === "s" && JSON.stringify(found) === JSON.stringify(wanted)
+            && sessionStorage.getItem("fvdm-painting").length < 1.5e6;
+        }}""",
+        [frames, rows],
+    )
+    assert same
+
+
+def test_a_refused_preset_is_not_left_chosen_and_undo_moves_the_sliders_back(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    page.locator("#preset-extend").click()
+    given = page.locator("#presets input[type=range]").first
+    before = given.input_value()
+    page.wait_for_timeout(2000)  # what follows soon is undone together
+    given.focus()
+    page.keyboard.press("ArrowRight")
+    after = given.input_value()
+    assert after != before
+    told = "now => JSON.stringify(window.fvdmEditor.value.preset?.params ?? {}).includes(now)"
+    page.wait_for_function(told, arg=after)
+    page.keyboard.press("Control+z")
+    expect(given).to_have_value(before)
+    page.locator("#frames input").fill("2")
+    page.locator("#frames input").press("Enter")
+    page.wait_for_function("window.fvdmEditor.value.levels[0].length === 2")
+    page.locator("#preset-standard").click()
+    expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
+    page.locator("#preset-interpolation").click()  # which needs three frames
+    expect(page.get_by_text("at least 3")).to_be_visible()
+    expect(page.locator("#preset-interpolation")).to_have_attribute("aria-checked", "false")
+    expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
 
 
 def test_another_solver_brings_its_usual_fresh_noise(

@@ -90,6 +90,31 @@ def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
     expect(caption).to_have_text("step 30 of 30")
 
 
+def test_one_goes_back_over_a_run_while_the_next_one_goes_on(studio: Page, folder: Path) -> None:
+    studio.locator("#generate").click()
+    studio.wait_for_selector(".fvdm-strip[data-status=done]")
+    held = folder / "hold"
+    held.touch()
+    try:
+        studio.locator("#seed input").fill("8")
+        studio.locator("#generate").click()
+        expect(studio.get_by_test_id("run")).to_have_count(2)
+        studio.get_by_test_id("run-show").first.click()
+        shown(studio, "clean", 30)
+        studio.get_by_test_id("scrubber").fill("11")
+        shown(studio, "clean", 11)
+    finally:
+        held.unlink()  # now the page is told of every step of the other one, to its end
+    expect(studio.get_by_test_id("run").nth(1)).to_have_attribute("data-status", "done")
+    studio.wait_for_timeout(500)
+    shown(studio, "clean", 11)
+    expect(studio.get_by_test_id("scrubber")).to_have_value("11")
+    studio.locator("#clip").press(" ")
+    assert studio.locator("#clip").evaluate("video => video.paused")
+    studio.locator("#clip").press(" ")
+    assert not studio.locator("#clip").evaluate("video => video.paused")
+
+
 def test_a_run_is_watched_as_its_noisy_state(studio: Page, hold: Path) -> None:
     studio.locator("#generate").click()
     shown(studio, "clean", 0)

@@ -297,6 +297,22 @@ test("a picture that the server put on a frame is taken off as one of the person
   assert.deepEqual(C.frozenFrames(C.removeKeyframe(other, 0)), [0]);
 });
 
+test("a picture that was taken freely and is exact again can be freed", () => {
+  const placed = C.setKeyframe(C.fromValue({ levels: [[0, 1000], [0, 500], [0, 0]] }), 0, file("a"));
+  const exact = C.soften(C.soften(placed, 0, 0.5), 0, 0);
+  assert.ok(C.isFrozen(exact, 0));
+  assert.deepEqual(C.column(C.freeze(exact, [0], false), 0), [1000, 500, 0]);
+});
+
+test("a frame knows after a change of steps what it held before its picture", () => {
+  const placed = C.setKeyframe(C.standard(4, 4), 2, file("a"));
+  const levels = Array.from({ length: 9 }, (_, r) =>
+    Array.from({ length: 4 }, (_, f) => (f === 2 ? 0 : 1000 - 125 * r)));
+  const resized = C.fromServer(placed, { levels, keyframes: placed.keyframes });
+  assert.ok(C.isFrozen(resized, 2));
+  assert.deepEqual(C.column(C.removeKeyframe(resized, 2), 2), levels.map((row) => row[0]));
+});
+
 test("an edit that changes nothing is no step of the history", () => {
   const history = new C.History(C.standard(4, 4));
   assert.equal(history.push(history.state, "nothing"), false);
@@ -417,4 +433,16 @@ test("what the page does not look at travels with the painting, seen levels whil
   assert.ok(C.says(state, value) && !C.says(state, { ...value, prior: "independent" }));
   assert.ok(C.says(C.standard(2, 2), { ...C.toValue(C.standard(2, 2)), prior: "independent", prior_alpha: 1, seen: {} }));
   assert.deepEqual(C.toValue(C.fill(state, { f0: 0, f1: 0, r0: 1, r1: 1 }, () => 9)).seen, {});
+});
+
+test("of points that lie close together the nearest is meant", () => {
+  const curves = new Curves();
+  const state = C.fill(C.standard(4, 30), { f0: 0, r0: 0, f1: 0, r1: 30 }, (f, r) => (r % 2 ? 700 : 690));
+  const look = { column: 80, scroll: 0, width: 330, height: 200 };
+  const place = curves.frame(state, look);
+  for (const k of curves.pointsOf(state)) {
+    const found = curves.hit(state, look, place.x(k), place.y(C.levelAt(state, 0, k)));
+    assert.deepEqual(found, { point: k });
+  }
+  assert.ok(curves.pointsOf(state).length > 20);
 });

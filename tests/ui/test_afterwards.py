@@ -25,7 +25,7 @@ from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
 from ui.downloads import Downloads, zipped
-from ui.history import history_value
+from ui.history import PAGE, history_value, listed_now
 from ui.model_list import ModelList
 from ui.naming import Naming
 from ui.outputs import Outputs, Saved, new_name
@@ -222,6 +222,12 @@ def test_the_history_is_there_after_a_restart(studio: Studio, made: Saved) -> No
     assert (entry["name"], entry["frames"], entry["stopped"]) == ("sky-5", 6, False)
     assert str(again.root) not in json.dumps(entries)
     assert len(history_value(again, SESSION, 1)["runs"]) == 1
+
+
+def test_what_more_has_brought_stays_listed() -> None:
+    assert listed_now({"runs": [{}] * (2 * PAGE)}) == 2 * PAGE
+    for shown in (None, {"runs": [{}]}, {"runs": None}, []):
+        assert listed_now(shown) == PAGE
 
 
 # ── Going on from a clip ─────────────────────────────────────────────────────────────────────

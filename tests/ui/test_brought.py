@@ -20,7 +20,7 @@ from tests.js.test_node import find_node
 from ui import editing
 from ui.mending import mends
 from ui.refusals import RequestError, checked
-from ui.requests import BringRequest, EditorValue, KeyframeValue, SizeRequest
+from ui.requests import BringRequest, EditorValue, KeyframeValue, PresetRequest, SizeRequest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = example_timelines()
@@ -30,11 +30,17 @@ PAINTING = editing.painted(
 )
 
 
-def bring(kind: str, name: str, text: str = "", frames: int = 8, steps: int = 10) -> EditorValue:
+def bring(
+    kind: str,
+    name: str,
+    text: str = "",
+    frames: int = 8,
+    steps: int = 10,
+    onto: EditorValue = PAINTING,
+) -> EditorValue:
     brought = checked(lambda: BringRequest(kind=kind, name=name, text=text))  # type: ignore[arg-type]
-    return editing.with_brought(
-        PAINTING, brought, EXAMPLES, SizeRequest(frames=frames, steps=steps)
-    )
+    size = SizeRequest(frames=frames, steps=steps)
+    return editing.with_brought(onto, brought, EXAMPLES, size, 16)
 
 
 def test_an_example_comes_at_its_own_size_and_keeps_the_pictures() -> None:
@@ -50,6 +56,15 @@ def test_an_own_preset_takes_on_the_present_size_and_a_file_keeps_its_own() -> N
     assert (own.frames, own.steps) == (8, 10)
     assert not np.array(own.levels)[:, [0, 7]].any() and np.array(own.levels)[0, 1:7].all()
     assert (file.frames, file.steps) == (16, 30)
+
+
+def test_an_own_preset_takes_all_steps_of_a_canvas_whose_box_counts_those_of_a_window() -> None:
+    request = PresetRequest(name="extend", frames=24, steps=30)
+    canvas = editing.with_preset(None, request, 16)
+    assert editing.steps_of(canvas, 16) == 30 and canvas.steps == 60
+    text = canvas.timeline().to_json()
+    assert bring("own", "mine", text, 24, 30, canvas).levels == canvas.levels
+    assert bring("own", "mine", text, 24, 12, canvas).steps == 12  # what somebody asks for
 
 
 @pytest.mark.parametrize(

@@ -423,6 +423,18 @@ def test_steps_that_are_of_a_window_or_frame_are_called_so() -> None:
     assert editing.steps_of(painted, 16) == painted.steps
 
 
+@pytest.mark.parametrize("name", ["extend", "autoregressive", "resample", "standard"])
+def test_a_painted_cell_does_not_multiply_the_steps_of_the_next_preset(name: str) -> None:
+    editor = preset(name, frames=24, steps=30)
+    editor.levels[3][20] = 123
+    box = editing.steps_of(editor, 16)  # all rows, now
+    steps = editing.steps_for_preset(editor, box, 16)
+    assert preset(name, frames=24, steps=steps).steps == box
+    assert editing.steps_for_preset(editor, 12, 16) == 12  # what somebody asks for
+    longer = editing.with_size(editor, SizeRequest(frames=24, steps=2 * box), 16)
+    assert editing.preset_steps(longer, 16) == 60
+
+
 def test_a_painted_timeline_is_resampled_not_rebuilt() -> None:
     editor = preset("image-to-video")
     editor.levels[3][4] = 123

@@ -39,8 +39,12 @@ const FvdmStrip = (() => {
       const value = props.value ? JSON.parse(JSON.stringify(props.value)) : null;
       if (value?.rows) return receiveRows(value);
       if (!value || !value.frames) return;
+      const running = value.status === "running" || value.status === "queued";
+      const known = value.job === reel.job && value.status === ui.value?.status
+        && (!value.sheet || reel.latest?.status === value.status);
+      if (known && !running) return; // it is over, and somebody may be at an earlier step of it
       ui.value = value;
-      ui.running = value.status === "running" || value.status === "queued";
+      ui.running = running;
       if (value.job !== reel.job) resting = null;
       if (value.sheet) reel.add(value);
       else if (value.job !== reel.job) {

@@ -23,14 +23,19 @@ function draw() {
   }
   const base = `${window.gradio_config?.root ?? ""}/${clip.address}`;
   const video = h("video", {
-    src: url, loop: true, autoplay: true, playsinline: true, id: "clip", tabindex: 0,
-    "aria-label": "The generated clip", title: "Click to pause or play; arrow keys go frame by frame",
-    onClick: () => (video.paused ? video.play() : video.pause()),
+    src: url, loop: true, autoplay: !matchMedia("(prefers-reduced-motion: reduce)").matches, playsinline: true, id: "clip", tabindex: 0,
+    "aria-label": "The generated clip", title: "Click or Space to pause or play; arrow keys go frame by frame",
+    onClick: () => turn(),
   });
   video.muted = true;
+  const turn = () => (video.paused ? video.play() : video.pause());
   const frameNow = () =>
     Math.min(clip.frames - 1, Math.max(0, Math.floor(video.currentTime * clip.fps + 1e-3)));
   video.addEventListener("keydown", (event) => {
+    if (event.key === " ") {
+      event.preventDefault();
+      return turn();
+    }
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
     event.preventDefault();

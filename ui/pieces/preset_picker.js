@@ -7,6 +7,8 @@ window.fvdmPicker = closing;
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
 let params = {};
 let drawnForm = null;
+let changedAt = -Infinity; // when a parameter was last moved here
+const LATE = 1500; // ms in which answers may be about an earlier place of a control
 
 function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -87,6 +89,7 @@ function textToFrames(text, count) {
 
 function changed(name, value) {
   params[name] = value;
+  changedAt = performance.now();
   props.value = { ...plain(props.value), params: { ...params } };
   trigger("tune");
 }
@@ -147,7 +150,8 @@ function draw() {
   }
   const form = JSON.stringify([value.name, value.form, value.frames]);
   // While somebody is at these controls, late answers to earlier places of them are passed over.
-  if (form === drawnForm && parameters.contains(document.activeElement)) return;
+  const late = performance.now() - changedAt < LATE;
+  if (form === drawnForm && late && parameters.contains(document.activeElement)) return;
   params = { ...value.params };
   drawnForm = form;
   parameters.replaceChildren(...(value.form ?? []).map((field) =>
@@ -161,5 +165,8 @@ function pick(name) {
   trigger("pick");
 }
 
+addEventListener("keydown", (event) => { // what undo brings back is no late answer
+  if ((event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) changedAt = -Infinity;
+}, { capture: true, signal: closing.signal });
 watch("value", draw);
 draw();

@@ -37,7 +37,7 @@ const FvdmClip = (() => {
     constructor(io) {
       this.io = io;
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Pictures from a video",
-        "data-testid": "clip-menu", onToggle: () => { if (!this.menu.matches(":popover-open")) this.close(); } });
+        "data-testid": "clip-menu", onToggle: () => this.toggled() });
     }
 
     async open(file, frame, anchor) {
@@ -60,6 +60,11 @@ const FvdmClip = (() => {
       this.build();
       this.menu.showPopover();
       placeMenu(this.menu, anchor);
+    }
+
+    /** The event comes late: by then another video may be on its way, which the menu does not hold. */
+    toggled() {
+      if (!this.menu.matches(":popover-open") && this.menu.contains(this.video)) this.close();
     }
 
     close() {

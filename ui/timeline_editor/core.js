@@ -63,6 +63,7 @@ const FvdmCore = (() => {
       && JSON.stringify(next.preset) === JSON.stringify(previous.preset);
     if (resized && samePreset && painted) {
       next.base = resample(previous.base, previous.frames, previous.rows, next.frames, next.rows);
+      if (next.frames === previous.frames) next.thawed = resampledColumns(previous.thawed, next.rows);
     } else if (samePreset && sameLevels(previous, next)) {
       next.base = previous.base;
       next.thawed = previous.thawed;
@@ -71,6 +72,9 @@ const FvdmCore = (() => {
     }
     return next;
   }
+
+  const resampledColumns = (thawed, rows) => Object.fromEntries(Object.entries(thawed).map(
+    ([f, { levels, by }]) => [f, { levels: [...resample(levels, 1, levels.length, 1, rows)], by }]));
 
   /** Where the server has done no more than put pictures on frames, which froze them, taking one
       off gives its frame back what it held, and the eraser what the preset was. */
@@ -308,7 +312,8 @@ const FvdmCore = (() => {
         thawed[f] = { levels: before, by };
       } else {
         const base = column(state, f, state.base);
-        if (thawed[f]?.levels.length === state.rows) after = thawed[f].levels;
+        const known = thawed[f]?.levels;
+        if (known?.length === state.rows && known.some((v) => v > 0)) after = known;
         else if (base.some((v) => v > 0)) after = base;
         else after = before.map((_, r) => Math.round(MAX * (1 - r / (state.rows - 1))));
         delete thawed[f];

@@ -106,8 +106,8 @@ const FvdmCurves = (() => {
     hit(state, look, px, py) {
       const place = this.frame(state, look);
       const values = C.curveOf(state, this.over, this.index);
-      const point = this.pointsOf(state).find((k) =>
-        Math.hypot(place.x(k) - px, place.y(values[k]) - py) < NEAR);
+      const off = (k) => Math.hypot(place.x(k) - px, place.y(values[k]) - py);
+      const [point] = this.pointsOf(state).filter((k) => off(k) < NEAR).sort((a, b) => off(a) - off(b));
       if (point !== undefined) return { point };
       const k = place.k(px);
       if (Math.abs(place.y(values[k]) - py) < NEAR) return { point: k };
