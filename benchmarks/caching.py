@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from fvdm_core import Pipeline, Timeline
-from train.evaluation.common import psnr
+from fvdm_core import Pipeline
+from train.evaluation.common import preset, psnr
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     labels = pipe.labels or [None]
     print("steps  step_cache  whole steps  seconds  PSNR mean  worst")
     for steps in options.steps:
-        timeline = Timeline.preset("standard", frames=pipe.num_frames, steps=steps)
+        timeline = preset("standard", pipe, steps=steps)
         cases = [(label, seed) for label in labels for seed in range(options.seeds)]
         clips: dict[float, list[np.ndarray]] = {share: [] for share in (0.0, *options.shares)}
         taken: dict[float, list[float]] = {share: [] for share in clips}

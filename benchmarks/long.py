@@ -13,7 +13,7 @@ from fvdm_core import Pipeline, Timeline
 
 def run(frames: int, steps: int, model: str | None) -> dict[str, float]:
     pipe = Pipeline.from_pretrained(model)
-    timeline = Timeline.preset("standard", frames=frames, steps=steps)
+    timeline = Timeline.preset("standard", frames=frames, steps=steps, window=pipe.num_frames)
     before = peak_memory()
     taken = seconds(lambda: pipe(timeline, seed=0))
     return {"seconds": taken, "before": before, "peak": peak_memory()}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from fvdm_core.device import fast_bf16
 
@@ -42,6 +44,16 @@ def matmul_rate(dtype: torch.dtype, device: torch.device = CPU) -> float:
         finish(device)
 
     return 2 * size**3 / median_seconds(product) / 1e9
+
+
+def flops(action: Callable[[], object]) -> int:
+    """The floating-point operations of the matrix products of a single run, attention's too.
+
+    Of attention that is fused torch counts nothing on a processor, so it is made of products here.
+    """
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        action()
+    return counter.get_total_flops()
 
 
 def finish(device: torch.device) -> None:

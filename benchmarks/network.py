@@ -17,9 +17,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import matmul_rate, peak_memory, seconds
+from benchmarks.machine import flops, matmul_rate, peak_memory, seconds
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import NoiseSchedule, Timeline, VideoDiT
 from fvdm_core.model import VideoDiTConfig
@@ -75,10 +74,8 @@ def row(name: str, precision: str, compiled: bool, repeats: int) -> dict[str, fl
     shape = (1, config.num_frames, config.latent_channels, *[config.latent_size] * 2)
     x, t = torch.randn(shape), torch.randint(0, 1000, (1, config.num_frames))
 
-    with FlopCounterMode(display=False) as counter:
-        model(x.to(dtype), t)
-    flops = counter.get_total_flops()
     ours = partial(model, x.to(dtype), t)
+    gflop = flops(ours) / 1e9
 
     states = sample(
         lambda x, t: model(x.to(dtype), t),
@@ -101,9 +98,9 @@ def row(name: str, precision: str, compiled: bool, repeats: int) -> dict[str, fl
     pairs = [{form: seconds(run) for form, run in forms.items()} for _ in range(repeats + 1)][1:]
     figures = {form: float(np.median([pair[form] for pair in pairs])) for form in forms}
     faster = float(np.median([pair["published"] / pair["forward"] for pair in pairs]))
-    limit = flops / 1e9 / matmul_rate(dtype)
+    limit = gflop / matmul_rate(dtype)
     return figures | {
-        "gflop": flops / 1e9,
+        "gflop": gflop,
         "faster": faster,
         "limit": limit / figures["forward"],
         "step": float(np.median(taken)),

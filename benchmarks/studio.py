@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.machine import matmul_rate, peak_memory
 from fvdm_core import Pipeline, Timeline
+from train.evaluation.common import preset
 from ui.jobs import Job, Status, Work
 from ui.runs import calls_per_step
 
@@ -133,7 +134,7 @@ def main() -> None:
     start = time.perf_counter()
     pipe = Pipeline.from_pretrained(options.model)
     print(f"model loaded: {time.perf_counter() - start:.2f} s, {pipe.dtype}")
-    timeline = Timeline.preset("image-to-video", frames=pipe.num_frames, steps=30)
+    timeline = preset("image-to-video", pipe, steps=30)
     run_times(pipe, timeline, every_preview=False)
     runs = [run_times(pipe, timeline, every_preview=False) for _ in range(3)]
     shown = [run_times(pipe, timeline, every_preview=True) for _ in range(3)]
@@ -143,7 +144,7 @@ def main() -> None:
     print(f"image-to-video, {pipe.num_frames} frames, 30 steps, guided: {plain:.2f} s")
     print(f"the same with a preview at every step: {watched:.2f} s ({watched / plain - 1:+.0%})")
     for steps in (30, 100):
-        timeline = Timeline.preset("image-to-video", frames=pipe.num_frames, steps=steps)
+        timeline = preset("image-to-video", pipe, steps=steps)
         print(f"the studio's run of {steps} steps: {live_strip(pipe, timeline)}")
     print(f"peak memory of this process: {peak_memory()} MiB")
 

@@ -17,9 +17,8 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import finish, matmul_rate, seconds
+from benchmarks.machine import finish, flops, matmul_rate, seconds
 from benchmarks.network import NETWORKS, interleaved
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import NoiseSchedule
@@ -51,6 +50,10 @@ def trained(module: nn.Module, batch: tuple[Tensor, Tensor, Tensor], ours: bool)
     return step
 
 
+def loss_and_gradients(module: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    diffusion_loss(module, *batch, NoiseSchedule()).mean().backward()
+
+
 def trainable(module: nn.Module) -> nn.Module:
     """All but the tables of places, as in training."""
     for name, parameter in module.named_parameters():
@@ -77,11 +80,9 @@ def main() -> None:
         size = (config.latent_channels, config.latent_size, config.latent_size)
         shape = (options.batch_size, config.num_frames, *size)
         levels = sample_timesteps(options.batch_size, config.num_frames)
-        batch = tuple(
-            part.to(device()) for part in (torch.randn(shape), levels, training_noise(shape))
-        )
-        with FlopCounterMode(display=False) as counter:
-            diffusion_loss(trainable(model), *batch, NoiseSchedule()).mean().backward()
+        clips, noise = torch.randn(shape).to(device()), training_noise(shape).to(device())
+        batch = (clips, levels.to(device()), noise)
+        gflop = flops(partial(loss_and_gradients, trainable(model), batch)) / 1e9
         model.zero_grad(set_to_none=True)
         steps = {
             "published": trained(trainable(published), batch, ours=False),
@@ -96,7 +97,7 @@ def main() -> None:
         taken = {form: float(np.median([pair[form] for pair in pairs])) for form in steps}
         faster = float(np.median([pair["published"] / pair["ours"] for pair in pairs]))
         rate = matmul_rate(torch.bfloat16 if fast else torch.float32, device())
-        limit = counter.get_total_flops() / 1e9 / rate / taken["ours"]
+        limit = gflop / rate / taken["ours"]
         print(
             f"{name:<8} {options.batch_size / taken['published']:15.2f}  "
             f"{options.batch_size / taken['ours']:12.2f}  {faster:5.1f}×  {limit:9.0%}",

@@ -18,9 +18,17 @@ from tqdm import tqdm
 
 from fvdm_core.files import atomic_write
 from fvdm_core.pipeline import Pipeline
-from fvdm_core.timeline import Timeline
 
-from .evaluation.common import STEPS, TASKS, VideoModel, check_worlds, generate, kept_frames, unseen
+from .evaluation.common import (
+    TASKS,
+    VideoModel,
+    check_worlds,
+    generate,
+    kept_frames,
+    possible,
+    preset,
+    unseen,
+)
 from .worlds import UNSEEN, WORLDS, render
 
 PRESET = "staggered"  # of the samples from labels: balls keep best in it (docs/evidence.md)
@@ -70,7 +78,7 @@ def draw_sheet(title: str, rows: Sequence[Row], columns: int = COLUMNS) -> np.nd
 
 def draw_samples(model: VideoModel, world: str) -> np.ndarray:
     """Seeds 0 to 7 of a world, from its label alone."""
-    timeline = Timeline.preset(PRESET, frames=model.num_frames, steps=STEPS)
+    timeline = preset(PRESET, model)
     rows = [
         Row(f"seed {seed}", model(timeline, label=world, seed=seed).frames)
         for seed in tqdm(SEEDS, desc=world, leave=False, disable=None)
@@ -81,8 +89,8 @@ def draw_samples(model: VideoModel, world: str) -> np.ndarray:
 def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
     """For unseen clips: the true one, and what the model makes of its frames that are kept."""
     rows = []
-    for task in TASKS:
-        kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
+    for task in possible(TASKS, model.num_frames):
+        kept = kept_frames(preset(task, model))
         for seed in tqdm(PAIRS, desc=f"{world} {task}", leave=False, disable=None):
             truth = unseen(model, world, seed)
             (made,) = generate(model, task, world, [seed], [truth])
@@ -92,11 +100,14 @@ def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
 
 
 def draw_gallery(model: VideoModel, folder: Path) -> list[Path]:
-    """Write two sheets for every world of the model."""
+    """Write two sheets for every world of the model, or one where it has too few frames to keep."""
     check_worlds(model)
     paths = []
     for world in model.labels:
-        for name, draw in ((world, draw_samples), (f"{world}-keyframes", draw_keyframe_tasks)):
+        sheets = {world: draw_samples}
+        if possible(TASKS, model.num_frames):
+            sheets[f"{world}-keyframes"] = draw_keyframe_tasks
+        for name, draw in sheets.items():
             paths.append(folder / f"{name}.jpg")
             _write_jpeg(paths[-1], draw(model, world))
     return paths

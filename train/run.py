@@ -84,10 +84,11 @@ class Run:
         if self.stop_requested:
             raise Stopped(message)
 
-    def claim(self, identity: dict[str, Any]) -> None:
+    def claim(self, identity: dict[str, Any], whole: Path | None = None) -> None:
         """Note what this folder's run is of, or raise `ValueError` where it is of something else.
 
         Lengths and rates may change from one start to the next; data, networks and seed may not.
+        `whole` is the folder to delete to start over, where this one is a part of it.
         """
         path = self.folder / "run.json"
         identity = json.loads(json.dumps(identity))
@@ -97,8 +98,9 @@ class Run:
             different = [key for key in now if _set(before.get(key)) != _set(now[key])]
             if different:
                 raise ValueError(
-                    f"{place(self.folder)} holds a run with another {', '.join(different)}; "
-                    "choose another --out, or delete that folder to start over"
+                    f"{place(self.folder)} holds a run with another {', '.join(different)}; choose "
+                    f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
+                    "over"
                 )
             return
         with atomic_write(path) as temporary:

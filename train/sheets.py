@@ -48,7 +48,8 @@ def sample_sheet(
     """
     config = model.config
     place = next(model.parameters()).device
-    timeline = Timeline.preset("standard", frames=config.num_frames, steps=STEPS)
+    frames = config.num_frames
+    timeline = Timeline.preset("standard", frames=frames, steps=STEPS, window=frames)
     classes = max(1, config.num_classes)
     chosen = torch.linspace(0, classes - 1, min(classes, MOST_LABELS)).round().long()
     labels = chosen.repeat_interleave(PER_LABEL)

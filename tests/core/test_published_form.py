@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn import functional as F
 
+from benchmarks.machine import flops
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import VideoDiT, load_model
 from fvdm_core.model import VideoDiTConfig
@@ -39,3 +41,9 @@ def test_the_network_that_is_timed_against_it_gives_the_same(dtype, error):
     out = ours.to(dtype)(x.to(dtype), t, y).float()
     assert expected.abs().mean() > 0.01
     assert (out - expected).norm() / expected.norm() < error
+
+
+def test_attention_is_counted_on_a_processor():
+    """Fused, torch counts nothing of it: two products of (heads, length, length, depth)."""
+    q = torch.randn(1, 2, 300, 4)
+    assert flops(lambda: F.scaled_dot_product_attention(q, q, q)) == 2 * (2 * 2 * 300 * 300 * 4)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toys import Frozen, Jumps, LosesBalls, RealClips
+from toys import Frozen, Jumps, LosesBalls, RealClips, real_clips
 
 from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
-from train.evaluation import photographs
-from train.evaluation.common import FROM_NOISE, kept_frames, psnr
+from train.evaluation import constancy, photographs, sets, truth
+from train.evaluation.common import FROM_NOISE, TASKS, kept_frames, preset, psnr
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.evaluation.scores import changes, evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
@@ -25,6 +25,15 @@ KEYFRAMES = Path(__file__).resolve().parents[2] / "assets" / "keyframes"
 
 def same(video):
     return video
+
+
+class Means:
+    """Features that see nothing but the brightness."""
+
+    distance, protocol = "brightness", "mean of a clip"
+
+    def __call__(self, videos):
+        return videos.reshape(len(videos), -1).mean(1, keepdims=True)
 
 
 def test_real_clips_get_full_marks():
@@ -85,6 +94,66 @@ def test_psnr_and_changes_by_hand():
 def test_kept_frames_are_those_that_never_move():
     for name, kept in (("image-to-video", (0,)), ("interpolation", (0, 7)), ("standard", ())):
         assert kept_frames(Timeline.preset(name, frames=8, steps=4)) == kept
+
+
+@pytest.mark.parametrize("frames", [17, 32])
+def test_a_model_of_many_frames_sees_all_of_them_at_once(frames, monkeypatch):
+    """Its own number, not the usual 16: 30 rows in one window, in every section and the gallery."""
+    model = real_clips("faces", frames=frames, size=16)
+    evaluate(model, same, seeds=1, keyframe_seeds=1)
+    truth.measure(model, same, seeds=1)
+    constancy.measure(model, same, seeds=1)
+    sets.measure(model, Means(), seeds=2)
+    monkeypatch.setattr(gallery, "SEEDS", range(1))
+    gallery.draw_samples(model, "faces")
+    gallery.draw_keyframe_tasks(model, "faces")
+    assert len(model.timelines) == 4 + 2 + 3 + 8 + 5
+    for timeline in model.timelines:
+        assert (timeline.frames, timeline.num_steps) == (frames, 30)
+        assert timeline.windows is None and timeline.model_calls == 30
+
+
+@pytest.mark.parametrize("frames", [2, 3, 8, 16])
+def test_a_model_of_few_frames_is_measured_as_ever(frames):
+    model = real_clips("faces", frames=frames)
+    for name in (*FROM_NOISE, *TASKS):
+        if name != "interpolation" or frames > 2:
+            usual = Timeline.preset(name, frames=frames, steps=30)
+            assert np.array_equal(preset(name, model).levels, usual.levels)
+
+
+def test_balls_are_left_out_of_small_pictures():
+    """They are found from 64 pixels on; all else is measured."""
+    model = real_clips("collisions", "faces", size=32)
+    collisions, faces = evaluate(model, same, seeds=1, keyframe_seeds=1)
+    assert (collisions.balls, collisions.balls_ceiling) == (None, None)
+    assert collisions.psnr == faces.psnr == 100.0
+    assert set(collisions.kept_psnr) == set(TASKS)
+    rows = constancy.measure(model, same, seeds=1)
+    assert {row.world for row in rows} == {"faces"}
+    assert "no balls in pictures of 64" in constancy.table([])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("frames", "tasks"),
+    [(1, ()), (2, ("image-to-video",)), (3, ("image-to-video", "interpolation"))],
+)
+def test_tasks_that_need_more_frames_are_left_out(frames, tasks, tmp_path):
+    model = real_clips("figures", frames=frames, size=16)
+    scores = evaluate(model, same, seeds=1, keyframe_seeds=1)
+    assert tuple(scores[0].kept_psnr) == tuple(scores[0].jump) == tasks
+    assert "nan" not in table(scores)
+    assert np.isnan(scores[0].motion["standard"]) == (frames == 1)
+    assert {row.task for row in truth.measure(model, same, seeds=1)} == {
+        *(["next-frame"] if frames > 1 else []),
+        *(["interpolation"] if frames > 2 else []),
+    }
+    (found,) = sets.measure(model, Means(), seeds=2)
+    assert set(found.frechet) == {"real", *FROM_NOISE, *tasks}
+    lines = sets.table([found], "distance").splitlines()
+    assert len(lines) == 4 and len({len(line) for line in lines}) == 1
+    assert len(gallery.draw_gallery(model, tmp_path)) == (2 if tasks else 1)
 
 
 def test_models_of_something_else_are_refused():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from fvdm_core.files import place
 from fvdm_core.model import VideoDiT
 from fvdm_core.timeline import Timeline
 from train import stages
@@ -19,7 +22,7 @@ from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.run import Busy, Run
 from train.study import arms, cost
 from train.study.__main__ import main
-from train.study.arms import cells, result_path
+from train.study.arms import cells, result_path, results
 from train.study.grid import GRIDS, load_grid
 from train.study.measure import Cell, Reference, measure, pictured
 from train.study.report import against_baseline, by_seed, figures, plot, report
@@ -65,6 +68,8 @@ steps = 4
 batch_size = 4
 sample_every = 2
 """
+
+WIDER = tomllib.loads(GRID.replace("hidden_size = 16", "hidden_size = 32"))
 
 
 @pytest.fixture
@@ -119,6 +124,9 @@ def test_arms_learn_alike_and_are_not_trained_twice(
     assert truths["standard"] is None and truths["interpolation"] > 0
     assert all(np.isfinite(cell["frechet"]) for cell in first["cells"].values())
     assert (tmp_path / "out/plots/tiny-frechet.png").stat().st_size > 1000
+    real = json.loads((tmp_path / "out/real.json").read_text())
+    assert list(real["coded"]) == ["4"] and real["coded"]["4"]["frechet"] > 0
+    assert "world-FVD of real clips of 4 frames after the autoencoder" in shown
 
     (tmp_path / "out/results/base-p1-seed3.json").unlink()  # as if it had stopped before measuring
     before = (tmp_path / "out/results/base-p0-seed3.json").stat().st_mtime_ns
@@ -164,6 +172,53 @@ def test_another_extractor_is_refused(grid_file, tmp_path):
     path.write_text(json.dumps({"features": "another", "cells": {}}))
     with pytest.raises(ValueError, match="was measured with another, not with none"):
         arms.run_arm(grid, grid.arms()[0], None, NOTHING, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"clips": 64}, "clips_per_world, grid_sha256"),
+        ({"name": "another"}, "grid, grid_sha256"),
+        ({"model": WIDER["model"]}, "grid_sha256"),
+    ],
+)
+def test_figures_of_another_grid_are_refused(grid_file, tmp_path, monkeypatch, change, told):
+    """Arms are called alike in every grid, so that theirs could be taken for this one's."""
+    grid, out = load_grid(str(grid_file)), tmp_path / "out"
+    monkeypatch.setattr(arms, "_train", lambda *_: None)
+    monkeypatch.setattr(arms, "_model", lambda *_: None)
+    monkeypatch.setattr(arms, "measure", lambda *_: {})
+    arm = grid.arms()[0]
+    arms.run_arm(grid, arm, None, NOTHING, out)
+    assert len(list(results(grid, out))) == 1
+    other = replace(grid, **change)
+    with pytest.raises(ValueError, match=f"another {told}.*delete {place(out)} to start over"):
+        arms.run_arm(other, arm, None, NOTHING, out)
+    with pytest.raises(ValueError, match=f"another {told}.*delete {place(out)} to start over"):
+        list(results(other, out))
+    result_path(out, arm).unlink()  # what was trained is of the other grid still
+    with pytest.raises(ValueError, match=f"another grid.*delete {place(out)} to start over"):
+        arms.run_arm(other, arm, None, NOTHING, out)
+
+
+def test_what_all_arms_share_is_deleted_with_them(grid_file, tmp_path, capsys, own_signals):
+    grid, out = load_grid(str(grid_file)), tmp_path / "out"
+    arms.prepare(grid, out)
+    with pytest.raises(ValueError, match=f"another grid.*delete {place(out)} to start over"):
+        arms.prepare(replace(grid, clips=64), out)
+
+
+def test_the_shipped_figures_are_reported_with_their_own_grid_alone(capsys):
+    """As docs/evidence.md says it; their files are older than the digest of the grid."""
+    study = Path(__file__).resolve().parents[2] / "docs" / "study"
+    for name, count in (("small", 24), ("priors", 18)):
+        assert main(["--grid", name, "--out", str(study / name), "--report"]) == 0
+        shown = capsys.readouterr().out
+        assert f"{count} of {count} arms" in shown.splitlines()[0]
+        assert "8 frames of 32×32, guidance 1.5, η = 0" in shown.splitlines()[0]
+        assert ("world-FVD ÷ that of p = 0, wide" in shown) == (name == "small")
+    assert main(["--report", "--out", str(study / "priors")]) == 1
+    assert "another grid" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [path.stem for path in GRIDS.glob("*.toml")])
@@ -286,8 +341,9 @@ def test_a_model_is_sampled_with_the_noise_that_it_was_trained_with(grid_file, m
     grid = replace(load_grid(str(grid_file)), sizes=sizes, sizes_p=(0.2,))
     used = []
 
-    def instead(model, timeline, *_, **__):
+    def instead(model, timeline, *_, **options):
         used.append((timeline.prior, timeline.prior_alpha))
+        assert (options["cfg_scale"], options["eta"]) == (1.5, 0.0)  # as the report says
         return []
 
     monkeypatch.setattr("train.study.measure.samples", instead)
@@ -325,6 +381,13 @@ def test_one_timestep_for_a_clip_is_the_same_network(grid_file):
 def test_the_cost_of_timesteps_per_frame_is_printed(grid_file, capsys):
     assert main(["--grid", str(grid_file), "--cost", "2"]) == 0
     assert "A timestep per frame ÷ one per clip, 2 rounds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rounds", ["0", "-3"])
+def test_a_cost_of_no_rounds_is_refused(grid_file, tmp_path, capsys, rounds):
+    assert main(["--grid", str(grid_file), "--out", str(tmp_path / "out"), "--cost", rounds]) == 1
+    assert f"--cost is {rounds}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("solver", ["ddim", "ddpm", "dpmpp_2m"])

@@ -212,3 +212,13 @@ def test_long_clips_beside_real_ones():
     assert len(long.table(rows).splitlines()) == 2 + 2 * 4
     with pytest.raises(ValueError, match="long_frames is 16"):
         long.measure(RealClips("figures"), encode, seeds=1, frames=16)
+
+
+def test_a_length_that_one_order_cannot_have_is_refused_before_any_work():
+    def encode(video):
+        raise AssertionError("a clip was rendered already")
+
+    model = RealClips("figures")
+    with pytest.raises(ValueError, match="524"):
+        long.measure(model, encode, seeds=1, frames=524)
+    assert model.asked == []

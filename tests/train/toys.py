@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fvdm_core.state import Clip
+from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, render
 
 
@@ -16,12 +17,14 @@ class RealClips:
     def __init__(self, *labels: str) -> None:
         self.labels = list(labels)
         self.asked: list[tuple[str, int]] = []
+        self.timelines: list[Timeline] = []
         self.given: list[dict[int, np.ndarray]] = []
 
     def __call__(self, timeline, *, label, seed, keyframes=None):
         self.asked.append((label, seed))
+        self.timelines.append(timeline)
         self.given.append(keyframes or {})
-        video = render(label, UNSEEN + seed, timeline.frames).video
+        video = render(label, UNSEEN + seed, timeline.frames, self.image_size[0]).video
         return Clip(self.change(video, seed), self.fps, {})
 
     def change(self, video, seed):
@@ -50,3 +53,10 @@ class Jumps(RealClips):
 
     def change(self, video, seed):
         return np.concatenate([video[:1], video[1:] // 2])
+
+
+def real_clips(*labels: str, frames: int = 16, size: int = 64) -> RealClips:
+    """A perfect model of another length or size."""
+    model = RealClips(*labels)
+    model.num_frames, model.image_size = frames, (size, size)
+    return model

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.pixels import decode_frames, encode_frames
+from fvdm_core.presets import PRESETS
 from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
@@ -85,6 +88,17 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
+def preset(name: str, model: VideoModel, steps: int = STEPS) -> Timeline:
+    """A named timeline for a model, which sees all its frames at once, however many they are."""
+    frames = model.num_frames
+    return Timeline.preset(name, frames=frames, steps=steps, window=frames)
+
+
+def possible(names: Iterable[str], frames: int) -> list[str]:
+    """Those of the presets that can be built for so many frames."""
+    return [name for name in names if PRESETS[name].min_frames <= frames]
+
+
 def kept_frames(timeline: Timeline) -> tuple[int, ...]:
     """The frames that stay at level 0 from the first row to the last."""
     return tuple(np.flatnonzero(~timeline.levels.any(axis=0)).tolist())
@@ -118,7 +132,7 @@ def generate(
     model: VideoModel, task: str, world: str, seeds: Sequence[int], truth: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """What a preset makes of the true clips' kept frames, uint8 (F, H, W, 3) each."""
-    timeline = Timeline.preset(task, frames=model.num_frames, steps=STEPS)
+    timeline = preset(task, model)
     kept = kept_frames(timeline)
     keyframes = [{frame: video[frame] for frame in kept} for video in truth]
     return samples(model, timeline, world, seeds, keyframes)
@@ -132,12 +146,18 @@ def psnr(truth: np.ndarray, other: np.ndarray) -> float:
 
 def autoencoder_of(pipe: Pipeline) -> Autoencode:
     """A clip through the pipeline's autoencoder and back."""
+    return through(pipe.autoencoder, pipe.num_frames, pipe.device)
+
+
+def through(
+    codec: Autoencoder | KLAutoencoder, at_once: int, device: torch.device | str
+) -> Autoencode:
+    """A clip through an autoencoder and back, so many frames at once."""
 
     @torch.no_grad()
     def autoencode(video: np.ndarray) -> np.ndarray:
-        codec, at_once = pipe.autoencoder, pipe.num_frames
-        latents = encode_frames(codec.encode, video, at_once, pipe.device)
-        return decode_frames(codec.decode, latents, at_once, pipe.device)
+        latents = encode_frames(codec.encode, video, at_once, device)
+        return decode_frames(codec.decode, latents, at_once, device)
 
     return autoencode
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fvdm_core.timeline import Timeline
 from train.worlds.collisions import BALL_COLORS, MARGIN, MAX_SPEED
-from train.worlds.measure import detect_balls
+from train.worlds.measure import BALLS_FROM, detect_balls
 
 from .common import (
-    STEPS,
     TASKS,
     Autoencode,
     Figure,
@@ -24,6 +22,8 @@ from .common import (
     figure,
     generate,
     markdown,
+    possible,
+    preset,
     progress,
     samples,
     unseen,
@@ -147,17 +147,22 @@ HEADS = {
 def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Constancy]:
     """The balls and faces of unseen clips, the same after the autoencoder, and of samples.
 
+    Balls are left out of pictures that are too small to find them.
+
     Raises `ValueError` for a model whose labels are not worlds.
     """
     check_worlds(model)
     check_counts(seeds=seeds)
-    standard = Timeline.preset("standard", frames=model.num_frames, steps=STEPS)
+    tasks = possible(TASKS, model.num_frames)
+    small = model.image_size[1] < BALLS_FROM
     found = []
-    for world in (label for label in model.labels if label in MEASURES):
+    for world in model.labels:
+        if world not in MEASURES or (small and MEASURES[world] is _balls):
+            continue
         values: dict[str, list[dict[str, float]]] = {}
         clips = [unseen(model, world, seed) for seed in range(seeds)]
-        made = {"standard": samples(model, standard, world, range(seeds))}
-        made |= {task: generate(model, task, world, range(seeds), clips) for task in TASKS}
+        made = {"standard": samples(model, preset("standard", model), world, range(seeds))}
+        made |= {task: generate(model, task, world, range(seeds), clips) for task in tasks}
         for seed, truth in enumerate(progress(clips, f"{world}: what stays")):
             videos = {"real": truth, "after autoencoder": autoencode(truth)}
             videos |= {source: several[seed] for source, several in made.items()}
@@ -180,4 +185,6 @@ def table(scores: Sequence[Constancy]) -> str:
         ]
         if rows:
             tables.append(markdown((world, *heads.values()), rows))
-    return "\n\n".join(tables) or "The model has neither balls nor faces."
+    return "\n\n".join(tables) or (
+        f"The model has no faces, and no balls in pictures of {BALLS_FROM} pixels or more."
+    )

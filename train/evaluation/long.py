@@ -96,10 +96,13 @@ def measure(
         raise ValueError(
             f"long_frames is {frames}; drift needs two windows, {2 * model.num_frames} or more"
         )
+    # before any clip is rendered: a length may be too much for one of them
+    window = model.num_frames
+    orders = {order: _timeline(order, frames, window, prior) for order in ORDERS}
     return [
-        _measure(model, encode, world, order, seeds, frames, prior)
+        _measure(model, encode, world, order, seeds, frames, timeline)
         for world in model.labels
-        for order in ("real", *ORDERS)
+        for order, timeline in ({"real": None} | orders).items()
     ]
 
 
@@ -110,9 +113,8 @@ def _measure(
     order: str,
     seeds: int,
     frames: int,
-    prior: str,
+    timeline: Timeline | None,
 ) -> LongScores:
-    timeline = None if order == "real" else _timeline(order, frames, model.num_frames, prior)
     at = seams(timeline) if timeline else []
     jumps, shifts, spreads = [], [], []
     if timeline:

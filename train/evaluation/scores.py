@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvdm_core.timeline import Timeline
-from train.worlds.measure import balls_are_constant, motion_energy
+from train.worlds.measure import BALLS_FROM, balls_are_constant, motion_energy
 
 from .common import (
     FROM_NOISE,
-    STEPS,
     TASKS,
     Autoencode,
     VideoModel,
@@ -21,6 +19,8 @@ from .common import (
     generate,
     kept_frames,
     markdown,
+    possible,
+    preset,
     progress,
     psnr,
     samples,
@@ -32,7 +32,9 @@ BALLS = "collisions"  # the world whose balls are counted
 
 @dataclass(frozen=True)
 class WorldScores:
-    """The figures of one world; None where they do not apply.
+    """The figures of one world; None where they do not apply, NaN where nothing can be measured.
+
+    Tasks that the model has too few frames for are left out, and so are balls on small pictures.
 
     psnr: of unseen clips after the autoencoder, in dB, mean over clips.
     motion: {preset: mean change from frame to frame of samples ÷ that of unseen clips}.
@@ -74,17 +76,17 @@ def _measure(
 ) -> WorldScores:
     real = [unseen(model, world, seed) for seed in range(seeds)]
     coded = [autoencode(video) for video in progress(real, f"{world}: autoencoder")]
-    made = {
-        preset: samples(model, _timeline(model, preset), world, range(seeds))
-        for preset in FROM_NOISE
+    made = {name: samples(model, preset(name, model), world, range(seeds)) for name in FROM_NOISE}
+    moving = _motion(real)
+    counts_balls = world == BALLS and model.image_size[1] >= BALLS_FROM
+    tasks = {
+        task: _keyframe_task(model, world, task, keyframe_seeds)
+        for task in possible(TASKS, model.num_frames)
     }
-    moving = _mean(map(motion_energy, real))
-    counts_balls = world == BALLS
-    tasks = {task: _keyframe_task(model, world, task, keyframe_seeds) for task in TASKS}
     return WorldScores(
         world=world,
         psnr=_mean(psnr(a, b) for a, b in zip(real, coded, strict=True)),
-        motion={name: _mean(map(motion_energy, clips)) / moving for name, clips in made.items()},
+        motion={name: _motion(clips) / moving for name, clips in made.items()},
         balls={name: _mean(map(balls_are_constant, clips)) for name, clips in made.items()}
         if counts_balls
         else None,
@@ -94,13 +96,14 @@ def _measure(
     )
 
 
-def _timeline(model: VideoModel, preset: str) -> Timeline:
-    return Timeline.preset(preset, frames=model.num_frames, steps=STEPS)
+def _motion(clips: Sequence[np.ndarray]) -> float:
+    """Mean change from frame to frame; NaN of single frames."""
+    return _mean(map(motion_energy, clips)) if len(clips[0]) > 1 else float("nan")
 
 
 def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tuple[float, float]:
     """Fidelity of the kept frames in dB, and the jump beside them, over unseen clips."""
-    kept = kept_frames(_timeline(model, task))
+    kept = kept_frames(preset(task, model))
     fidelity, beside, elsewhere = [], [], []
     truth = [unseen(model, world, seed) for seed in range(seeds)]
     made = generate(model, task, world, range(seeds), truth)
@@ -113,29 +116,32 @@ def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tupl
 
 
 def changes(video: np.ndarray, kept: Sequence[int]) -> tuple[float, float]:
-    """Mean change of uint8 (F, H, W, 3) between neighbours of which one is kept, and elsewhere."""
+    """Mean change of uint8 (F, H, W, 3) between neighbours of which one is kept, and elsewhere.
+
+    NaN where there is no such place.
+    """
     change = np.abs(np.diff(video.astype(np.int16), axis=0)).mean(axis=(1, 2, 3))  # (F - 1,)
     is_kept = np.isin(np.arange(len(video)), kept)
     near = is_kept[:-1] != is_kept[1:]
     far = ~(is_kept[:-1] | is_kept[1:])
-    return float(change[near].mean()), float(change[far].mean())
+    return _mean(change[near]), _mean(change[far])
 
 
 def table(scores: Sequence[WorldScores]) -> str:
     """The figures as a Markdown table, one row per world."""
     head = ["world", "autoencoder dB", "balls constant after it"]
-    for preset in FROM_NOISE:
-        head += [f"{preset}: motion ×", "balls constant"]
+    for name in FROM_NOISE:
+        head += [f"{name}: motion ×", "balls constant"]
     for task in TASKS:
         head += [f"{task}: kept dB", "jump ×"]
     rows = []
     for score in scores:
         cells = [score.world, f"{score.psnr:.1f}", _percent(score.balls_ceiling)]
-        for preset in FROM_NOISE:
-            balls = None if score.balls is None else score.balls[preset]
-            cells += [f"{score.motion[preset]:.2f}", _percent(balls)]
+        for name in FROM_NOISE:
+            balls = None if score.balls is None else score.balls[name]
+            cells += [_cell(score.motion[name], 2), _percent(balls)]
         for task in TASKS:
-            cells += [f"{score.kept_psnr[task]:.1f}", f"{score.jump[task]:.2f}"]
+            cells += [_cell(score.kept_psnr.get(task), 1), _cell(score.jump.get(task), 2)]
         rows.append(cells)
     return markdown(head, rows)
 
@@ -144,5 +150,12 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
 
 
+def _cell(value: float | None, digits: int) -> str:
+    """Empty where nothing was measured."""
+    return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
+
+
 def _mean(values: Iterable[float]) -> float:
-    return float(np.mean(list(values)))
+    """NaN of no values."""
+    several = list(values)
+    return float(np.mean(several)) if several else float("nan")

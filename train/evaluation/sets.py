@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvdm_core.timeline import Timeline
-
 from .common import (
     FROM_NOISE,
-    STEPS,
     TASKS,
     VideoModel,
     check_counts,
     check_worlds,
     generate,
     markdown,
+    possible,
+    preset,
     samples,
     unseen,
 )
@@ -63,7 +62,7 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
         for world, known, made in zip(model.labels, reference, others, strict=True)
     ]
     if len(scores) > 1:
-        joined = {source: np.concatenate([made[source] for made in others]) for source in SOURCES}
+        joined = {source: np.concatenate([made[source] for made in others]) for source in others[0]}
         scores.append(_compare(ALL, np.concatenate(reference), joined))
     return scores
 
@@ -75,23 +74,21 @@ def _features(
     videos = {
         "reference": [unseen(model, world, seed) for seed in range(seeds)],
         "real": second,
-        **{preset: _made(model, preset, world, seeds) for preset in FROM_NOISE},
-        **{task: generate(model, task, world, range(seeds), second) for task in TASKS},
+        **{name: samples(model, preset(name, model), world, range(seeds)) for name in FROM_NOISE},
+        **{
+            task: generate(model, task, world, range(seeds), second)
+            for task in possible(TASKS, model.num_frames)
+        },
     }
     features = {source: extract(extractor, clips) for source, clips in videos.items()}
     return features.pop("reference"), features
 
 
-def _made(model: VideoModel, preset: str, world: str, seeds: int) -> list[np.ndarray]:
-    timeline = Timeline.preset(preset, frames=model.num_frames, steps=STEPS)
-    return samples(model, timeline, world, range(seeds))
-
-
 def _compare(world: str, reference: np.ndarray, made: dict[str, np.ndarray]) -> SetScores:
     return SetScores(
         world,
-        frechet={source: frechet_distance(reference, made[source]) for source in SOURCES},
-        kernel={source: kernel_distance(reference, made[source]) for source in SOURCES},
+        frechet={source: frechet_distance(reference, clips) for source, clips in made.items()},
+        kernel={source: kernel_distance(reference, clips) for source, clips in made.items()},
     )
 
 
@@ -99,8 +96,10 @@ def table(scores: Sequence[SetScores], distance: str) -> str:
     """Two rows, Fréchet and KID, for each world; `distance` is what the first is called."""
     rows = []
     for score in scores:
-        rows.append([score.world, distance, *(f"{score.frechet[s]:.2f}" for s in SOURCES)])
-        pairs = [score.kernel[source] for source in SOURCES]
-        kernel = [f"{value:.4f} ± {error:.4f}" for value, error in pairs]
-        rows.append([score.world, "KID", *kernel])
+        frechet = {source: f"{value:.2f}" for source, value in score.frechet.items()}
+        kernel = {
+            source: f"{value:.4f} ± {error:.4f}" for source, (value, error) in score.kernel.items()
+        }
+        for name, cells in ((distance, frechet), ("KID", kernel)):
+            rows.append([score.world, name, *(cells.get(source, "") for source in SOURCES)])
     return markdown(("world", "distance", *SOURCES), rows)

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fvdm_core.timeline import Timeline
-
 from .common import (
-    STEPS,
     Autoencode,
     Figure,
     VideoModel,
@@ -21,6 +18,8 @@ from .common import (
     generate,
     kept_frames,
     markdown,
+    possible,
+    preset,
     psnr,
     unseen,
 )
@@ -77,21 +76,23 @@ def _blur(picture: np.ndarray) -> np.ndarray:
 
 
 def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[TruthScores]:
-    """Every world and task over the unseen clips 0 … seeds − 1.
+    """Every world and task that the model has frames for, over the unseen clips 0 … seeds − 1.
 
     Raises `ValueError` for a model whose labels are not worlds.
     """
     check_worlds(model)
     check_counts(seeds=seeds)
     return [
-        _measure(model, autoencode, world, task, seeds) for world in model.labels for task in WAYS
+        _measure(model, autoencode, world, task, seeds)
+        for world in model.labels
+        for task in possible(WAYS, model.num_frames)
     ]
 
 
 def _measure(
     model: VideoModel, autoencode: Autoencode, world: str, task: str, seeds: int
 ) -> TruthScores:
-    kept = kept_frames(Timeline.preset(task, frames=model.num_frames, steps=STEPS))
+    kept = kept_frames(preset(task, model))
     made = [frame for frame in range(model.num_frames) if frame not in kept]
     values: dict[str, list[tuple[float, float]]] = {}
     clips = [unseen(model, world, seed) for seed in range(seeds)]

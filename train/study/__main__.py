@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             torch.set_num_threads(options.threads)
         grid = load_grid(options.grid)
         out = options.out or Path("runs") / f"study-{grid.name}"
-        if options.cost:
+        if options.cost is not None:
+            if options.cost < 1:
+                raise ValueError(f"--cost is {options.cost}; it must be at least 1")
             print(cost.report(grid.shared(), options.cost))
             return 0
         if not options.report:
@@ -61,6 +63,7 @@ def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
     shared = prepare(grid, out)
     data, names = grid.shared().data, list(shared.clips.label_names)
     reference = Reference(names, grid.clips, data.frames, data.image_size, data.fps, extractor)
+    noted = False
     for number, arm in enumerate(grid.arms(), 1):
         try:
             result = run_arm(grid, arm, shared, reference, out)
@@ -69,7 +72,9 @@ def _run(grid: Grid, out: Path, extractor: Extractor | None) -> None:
             continue
         print(f"{number} of {len(grid.arms())}: {arm.name}, {len(result['cells'])} figures in "
               f"{place(result_path(out, arm))}", flush=True)  # fmt: skip
-        write_real_apart(out, reference)  # once the figures that are there are of these features
+        if not noted:  # the figures that are there are of these features
+            write_real_apart(grid, shared, reference, out)
+            noted = True
 
 
 def _extractor(path: Path) -> Extractor | None:

@@ -18,6 +18,7 @@ from fvdm_core.model import VideoDiT
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.tensors import read_tensors, write_safetensors
 from train.clips import Clips, prepare_worlds
+from train.evaluation.common import through
 from train.latents import Latents
 from train.run import Busy, Run
 from train.stages import encode_clips, train_autoencoder, train_transformer
@@ -44,7 +45,7 @@ def prepare(grid: Grid, out: Path) -> Shared:
     run = after_others(out / "shared")
     try:
         run.catch_signals()
-        run.claim({"grid": dataclasses.asdict(grid)})
+        run.claim({"grid": dataclasses.asdict(grid)}, whole=out)
         clips = prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
         autoencoder = train_autoencoder(config, clips, run)
         return Shared(clips, autoencoder, encode_clips(config, autoencoder, clips, run))
@@ -93,16 +94,15 @@ def run_arm(
     """The figures of an arm, trained and measured as far as that was not done before.
 
     The file is rewritten after each figure. Raises `Stopped` after a signal, `Busy` where another
-    process has the arm, and `ValueError` where earlier figures were made with another extractor.
+    process has the arm, and `ValueError` where what is there is of another grid or extractor.
     """
     path, protocol = result_path(out, arm), reference.protocol
     folder = out / "arms" / arm.name
     run = Run(folder)
     try:
-        result = _earlier(path) or {
+        result = _figures(grid, arm, out) or {
             "arm": dataclasses.asdict(arm),
-            "grid": grid.name,
-            "clips_per_world": grid.clips,
+            **_identity(grid),
             "features": protocol,
             "cells": {},
         }
@@ -116,6 +116,7 @@ def run_arm(
         if not missing:
             return result
         run.catch_signals()
+        run.claim({"grid": dataclasses.asdict(grid)}, whole=out)  # also of half a training
         _train(grid, arm, shared, run)
         for cell in missing:
             model = _model(grid, arm, shared, _weights(folder, cell.step))
@@ -168,9 +169,16 @@ def _model(grid: Grid, arm: Arm, shared: Shared, weights: Path) -> Pipeline:
     )
 
 
-def write_real_apart(out: Path, reference: Reference) -> None:
-    """Note the distance of two sets of real clips, below which no difference means anything."""
-    _write(out / REAL, reference.floor())
+def write_real_apart(grid: Grid, shared: Shared, reference: Reference, out: Path) -> None:
+    """Note the distance of two sets of real clips, below which no difference means anything.
+
+    And what the autoencoder alone makes of it: no arm's clips are without it.
+    """
+    window, coder = reference.window, shared.autoencoder
+    autoencode = through(coder, window, next(coder.parameters()).device)
+    lengths = {Cell(task, *grid.task_solver, 0).timeline(window).frames for task in grid.tasks}
+    coded = reference.coded(autoencode, sorted(lengths))
+    _write(out / REAL, reference.floor() | ({"coded": coded} if coded else {}))
 
 
 def real_apart(out: Path) -> dict[str, Any]:
@@ -178,10 +186,37 @@ def real_apart(out: Path) -> dict[str, Any]:
 
 
 def results(grid: Grid, out: Path) -> Iterator[dict[str, Any]]:
-    """What is there of the grid's arms, in their order."""
+    """What is there of the grid's arms, in their order.
+
+    Raises `ValueError` where it is of another grid.
+    """
     for arm in grid.arms():
-        if (found := _earlier(result_path(out, arm))) is not None:
+        if (found := _figures(grid, arm, out)) is not None:
             yield found
+
+
+def _identity(grid: Grid) -> dict[str, Any]:
+    """What an arm's figures say of the grid that they are of."""
+    return {"grid": grid.name, "clips_per_world": grid.clips, "grid_sha256": grid.digest}
+
+
+def _figures(grid: Grid, arm: Arm, out: Path) -> dict[str, Any] | None:
+    """Earlier figures of an arm; raises `ValueError` where they are of another grid.
+
+    An arm is called alike in every grid. Files older than the digest are told by the rest.
+    """
+    path = result_path(out, arm)
+    if (found := _earlier(path)) is None:
+        return None
+    own = _identity(grid)
+    different = [name for name in own if found.get(name, own[name]) != own[name]]
+    if different:
+        raise ValueError(
+            f"{place(path)} is of another study than the grid {grid.name} (another "
+            f"{', '.join(different)}); give the --grid that it was made with or another --out, or "
+            f"delete {place(out)} to start over"
+        )
+    return found
 
 
 def _earlier(path: Path) -> dict[str, Any] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +93,12 @@ class Grid:
         config = build_config({**raw, "transformer": {**raw.get("transformer", {}), **changes}})
         optim = dataclasses.replace(config.optim, p_independent=arm.p_independent, **noise)
         return dataclasses.replace(config, seed=arm.seed, optim=optim)
+
+    @property
+    def digest(self) -> str:
+        """Of all that is set; what is empty does not count, as a study may be older than it."""
+        there = {name: value for name, value in dataclasses.asdict(self).items() if value}
+        return hashlib.sha256(json.dumps(there, sort_keys=True).encode()).hexdigest()
 
     def shared(self) -> TrainConfig:
         """Of what all arms have in common: clips, autoencoder, latents."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,13 +11,14 @@ import numpy as np
 
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import MAX_LEVEL, Timeline
-from train.evaluation.common import figure, kept_frames, psnr, samples
+from train.evaluation.common import Autoencode, figure, kept_frames, psnr, samples
 from train.evaluation.distances import frechet_distance, kernel_distance
 from train.evaluation.features import Extractor, extract
 from train.worlds import UNSEEN, render
 
 DETERMINED = ("interpolation", "next-frame")  # tasks whose frames can be held against the truth
 WAYS = ("clean", "replacement", "resampled")  # in which a scalar timestep meets kept frames
+GUIDANCE, ETA = 1.5, 0.0  # of all sampling; so DDPM alone makes fresh noise
 BATCH = 64  # clips that are sampled at once: the networks are small
 LONG = ("extend", "diagonal")  # tasks of twice the model's frames; the last window is measured
 
@@ -114,8 +116,25 @@ class Reference:
 
     def floor(self) -> dict[str, float | None]:
         """The distances between the two sets, both real: what a perfect model would have."""
-        window = self.window
-        return self.distances([v for world in self.worlds for v in self.giving(world, window)])
+        return self.distances(self._all_giving(self.window))
+
+    def coded(
+        self, autoencode: Autoencode, lengths: Iterable[int]
+    ) -> dict[int, dict[str, float | None]]:
+        """By length, the distances of clips that were only encoded and decoded.
+
+        None without features. Generated clips, whose given frames pass the autoencoder too, hardly
+        come nearer.
+        """
+        if self.extractor is None:
+            return {}
+        return {
+            length: self.distances([autoencode(video) for video in self._all_giving(length)])
+            for length in lengths
+        }
+
+    def _all_giving(self, length: int) -> list[np.ndarray]:
+        return [video for world in self.worlds for video in self.giving(world, length)]
 
 
 def measure(
@@ -137,9 +156,14 @@ def measure(
     for world in reference.worlds:
         truth = reference.giving(world, timeline.frames)
         keyframes = [{frame: video[frame] for frame in given} for video in truth]
-        options = {"solver": cell.solver, "eta": 0.0, "conditioning": conditioning}  # the paper's
         seeds = range(reference.clips)
-        videos = samples(model, timeline, world, seeds, keyframes, batch=BATCH, **options)
+        videos = samples(
+            *(model, timeline, world, seeds, keyframes, BATCH),
+            solver=cell.solver,
+            cfg_scale=GUIDANCE,
+            eta=ETA,
+            conditioning=conditioning,
+        )
         if cell.task in DETERMINED:
             fidelity += [psnr(a[made], b[made]) for a, b in zip(truth, videos, strict=True)]
         generated += videos

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fvdm_core.files import atomic_write
 from train.evaluation.common import Figure, figure, markdown
 
 from .grid import BASE, Grid
-from .measure import WAYS
+from .measure import ETA, GUIDANCE, WAYS
 
 METRICS = {"frechet": "world-FVD", "kid": "KID", "psnr": "PSNR dB"}
 DIGITS = {"frechet": 2, "kid": 4, "psnr": 1}
@@ -47,7 +48,8 @@ def figures(values: dict[Any, dict[Any, dict[int, float]]]) -> dict[Any, dict[An
 
 
 def report(grid: Grid, results: Sequence[Result], apart: dict[str, Any] | None = None) -> str:
-    """Every table. `apart`: the distances between two sets of real clips, by metric."""
+    """Every table. `apart`: the distances between two sets of real clips, by metric, and among
+    them "coded", where it was measured: those of clips that were only encoded and decoded."""
     finals = final_step(grid)
     solver, steps = grid.task_solver
 
@@ -68,16 +70,14 @@ def report(grid: Grid, results: Sequence[Result], apart: dict[str, Any] | None =
 
     done, wanted = len(results), len(grid.arms())
     features = results[0]["features"] if results else ""
+    data = grid.shared().data
     lines = [
         f"Grid {grid.name} ({grid.about}): {done} of {wanted} arms, {grid.clips} clips of each "
-        f"world a set, {features or 'no features, so no distances'}. "
+        f"world a set, {data.frames} frames of {data.image_size}×{data.image_size}, guidance "
+        f"{GUIDANCE:g}, η = {ETA:g}, {features or 'no features, so no distances'}. "
         "± is the standard error over seeds; of one seed there is none.",
+        *_apart(apart or {}),
     ]
-    for metric, value in (apart or {}).items():
-        if value is not None:
-            lines.append(
-                f"{METRICS[metric]} of two sets of real clips: {value:.{DIGITS[metric]}f}."
-            )
     for metric, title in METRICS.items():
         for head, row in (("solver", by_solver), ("task", by_task), ("clips seen", by_clips)):
             found = figures(by_seed(results, row, metric))
@@ -87,12 +87,26 @@ def report(grid: Grid, results: Sequence[Result], apart: dict[str, Any] | None =
         sizes = figures(by_seed(results, by_task, metric, size=None))
         if grid.sizes and sizes:
             lines.append(f"{title} by size:\n\n{_table('task', sizes, DIGITS[metric])}")
-    for metric in ("frechet", "kid"):
-        ratios = against_baseline(by_seed(results, by_task, metric))
+    for metric, size in product(("frechet", "kid"), (BASE, *grid.sizes)):
+        ratios = against_baseline(by_seed(results, by_task, metric, size))
         if ratios:
-            best = f"{METRICS[metric]} ÷ that of p = 0, in the way in which that is best"
+            which = "" if size == BASE else f", {size}"
+            best = f"{METRICS[metric]} ÷ that of p = 0{which}, in the way in which that is best"
             lines.append(f"{best}, seed by seed:\n\n{_table('task', ratios, 2)}")
     return "\n\n".join(lines)
+
+
+def _apart(apart: dict[str, Any]) -> list[str]:
+    """A line for each distance of real clips from real ones, and after the autoencoder."""
+    pairs = [("two sets of real clips", apart)]
+    for length, found in apart.get("coded", {}).items():
+        pairs.append((f"real clips of {length} frames after the autoencoder from real ones", found))
+    return [
+        f"{METRICS[metric]} of {what}: {found[metric]:.{DIGITS[metric]}f}."
+        for what, found in pairs
+        for metric in METRICS
+        if found.get(metric) is not None
+    ]
 
 
 def final_step(grid: Grid) -> int:

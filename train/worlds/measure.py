@@ -10,7 +10,7 @@ import numpy as np
 
 from train.worlds.collisions import BALL_COLORS
 
-_SIDE = 64  # balls are found on a picture of this width, whatever its size
+BALLS_FROM = 64  # pixels; balls are found on a picture of this width, whatever its size
 _CHROMA = 56  # what a ball's pixel has at least; floors have less than 25, a half faded ball 80
 _PEEL = 3.0  # pixels peeled off each blob: parts touching blobs, drops seams between two balls
 _SMALLEST = 0.058  # radius, in widths, below which a blob is no ball; the smallest have 0.12
@@ -49,10 +49,12 @@ def detect_balls(frame: np.ndarray) -> list[Ball]:
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ValueError(f"frame is {frame.dtype} {frame.shape}; give uint8 of shape (H, W, 3)")
     height, width = frame.shape[:2]
-    if width < _SIDE:
-        raise ValueError(f"frame is {width} pixels wide; balls are found from {_SIDE} pixels on")
-    if width > _SIDE:
-        size = (_SIDE, round(height * _SIDE / width))
+    if width < BALLS_FROM:
+        raise ValueError(
+            f"frame is {width} pixels wide; balls are found from {BALLS_FROM} pixels on"
+        )
+    if width > BALLS_FROM:
+        size = (BALLS_FROM, round(height * BALLS_FROM / width))
         frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     frame = cv2.GaussianBlur(frame, (3, 3), 0.8)
     colored = frame.max(2).astype(int) - frame.min(2) >= _CHROMA
@@ -61,7 +63,7 @@ def detect_balls(frame: np.ndarray) -> list[Ball]:
 
 
 def _blobs(mask: np.ndarray, color: int) -> list[Ball]:
-    if mask.sum() < np.pi * (_SMALLEST * _SIDE) ** 2:
+    if mask.sum() < np.pi * (_SMALLEST * BALLS_FROM) ** 2:
         return []
     # closed, because the highlight is white; padded, because outside the picture is no ball
     solid = cv2.morphologyEx(np.pad(mask.astype(np.uint8), 3), cv2.MORPH_CLOSE, _KERNEL)
@@ -69,9 +71,9 @@ def _blobs(mask: np.ndarray, color: int) -> list[Ball]:
     count, _, stats, centres = cv2.connectedComponentsWithStats(core, connectivity=4)
     found = []
     for blob in range(1, count):
-        radius = (np.sqrt(stats[blob, cv2.CC_STAT_AREA] / np.pi) + _PEEL) / _SIDE
+        radius = (np.sqrt(stats[blob, cv2.CC_STAT_AREA] / np.pi) + _PEEL) / BALLS_FROM
         if radius >= _SMALLEST:
-            x, y = (centres[blob] - 3 + 0.5) / _SIDE
+            x, y = (centres[blob] - 3 + 0.5) / BALLS_FROM
             found.append(Ball(color, float(x), float(y), float(radius)))
     return found
 
