@@ -427,6 +427,7 @@ def test_steps_that_are_of_a_window_or_frame_are_called_so() -> None:
 def test_a_painted_cell_does_not_multiply_the_steps_of_the_next_preset(name: str) -> None:
     editor = preset(name, frames=24, steps=30)
     editor.levels[3][20] = 123
+    editor = editor.model_copy(update={"windows": None})  # as the canvas does
     box = editing.steps_of(editor, 16)  # all rows, now
     steps = editing.steps_for_preset(editor, box, 16)
     assert preset(name, frames=24, steps=steps).steps == box
