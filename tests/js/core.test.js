@@ -8,7 +8,10 @@ const UI = path.join(__dirname, "../../ui");
 const C = require(path.join(UI, "timeline_editor/core.js"));
 globalThis.FvdmCore = C; // the scripts share one scope in the page
 const G = require(path.join(UI, "timeline_editor/gestures.js"));
-const { Curves } = require(path.join(UI, "timeline_editor/curves.js"));
+const FvdmColours = globalThis.FvdmColours = require(path.join(UI, "timeline_editor/colours.js"));
+const FvdmUndo = require(path.join(UI, "timeline_editor/undo.js"));
+const FvdmCurves = require(path.join(UI, "timeline_editor/curves.js"));
+const { Curves } = FvdmCurves;
 
 const OPTIONS = { level: 600, width: 1, height: 1, soft: 0, guarded: [] };
 const cell = (f, r) => ({ f, r, x: f + 0.5, y: r + 0.5 });
@@ -241,7 +244,7 @@ test("resampling to the same size is the identity and keeps frozen columns froze
 
 test("undo and redo walk 100 edits, and a new edit forgets what was undone", () => {
   let state = C.standard(4, 4);
-  const history = new C.History(state);
+  const history = new FvdmUndo.History(state);
   for (let k = 1; k <= 130; k++) {
     state = C.fill(state, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => k);
     history.push(state, `edit ${k}`);
@@ -260,7 +263,7 @@ test("undo and redo walk 100 edits, and a new edit forgets what was undone", () 
 test("what goes on with a change takes its place in the history", () => {
   const start = C.standard(4, 4);
   const at = (level) => C.fill(start, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => level);
-  const history = new C.History(start);
+  const history = new FvdmUndo.History(start);
   history.push(at(10), "change");
   for (const level of [20, 30]) history.replace(at(level));
   assert.equal(C.levelAt(history.state, 0, 0), 30);
@@ -314,7 +317,7 @@ test("a frame knows after a change of steps what it held before its picture", ()
 });
 
 test("an edit that changes nothing is no step of the history", () => {
-  const history = new C.History(C.standard(4, 4));
+  const history = new FvdmUndo.History(C.standard(4, 4));
   assert.equal(history.push(history.state, "nothing"), false);
   assert.equal(history.canUndo, false);
 });
@@ -338,35 +341,35 @@ test("a server value resets the eraser, but a resampled painting keeps its prese
 });
 
 test("the colours rise in lightness all the way, so that their order shows without hue", () => {
-  const luminance = C.PALETTE.map(([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2);
-  assert.equal(C.PALETTE.length, 1001);
+  const luminance = FvdmColours.PALETTE.map(([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2);
+  assert.equal(FvdmColours.PALETTE.length, 1001);
   for (let k = 20; k <= 1000; k += 20) assert.ok(luminance[k] > luminance[k - 20], `at ${k}`);
   assert.ok(luminance[1000] / luminance[0] > 10);
 });
 
 test("pixels are the palette's colours, cell by cell", () => {
   const out = new Uint8ClampedArray(8);
-  C.paintPixels(Uint16Array.of(0, 1000), out);
-  assert.deepEqual([...out], [...C.PALETTE[0], 255, ...C.PALETTE[1000], 255]);
+  FvdmColours.paintPixels(Uint16Array.of(0, 1000), out);
+  assert.deepEqual([...out], [...FvdmColours.PALETTE[0], 255, ...FvdmColours.PALETTE[1000], 255]);
 });
 
 test("signal and noise are a point on the circle, from clean to noise", () => {
   for (const level of [0, 1, 250, 500, 999, 1000]) {
-    const [signal, noise] = C.signalNoise(level);
+    const [signal, noise] = FvdmColours.signalNoise(level);
     assert.ok(Math.abs(signal ** 2 + noise ** 2 - 1) < 1e-12);
   }
-  assert.equal(C.signalNoise(0)[1], 0);
-  assert.ok(C.signalNoise(1000)[0] < 0.01);
+  assert.equal(FvdmColours.signalNoise(0)[1], 0);
+  assert.ok(FvdmColours.signalNoise(1000)[0] < 0.01);
   const flow = [[1, 0], [0.5, 0.5], [0, 1]]; // a model's own table, read between its points
-  assert.deepEqual(C.signalNoise(0, flow), [1, 0]);
-  assert.deepEqual(C.signalNoise(250, flow), [0.75, 0.25]);
-  assert.deepEqual(C.signalNoise(1000, flow), [0, 1]);
+  assert.deepEqual(FvdmColours.signalNoise(0, flow), [1, 0]);
+  assert.deepEqual(FvdmColours.signalNoise(250, flow), [0.75, 0.25]);
+  assert.deepEqual(FvdmColours.signalNoise(1000, flow), [0, 1]);
 });
 
 test("anchors redraw their curve within the tolerance, and a line needs two", () => {
-  assert.deepEqual(C.anchors([1000, 750, 500, 250, 0]), [0, 4]);
+  assert.deepEqual(FvdmCurves.anchors([1000, 750, 500, 250, 0]), [0, 4]);
   const wave = Array.from({ length: 101 }, (_, k) => Math.round(500 + 500 * Math.cos(k / 9)));
-  const kept = C.anchors(wave, 8);
+  const kept = FvdmCurves.anchors(wave, 8);
   kept.slice(1).forEach((b, i) => {
     const a = kept[i];
     for (let k = a; k <= b; k++) {
@@ -379,11 +382,11 @@ test("anchors redraw their curve within the tolerance, and a line needs two", ()
 
 test("bending moves one point and its two sides, no more", () => {
   const values = [1000, 800, 600, 400, 200, 0, 0];
-  const bent = C.bend(values, 2, 100, 1, 4);
+  const bent = FvdmCurves.bend(values, 2, 100, 1, 4);
   assert.deepEqual(bent, [1000, 800, 100, 150, 200, 0, 0]);
-  assert.equal(C.bend(values, 2, 4000, 1, 4)[2], 1000);
-  for (const easing of Object.keys(C.EASINGS)) {
-    const eased = C.bend(values, 0, 1000, null, 5, easing);
+  assert.equal(FvdmCurves.bend(values, 2, 4000, 1, 4)[2], 1000);
+  for (const easing of Object.keys(FvdmCurves.EASINGS)) {
+    const eased = FvdmCurves.bend(values, 0, 1000, null, 5, easing);
     assert.equal(eased[0], 1000);
     assert.equal(eased[5], 0);
   }

@@ -36,7 +36,10 @@ __all__ = ["Filmstrip"]
 
 HERE = Path(__file__).parent
 EDITOR = HERE.parent / "timeline_editor"
-SCRIPTS = (EDITOR / "core.js", EDITOR / "dom.js", HERE / "reel.js", HERE / "strip.js")
+SCRIPTS = (
+    *(EDITOR / name for name in ("core.js", "colours.js", "dom.js")),
+    *(HERE / name for name in ("reel.js", "strip.js")),
+)
 EXAMPLE: dict[str, Any] = {"job": "", "frames": 16, "step": 0, "steps": 30, "status": "idle"}
 
 

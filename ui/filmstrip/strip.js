@@ -190,7 +190,7 @@ const FvdmStrip = (() => {
         canvas.getContext("2d", { willReadFrequently: true }).drawImage(image, x, y, w, h2, 0, 0, w, h2);
         const level = value.levels?.[f] ?? 0;
         bar.style.transform = `scaleX(${reel.progress(f, level)})`;
-        bar.style.background = C.css(level);
+        bar.style.background = FvdmColours.css(level);
         text.textContent = C.percent(level);
         node.setAttribute("aria-label", `Frame ${f + 1}, ${C.percent(level)} noise`);
         node.classList.add("drawn");

@@ -104,7 +104,13 @@ class PresetPicker(_Piece):
     """
 
     SCRIPT = "preset_picker"
-    SCRIPTS = ("../timeline_editor/core", "own_presets", "preset_picker", "picker_own")
+    SCRIPTS = (
+        "../timeline_editor/core",
+        "../timeline_editor/colours",
+        "own_presets",
+        "preset_picker",
+        "picker_own",
+    )
 
     def __init__(
         self,
@@ -131,7 +137,7 @@ class FormulaCheck(_Piece):
     """
 
     SCRIPT = "formula_check"
-    SCRIPTS = ("../timeline_editor/core", "formula_check")
+    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/colours", "formula_check")
 
     def __init__(self, *, names: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(None, names=names, **kwargs)
@@ -198,7 +204,13 @@ class RunList(_Piece):
     """
 
     SCRIPT = "run_list"
-    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/dom", "matrix", "run_list")
+    SCRIPTS = (
+        "../timeline_editor/core",
+        "../timeline_editor/colours",
+        "../timeline_editor/dom",
+        "matrix",
+        "run_list",
+    )
 
 
 class CompareView(_Piece):
@@ -211,6 +223,7 @@ class CompareView(_Piece):
     SCRIPT = "compare"
     SCRIPTS = (
         "../timeline_editor/core",
+        "../timeline_editor/colours",
         "../timeline_editor/dom",
         "matrix",
         "player",

@@ -1,5 +1,5 @@
 /* Below the formula box: a picture of what the formula gives, or what is wrong with it, and a list
-   of what may be written. Runs after core.js of the editor, whose colours the picture shares. */
+   of what may be written. Runs after colours.js of the editor, whose colours the picture shares. */
 const root = element.querySelector(".piece");
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
 
@@ -31,7 +31,7 @@ function draw() {
   canvas.width = levels[0].length;
   canvas.height = levels.length;
   const image = new ImageData(canvas.width, canvas.height);
-  FvdmCore.paintPixels(Uint16Array.from(levels.flat()), image.data);
+  FvdmColours.paintPixels(Uint16Array.from(levels.flat()), image.data);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 

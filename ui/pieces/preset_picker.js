@@ -1,5 +1,5 @@
 /* Presets as small pictures of their matrix; below them, the parameters of the chosen one.
-   Runs after core.js of the editor, whose colours the pictures share. */
+   Runs after colours.js of the editor, whose colours the pictures share. */
 const root = element.querySelector(".piece");
 const closing = new AbortController(); // ends what listens outside the component
 window.fvdmPicker?.abort(); // the one before, where the component is mounted again
@@ -27,7 +27,7 @@ function picture(levels) {
   const frames = levels[0].length;
   const canvas = h("canvas", { width: frames, height: rows, "aria-hidden": "true" });
   const image = new ImageData(frames, rows);
-  FvdmCore.paintPixels(Uint16Array.from(levels.flat()), image.data);
+  FvdmColours.paintPixels(Uint16Array.from(levels.flat()), image.data);
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }

@@ -14,9 +14,10 @@ least 26 px (34 px under a finger), where they scroll together. The editor annou
     fvdm:playhead  {step, steps, running}                 strip → editor; step null: no playhead
     fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
 
-The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `pictures.js`, `gestures.js`
-and `curves.js` hold the logic and know no DOM (tests/js); the others draw and listen. Everything
-shown is built with `textContent`; nothing of the value enters a template.
+The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `colours.js`, `undo.js`,
+`pictures.js`, `gestures.js` and `curves.js` hold the logic and know no DOM (tests/js); the others
+draw and listen. Everything shown is built with `textContent`; nothing of the value enters a
+template.
 
 Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
 slot-menu, slot-soft, slot-cut, slot-keep, clip-menu, clip-from, clip-pace, clip-count, clip-fill,
@@ -42,6 +43,8 @@ __all__ = ["TimelineEditor"]
 HERE = Path(__file__).parent
 SCRIPTS = (
     "core.js",
+    "colours.js",
+    "undo.js",
     "pictures.js",
     "gestures.js",
     "curves.js",

@@ -51,7 +51,7 @@ const FvdmControls = (() => {
       const swatch = (level) => {
         const button = h("button", { type: "button", class: "swatch", "aria-label": `Level ${C.percent(level)}`,
           onClick: () => actions.setLevel(level) }, String(level / 10));
-        button.style.setProperty("--swatch", C.css(level));
+        button.style.setProperty("--swatch", FvdmColours.css(level));
         return button;
       };
       this.sizes = Object.fromEntries([
@@ -115,7 +115,7 @@ const FvdmControls = (() => {
       this.level.setAttribute("aria-valuetext", C.percent(level));
       this.levelText.textContent = C.percent(level);
       this.levelWord.textContent = level === 0 ? "clean" : level === C.MAX ? "pure noise" : "noise";
-      this.level.style.setProperty("--level-color", C.css(level));
+      this.level.style.setProperty("--level-color", FvdmColours.css(level));
     }
 
     /** Shows the block's actions above `box` ({ left, top } in the stage), or hides them. */

@@ -8,8 +8,6 @@
 
 const FvdmCore = (() => {
   const MAX = 1000;
-  const UNDO_DEPTH = 100;
-  const UNDO_CELLS = 24_000_000; // 48 MB of history at most, whatever the size of the timeline
 
   const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
   const lerp = (a, b, t) => a + (b - a) * t;
@@ -470,44 +468,6 @@ const FvdmCore = (() => {
     return out;
   }
 
-  // ── Undo ───────────────────────────────────────────────────────────────────────────────────
-
-  /** The last 100 states with what led to them. States share whatever an edit left alone. */
-  class History {
-    constructor(state) { this.past = [{ state, label: "" }]; this.future = []; }
-
-    get state() { return this.past.at(-1).state; }
-    get canUndo() { return this.past.length > 1; }
-    get canRedo() { return this.future.length > 0; }
-
-    push(state, label) {
-      if (state === this.state) return false;
-      this.past.push({ state, label });
-      this.future = [];
-      const cells = () => this.past.reduce((sum, { state: s }, k) =>
-        sum + (s.levels === this.past[k - 1]?.state.levels ? 0 : s.levels.length), 0);
-      while (this.past.length > UNDO_DEPTH + 1) this.past.shift();
-      while (this.past.length > 2 && cells() > UNDO_CELLS) this.past.shift();
-      return true;
-    }
-
-    /** Puts a state in the place of the newest one, as what goes on with the same change. */
-    replace(state) { this.past.push({ ...this.past.pop(), state }); }
-
-    /** Steps back; returns what was undone, or null. */
-    undo() {
-      if (!this.canUndo) return null;
-      this.future.push(this.past.pop());
-      return this.future.at(-1).label;
-    }
-
-    redo() {
-      if (!this.canRedo) return null;
-      this.past.push(this.future.pop());
-      return this.past.at(-1).label;
-    }
-  }
-
   // ── Geometry ───────────────────────────────────────────────────────────────────────────────
 
   /** The width of a column: as wide as the view allows, never below `least` (then it scrolls). */
@@ -515,150 +475,13 @@ const FvdmCore = (() => {
     return Math.max(least, viewWidth / frames);
   }
 
-  // ── Colour ─────────────────────────────────────────────────────────────────────────────────
-
-  // Deep blue (clean), teal, pale warm yellow (noise): lightness rises all the way, so the order
-  // shows without hue. Mixed in OKLab, where equal steps look equal.
-  const STOPS = [
-    [0, [22, 44, 120]], [0.25, [27, 98, 166]], [0.5, [44, 154, 172]],
-    [0.75, [146, 205, 165]], [1, [255, 240, 190]],
-  ];
-
-  const toLinear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-  const toGamma = (c) => (c <= 0.0031308 ? 12.92 * c : 1.055 * c ** (1 / 2.4) - 0.055);
-
-  function toOklab(rgb) {
-    const [r, g, b] = rgb.map((c) => toLinear(c / 255));
-    const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
-    const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
-    const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
-    return [
-      0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
-      1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
-      0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
-    ];
-  }
-
-  function fromOklab([L, a, b]) {
-    const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
-    const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
-    const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
-    return [
-      4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
-      -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
-      -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
-    ].map((c) => Math.round(255 * clamp(toGamma(clamp(c, 0, 1)), 0, 1)));
-  }
-
-  /** One colour per level, [r, g, b] each. */
-  const PALETTE = Array.from({ length: MAX + 1 }, (_, level) => {
-    const t = level / MAX;
-    const k = Math.max(1, STOPS.findIndex(([at]) => at >= t));
-    const [[t0, low], [t1, high]] = [STOPS[k - 1], STOPS[k]];
-    const from = toOklab(low);
-    const to = toOklab(high);
-    return fromOklab(from.map((c, j) => lerp(c, to[j], (t - t0) / (t1 - t0))));
-  });
-
-  const css = (level) => `rgb(${PALETTE[clamp(Math.round(level), 0, MAX)].join(" ")})`;
-
-  /** The matrix as pixels, one per cell, into `out` (RGBA). */
-  function paintPixels(levels, out) {
-    for (let k = 0; k < levels.length; k++) {
-      const [r, g, b] = PALETTE[levels[k]];
-      out[4 * k] = r;
-      out[4 * k + 1] = g;
-      out[4 * k + 2] = b;
-      out[4 * k + 3] = 255;
-    }
-  }
-
-  /** How strongly each level shows as grain (0 … 255): a cue beside colour. */
-  const GRAIN = Uint8Array.from({ length: MAX + 1 }, (_, level) => 255 * (level / MAX) ** 1.5);
-
-  // ── Curves ─────────────────────────────────────────────────────────────────────────────────
-
-  const EASINGS = {
-    linear: (t) => t,
-    smooth: smoothstep,
-    "ease in": (t) => t * t,
-    "ease out": (t) => t * (2 - t),
-    hold: (t) => (t < 1 ? 0 : 1),
-  };
-
-  /** The indices of `values` that keep its shape within `tolerance` levels, both ends included
-      (Ramer, Douglas and Peucker, measured along the level axis). */
-  function anchors(values, tolerance = 6) {
-    const kept = new Set([0, values.length - 1]);
-    const spans = [[0, values.length - 1]];
-    while (spans.length) {
-      const [a, b] = spans.pop();
-      let worst = tolerance;
-      let at = -1;
-      for (let k = a + 1; k < b; k++) {
-        const off = Math.abs(values[k] - lerp(values[a], values[b], (k - a) / (b - a)));
-        if (off > worst) [worst, at] = [off, k];
-      }
-      if (at < 0) continue;
-      kept.add(at);
-      spans.push([a, at], [at, b]);
-    }
-    return [...kept].sort((a, b) => a - b);
-  }
-
-  /** `values` with point `at` at `level`, eased from its neighbours `left` and `right` (null at
-      an end). The rest stays. */
-  function bend(values, at, level, left, right, easing = "linear") {
-    const out = [...values];
-    const ease = EASINGS[easing];
-    out[at] = Math.round(clamp(level, 0, MAX));
-    const between = (a, b) => {
-      for (let k = a + 1; k < b; k++) {
-        out[k] = Math.round(lerp(out[a], out[b], ease((k - a) / (b - a))));
-      }
-    };
-    if (left !== null) between(left, at);
-    if (right !== null) between(at, right);
-    return out;
-  }
-
-  /** One curve of the matrix: a frame over steps, or a step over frames. */
-  const curveOf = (state, over, index) => over === "steps" ? column(state, index)
-    : Array.from(state.levels.subarray(index * state.frames, (index + 1) * state.frames));
-
-  function withCurve(state, over, index, values, guarded = []) {
-    const skip = new Set(guarded);
-    const levels = state.levels.slice();
-    values.forEach((level, k) => {
-      const [f, r] = over === "steps" ? [index, k] : [k, index];
-      if (!skip.has(f)) levels[r * state.frames + f] = level;
-    });
-    return withLevels(state, levels);
-  }
-
-  // ── What a level looks like ────────────────────────────────────────────────────────────────
-
-  /** [signal, noise] of a level, from a table of such pairs at even distances. Before there is a
-      model's, those of the paper's continuous schedule, β from 0.1 to 20:
-      ᾱ(t) = exp(−0.1 t − 19.9 t² / 2). */
-  function signalNoise(level, table = null) {
-    const t = level / MAX;
-    if (table) {
-      const place = t * (table.length - 1);
-      const below = Math.min(table.length - 2, Math.floor(place));
-      return table[below].map((value, k) => lerp(value, table[below + 1][k], place - below));
-    }
-    const alphaBar = Math.exp(-0.1 * t - 0.5 * 19.9 * t * t);
-    return [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
-  }
-
   return {
-    MAX, UNDO_DEPTH, EASINGS, anchors, bend, curveOf, withCurve, signalNoise, clamp, lerp, percent, fromValue, toValue, fromServer, says, standard,
+    MAX, clamp, lerp, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
     sameLevels, markOf,
     levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
-    resample, History, columnWidth, PALETTE, css, paintPixels, GRAIN,
+    resample, columnWidth,
   };
 })();
 

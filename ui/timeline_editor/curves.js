@@ -5,6 +5,64 @@ const FvdmCurves = (() => {
   const PAD = 12; // pixels above 100 % and below 0 %
   const NEAR = 14; // pixels within which a point or curve is meant
 
+  const EASINGS = {
+    linear: (t) => t,
+    smooth: C.smoothstep,
+    "ease in": (t) => t * t,
+    "ease out": (t) => t * (2 - t),
+    hold: (t) => (t < 1 ? 0 : 1),
+  };
+
+  /** The indices of `values` that keep its shape within `tolerance` levels, both ends included
+      (Ramer, Douglas and Peucker, measured along the level axis). */
+  function anchors(values, tolerance = 6) {
+    const kept = new Set([0, values.length - 1]);
+    const spans = [[0, values.length - 1]];
+    while (spans.length) {
+      const [a, b] = spans.pop();
+      let worst = tolerance;
+      let at = -1;
+      for (let k = a + 1; k < b; k++) {
+        const off = Math.abs(values[k] - C.lerp(values[a], values[b], (k - a) / (b - a)));
+        if (off > worst) [worst, at] = [off, k];
+      }
+      if (at < 0) continue;
+      kept.add(at);
+      spans.push([a, at], [at, b]);
+    }
+    return [...kept].sort((a, b) => a - b);
+  }
+
+  /** `values` with point `at` at `level`, eased from its neighbours `left` and `right` (null at
+      an end). The rest stays. */
+  function bend(values, at, level, left, right, easing = "linear") {
+    const out = [...values];
+    const ease = EASINGS[easing];
+    out[at] = Math.round(C.clamp(level, 0, C.MAX));
+    const between = (a, b) => {
+      for (let k = a + 1; k < b; k++) {
+        out[k] = Math.round(C.lerp(out[a], out[b], ease((k - a) / (b - a))));
+      }
+    };
+    if (left !== null) between(left, at);
+    if (right !== null) between(at, right);
+    return out;
+  }
+
+  /** One curve of the matrix: a frame over steps, or a step over frames. */
+  const curveOf = (state, over, index) => over === "steps" ? C.column(state, index)
+    : Array.from(state.levels.subarray(index * state.frames, (index + 1) * state.frames));
+
+  function withCurve(state, over, index, values, guarded = []) {
+    const skip = new Set(guarded);
+    const levels = state.levels.slice();
+    values.forEach((level, k) => {
+      const [f, r] = over === "steps" ? [index, k] : [k, index];
+      if (!skip.has(f)) levels[r * state.frames + f] = level;
+    });
+    return C.withLevels(state, levels);
+  }
+
   class Curves {
     constructor() {
       this.over = "steps"; // or "frames"
@@ -38,7 +96,7 @@ const FvdmCurves = (() => {
       const fresh = points && points.over === over && points.index === this.index
         && points.levels === state.levels;
       if (!fresh) {
-        const at = C.anchors(C.curveOf(state, over, this.index));
+        const at = anchors(curveOf(state, over, this.index));
         this.points = { over, index: this.index, levels: state.levels, at };
       }
       return this.points.at;
@@ -74,8 +132,8 @@ const FvdmCurves = (() => {
       g.lineWidth = 1.5;
       for (let c = 0; c < count; c += every) {
         if (c === this.index) continue;
-        g.strokeStyle = C.css(150 + (700 * c) / Math.max(1, count - 1));
-        trace(C.curveOf(state, this.over, c));
+        g.strokeStyle = FvdmColours.css(150 + (700 * c) / Math.max(1, count - 1));
+        trace(curveOf(state, this.over, c));
       }
       g.globalAlpha = 1;
       if (look.playhead !== null && this.over === "steps") {
@@ -88,7 +146,7 @@ const FvdmCurves = (() => {
         g.stroke();
       }
       const points = this.pointsOf(state);
-      const values = C.curveOf(state, this.over, this.index);
+      const values = curveOf(state, this.over, this.index);
       g.strokeStyle = theme.accent;
       g.lineWidth = 2.5;
       trace(values);
@@ -105,7 +163,7 @@ const FvdmCurves = (() => {
     /** What a press at (px, py) means: { point } of the edited curve, { curve } to edit, or {}. */
     hit(state, look, px, py) {
       const place = this.frame(state, look);
-      const values = C.curveOf(state, this.over, this.index);
+      const values = curveOf(state, this.over, this.index);
       const off = (k) => Math.hypot(place.x(k) - px, place.y(values[k]) - py);
       const [point] = this.pointsOf(state).filter((k) => off(k) < NEAR).sort((a, b) => off(a) - off(b));
       if (point !== undefined) return { point };
@@ -114,7 +172,7 @@ const FvdmCurves = (() => {
       let best = NEAR;
       let curve;
       for (let c = 0; c < this.count(state); c++) {
-        const far = Math.abs(place.y(C.curveOf(state, this.over, c)[k]) - py);
+        const far = Math.abs(place.y(curveOf(state, this.over, c)[k]) - py);
         if (far < best) [best, curve] = [far, c];
       }
       return curve === undefined ? {} : { curve };
@@ -124,15 +182,15 @@ const FvdmCurves = (() => {
     drag(state, k, guarded) {
       const at = [...new Set([...this.pointsOf(state), k])].sort((a, b) => a - b);
       const place = at.indexOf(k);
-      const values = C.curveOf(state, this.over, this.index);
+      const values = curveOf(state, this.over, this.index);
       const blocked = this.over === "steps" && guarded.includes(this.index);
       const gesture = {
         label: "curve", preview: state, overlay: null,
         note: blocked ? "Frozen frames are protected. Click a snowflake to free its frame." : "",
         moveTo: (level) => {
           if (blocked) return;
-          const bent = C.bend(values, k, level, at[place - 1] ?? null, at[place + 1] ?? null, this.easing);
-          gesture.preview = C.withCurve(state, this.over, this.index, bent, guarded);
+          const bent = bend(values, k, level, at[place - 1] ?? null, at[place + 1] ?? null, this.easing);
+          gesture.preview = withCurve(state, this.over, this.index, bent, guarded);
           this.remember(gesture.preview, at);
           gesture.overlay = { text: `${C.percent(bent[k])} noise` };
         },
@@ -147,15 +205,15 @@ const FvdmCurves = (() => {
       const place = points.indexOf(k);
       if (place <= 0 || place === points.length - 1) return state;
       const [left, right] = [points[place - 1], points[place + 1]];
-      const values = C.curveOf(state, this.over, this.index);
-      const joined = C.bend(values, right, values[right], left, null, this.easing);
-      const next = C.withCurve(state, this.over, this.index, joined, guarded);
+      const values = curveOf(state, this.over, this.index);
+      const joined = bend(values, right, values[right], left, null, this.easing);
+      const next = withCurve(state, this.over, this.index, joined, guarded);
       this.remember(next, points.filter((point) => point !== k));
       return next;
     }
   }
 
-  return { Curves };
+  return { Curves, EASINGS, anchors, bend, curveOf, withCurve };
 })();
 
 if (typeof module === "object") module.exports = FvdmCurves;

@@ -35,7 +35,7 @@ const FvdmEditor = (() => {
       this.column = 1;
       this.viewWidth = 1;
       const levels = io.value?.levels?.length;
-      this.history = new C.History(levels ? C.fromValue(io.value) : C.standard(16, 30));
+      this.history = new FvdmUndo.History(levels ? C.fromValue(io.value) : C.standard(16, 30));
       this.settings.height = Math.max(1, Math.round(this.state.rows / 14));
       this.build();
       onTheme(() => this.readTheme());
@@ -80,7 +80,7 @@ const FvdmEditor = (() => {
         h("div", { class: "stage-head" }, this.buildViews()),
         h("div", { class: "axis-column" }, h("div", { class: "axis-corner" }, this.fitButton, this.corner), this.axis),
         this.scroller, this.controls.blockBar, this.status, this.tip.node);
-      this.root.style.setProperty("--map", Array.from({ length: 11 }, (_, k) => C.css(k * 100)).join(","));
+      this.root.style.setProperty("--map", Array.from({ length: 11 }, (_, k) => FvdmColours.css(k * 100)).join(","));
       this.root.replaceChildren(this.controls.node, this.stage,
         h("p", { class: "visually-hidden", id: "fvdm-editor-help" }, HELP),
         this.live, this.slots.chooser, this.slots.menu, this.slots.clip.menu);
@@ -96,7 +96,7 @@ const FvdmEditor = (() => {
         [["steps", "a frame over steps"], ["frames", "a step over frames"]],
         (over) => { this.curves.over = over; this.curves.index = 0; this.pickCurve(); });
       this.curveEasing = choice("Easing", "curve-easing",
-        Object.keys(C.EASINGS).map((name) => [name, name]), (name) => { this.curves.easing = name; });
+        Object.keys(FvdmCurves.EASINGS).map((name) => [name, name]), (name) => { this.curves.easing = name; });
       this.modes = Object.fromEntries([["matrix", "Matrix"], ["curves", "Curves"]].map(([mode, text]) =>
         [mode, h("button", { type: "button", class: "mode", "data-testid": `mode-${mode}`,
           onClick: () => this.setMode(mode) }, text)]));

@@ -309,7 +309,7 @@ const FvdmInput = (() => {
       const { curves, state } = editor;
       const points = curves.pointsOf(state);
       const place = C.clamp(points.indexOf(curves.focus ?? points[0]), 0, points.length - 1);
-      const values = C.curveOf(state, curves.over, curves.index);
+      const values = FvdmCurves.curveOf(state, curves.over, curves.index);
       if (key === "ArrowLeft" || key === "ArrowRight") {
         curves.focus = points[C.clamp(place + (key === "ArrowRight" ? 1 : -1), 0, points.length - 1)];
       } else if (key === "ArrowUp" || key === "ArrowDown") {
@@ -328,7 +328,7 @@ const FvdmInput = (() => {
       } else return false;
       editor.root.classList.add("keys");
       const k = curves.focus ?? points[place];
-      const now = C.curveOf(editor.state, curves.over, curves.index);
+      const now = FvdmCurves.curveOf(editor.state, curves.over, curves.index);
       editor.say(curves.over === "steps" ? `Frame ${curves.index + 1}, step ${k}: ${C.percent(now[k])} noise.`
         : `Step ${curves.index}, frame ${k + 1}: ${C.percent(now[k])} noise.`);
       editor.redraw();

@@ -77,7 +77,7 @@ const FvdmTip = (() => {
         landscape(g); // a picture that is still loading
       }
       const image = g.getImageData(0, 0, SIZE, SIZE);
-      const [signal, noise] = C.signalNoise(level, this.mixing());
+      const [signal, noise] = FvdmColours.signalNoise(level, this.mixing());
       for (let k = 0, e = 0; k < image.data.length; k += 4) {
         for (let c = 0; c < 3; c++, e++) {
           const x = image.data[k + c] / 127.5 - 1;

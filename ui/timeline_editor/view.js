@@ -64,10 +64,10 @@ const FvdmView = (() => {
         this.pixels = new ImageData(frames, rows);
         this.veilPixels = new ImageData(frames, rows);
       }
-      C.paintPixels(levels, this.pixels.data);
+      FvdmColours.paintPixels(levels, this.pixels.data);
       this.cells.getContext("2d").putImageData(this.pixels, 0, 0);
       const alpha = this.veilPixels.data;
-      for (let k = 0; k < levels.length; k++) alpha[4 * k + 3] = C.GRAIN[levels[k]];
+      for (let k = 0; k < levels.length; k++) alpha[4 * k + 3] = FvdmColours.GRAIN[levels[k]];
       this.veil.getContext("2d").putImageData(this.veilPixels, 0, 0);
     }
 
@@ -124,7 +124,7 @@ const FvdmView = (() => {
       g.beginPath();
       g.rect(x, 0, width, this.height);
       g.clip();
-      g.fillStyle = C.css(0);
+      g.fillStyle = FvdmColours.css(0);
       g.fillRect(x, 0, width, this.height);
       g.strokeStyle = "rgb(190 220 255 / 0.17)";
       g.lineWidth = 1;
