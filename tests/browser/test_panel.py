@@ -113,6 +113,17 @@ def test_a_refused_preset_is_not_left_chosen_and_undo_moves_the_sliders_back(
     expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
 
 
+def test_a_wrong_number_is_red_while_it_is_typed(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    seed = page.locator("#seed input")
+    seed.fill("-1")
+    expect(seed).to_have_css("outline-color", "rgb(185, 28, 28)")
+    seed.fill("1")
+    expect(seed).to_have_css("outline-color", "rgb(249, 115, 22)")
+
+
 def test_another_solver_brings_its_usual_fresh_noise(
     new_page: Callable[..., Page], address: str
 ) -> None:
