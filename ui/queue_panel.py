@@ -151,23 +151,19 @@ def wire_queue(
         """Show the session's runs, one after the other, until none is left."""
         kept = session_of(kept_session)
         seen: tuple[str, int] | None = None  # run and step of the sheet that the page has
-        told: tuple[str, int] | None = None  # run and state of it
-        files: Any = None
+        files: Any = None  # of the clip that the page has
         async for view in studio.queue.follow(kept["session"]):
             shown = view.shown
             step = seen[1] if seen is not None and shown and seen[0] == shown.job else -1
             strip, progress, clip = shown_run(view, step, kept)
-            now = None if shown is None else (shown.job, shown.version)
-            # Nothing is said twice: somebody may be at another step of a run that is over, or look
-            # at an older clip.
             yield (
-                gr.skip() if now and now == told else strip,
+                strip,
                 progress,
-                gr.skip() if clip and clip == files else clip,
+                gr.skip() if clip and clip == files else clip,  # an older one may be looked at
                 *buttons(bool(view.going)),
                 queue_value(view, followed=True),
             )
-            told, files = now, clip
+            files = clip
             if shown is not None and shown.preview is not None:
                 seen = shown.job, shown.preview.step
 

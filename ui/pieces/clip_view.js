@@ -23,7 +23,8 @@ function draw() {
   }
   const base = `${window.gradio_config?.root ?? ""}/${clip.address}`;
   const video = h("video", {
-    src: url, loop: true, autoplay: !matchMedia("(prefers-reduced-motion: reduce)").matches, playsinline: true, id: "clip", tabindex: 0,
+    src: url, loop: true, playsinline: true, id: "clip", tabindex: 0,
+    autoplay: !matchMedia("(prefers-reduced-motion: reduce)").matches,
     "aria-label": "The generated clip", title: "Click or Space to pause or play; arrow keys go frame by frame",
     onClick: () => turn(),
   });
