@@ -113,6 +113,24 @@ def test_a_refused_preset_is_not_left_chosen_and_undo_moves_the_sliders_back(
     expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
 
 
+def test_two_example_pictures_in_a_row_are_undone_one_by_one(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    page.locator("#preset-interpolation").click()
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'interpolation'")
+    page.wait_for_timeout(2000)  # what follows soon is undone together
+    pictures = "JSON.stringify(window.fvdmEditor.value.keyframes)"
+    before = []
+    for name in ("faces 1", "sky 2"):
+        before.append(page.evaluate(pictures))
+        page.get_by_title(f"{name}: drag onto a slot, or click to use it").click()
+        page.wait_for_function(f"before => {pictures} !== before", arg=before[-1])
+    for expected in reversed(before):
+        page.keyboard.press("Control+z")
+        assert page.evaluate(pictures) == expected
+
+
 def test_a_wrong_number_is_red_while_it_is_typed(
     new_page: Callable[..., Page], address: str
 ) -> None:

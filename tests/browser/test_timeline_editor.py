@@ -273,6 +273,31 @@ def test_the_keyboard_alone_paints_freezes_and_selects(editor: Page) -> None:
     assert (levels(editor)[:, 7] == 0).all()
 
 
+def test_a_key_let_go_elsewhere_ends_its_stroke(editor: Page) -> None:
+    canvas, level = editor.get_by_test_id("timeline-canvas"), lambda: levels(editor)[0, 1:4]
+    before = level().copy()
+    canvas.focus()
+    for key in ("b", "3", "ArrowRight", "ArrowRight"):
+        editor.keyboard.press(key)
+    editor.keyboard.down(" ")
+    editor.keyboard.press("ArrowRight")
+    editor.get_by_test_id("undo").focus()  # as when the window is left with the key down
+    editor.keyboard.up(" ")
+    assert (level()[:2] == 300).all()
+    canvas.focus()
+    editor.keyboard.press("ArrowRight")  # moves, and paints no more
+    assert level()[2] == before[2]
+    editor.keyboard.press("l")
+    canvas.focus()
+    editor.keyboard.press("Enter")  # one corner of a line
+    editor.get_by_test_id("undo").focus()
+    painted = value(editor)
+    canvas.focus()
+    editor.keyboard.press("ArrowDown")
+    editor.keyboard.press("Enter")  # is the first corner of another
+    assert value(editor) == painted
+
+
 def test_names_for_screen_readers(editor: Page) -> None:
     canvas = editor.get_by_role("application", name="Timeline: 16 frames, 30 steps")
     assert canvas.get_attribute("aria-describedby")

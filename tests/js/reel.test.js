@@ -3,7 +3,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const path = require("node:path");
-const { Reel, MOST, AT_ONCE } = require(path.join(__dirname, "../../ui/filmstrip/reel.js"));
+const { Reel, MOST, MOST_CHARACTERS, LEAST, AT_ONCE } = require(path.join(__dirname, "../../ui/filmstrip/reel.js"));
 
 const sheet = (step, job = "a") => ({ job, step, sheet: `sheet ${step}` });
 
@@ -36,6 +36,19 @@ test("a very long run is thinned out but keeps its first and last steps", () => 
   for (let step = 0; step <= 4000; step += 100) assert.ok(Math.abs(reel.nearest(step).step - step) <= 16);
 });
 
+test("large sheets are thinned out by their size, and a few are always kept", () => {
+  const reel = new Reel();
+  const large = (step, size) => ({ ...sheet(step), sheet: "x".repeat(size) });
+  for (let step = 0; step <= 100; step++) reel.add(large(step, MOST_CHARACTERS / 20));
+  assert.equal(reel.size, 20);
+  for (let again = 0; again < 50; again++) reel.add(large(100, MOST_CHARACTERS / 20)); // the same place
+  assert.equal(reel.size, 20);
+  assert.deepEqual([0, 100].map((step) => reel.nearest(step).step), [0, 100]);
+  for (let step = 101; step <= 130; step++) reel.add(large(step, MOST_CHARACTERS));
+  assert.equal(reel.size, LEAST);
+  assert.deepEqual([0, 130].map((step) => reel.nearest(step).step), [0, 130]);
+});
+
 test("each view has its own sheets, and they are thinned out together", () => {
   const reel = new Reel();
   reel.add(sheet(3));
@@ -58,7 +71,7 @@ test("rows that were left out are wished for once, the nearest first", () => {
   assert.equal(reel.wish(12, "noisy", size)[0], 12);
   assert.equal(reel.wish(5, "clean", { frames: 500, steps: 20 }).length, 1);
   assert.deepEqual(reel.wish(25, "clean", size), []); // no such row
-  reel.addRows({ job: "a", rows: [{ step: 12, view: "clean", levels: [5] }] }, { frames: 16 });
+  reel.addRows({ job: "a", rows: [{ ...sheet(12), view: "clean", levels: [5] }] }, { frames: 16 });
   assert.deepEqual([reel.nearest(12).step, reel.nearest(12).frames, reel.latest.step], [12, 16, 20]);
   reel.addRows({ job: "other", rows: [{ step: 13, view: "clean" }] }, {});
   assert.equal(reel.has(13, "clean"), false);

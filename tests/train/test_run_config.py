@@ -115,7 +115,7 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
         ValueError,
         match="no config nowhere.toml; shipped ones are continued, continued2, continued3, "
-        "continued4, continued6, default, detail, published, worlds128",
+        "continued4, continued6, continued7, default, detail, published, worlds128",
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")

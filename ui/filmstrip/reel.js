@@ -3,6 +3,8 @@
 
 const FvdmReel = (() => {
   const MOST = 400; // sheets
+  const MOST_CHARACTERS = 64_000_000; // of all sheets, which are data URLs
+  const LEAST = 8; // sheets, however large
   const AT_ONCE = 8; // rows asked for together
   const FRAMES_AT_ONCE = 192;
 
@@ -14,6 +16,7 @@ const FvdmReel = (() => {
     clear(job) {
       this.job = job;
       this.sheets = new Map(); // view and step → the strip's value with its sheet
+      this.characters = 0;
       this.asked = new Set(); // rows that the server was asked for
       this.latest = null;
       this.start = null; // the levels of row 0
@@ -34,9 +37,17 @@ const FvdmReel = (() => {
 
     put(value) {
       const view = value.view ?? "clean";
-      this.sheets.set(`${view} ${value.step}`, { ...value, view });
+      const key = `${view} ${value.step}`;
+      this.drop(key);
+      this.sheets.set(key, { ...value, view });
+      this.characters += value.sheet.length;
       if (value.step === 0) this.start = value.levels;
-      if (this.sheets.size > MOST) this.thin();
+      while (this.sheets.size > LEAST && (this.sheets.size > MOST || this.characters > MOST_CHARACTERS)) this.thin();
+    }
+
+    drop(key) {
+      this.characters -= this.sheets.get(key)?.sheet.length ?? 0;
+      this.sheets.delete(key);
     }
 
     steps(view) {
@@ -52,7 +63,7 @@ const FvdmReel = (() => {
       for (let k = 2; k < steps.length - 1; k++) {
         if (steps[k + 1] - steps[k - 1] < steps[least + 1] - steps[least - 1]) least = k;
       }
-      this.sheets.delete(`${view} ${steps[least]}`);
+      this.drop(`${view} ${steps[least]}`);
       this.asked.delete(`${view} ${steps[least]}`);
     }
 
@@ -91,7 +102,7 @@ const FvdmReel = (() => {
     }
   }
 
-  return { Reel, MOST, AT_ONCE };
+  return { Reel, MOST, MOST_CHARACTERS, LEAST, AT_ONCE };
 })();
 
 if (typeof module === "object") module.exports = FvdmReel;

@@ -163,8 +163,9 @@ const FvdmEditor = (() => {
       const next = C.fromServer(this.state, value);
       const last = this.received;
       // every place of a preset's slider comes as a value; together they are one change
+      const files = ({ keyframes }) => keyframes.map(({ file }) => file.path).join("\n");
       const goesOn = last?.preset && last.preset === value.preset?.name && last.state === this.state
-        && performance.now() - last.at < TUNING_MS;
+        && files(next) === files(this.state) && performance.now() - last.at < TUNING_MS;
       if (goesOn) this.history.replace(next); else this.history.push(next, "change of the whole timeline");
       this.received = { preset: value.preset?.name, at: performance.now(), state: this.state };
       this.keepInside();

@@ -204,6 +204,12 @@ const FvdmInput = (() => {
       if (event.key === " " && editor.gesture && (spaceMoved || !sticky())) finishAtCursor();
     });
 
+    // The key may be let go elsewhere, which the canvas is not told.
+    canvas.addEventListener("blur", () => {
+      if (!editor.gesture || !editor.cursor) return; // the pointer stays captured
+      if (spaceMoved || !sticky()) finishAtCursor(); else editor.cancel();
+    });
+
     // A tool that needs two corners waits for the second Space if the first was only tapped.
     const sticky = () => ["line", "ramp", "fill", "select"].includes(editor.settings.tool);
 
