@@ -79,17 +79,18 @@ def sample(
             inside = torch.searchsorted(frames, updated)
             memory.follow(window.frames, window.updates)
 
-            told = now.clone()
-            for frame, level in timeline.seen.items():
-                told[frame] = level
-            seen, told = state[:, frames], told[frames]
+            seen, noisy = state[:, frames], now[frames]  # what the network sees, and at which levels
             if show is not None:
-                seen, told = show(seen, told, window.frames, step)
+                seen, noisy = show(seen, noisy, window.frames, step)
+            told = noisy.clone()
+            for frame, level in timeline.seen.items():
+                if frame in window.frames:
+                    told[window.frames.index(frame)] = level
             t = schedule.timesteps(told).expand(len(x), -1)  # (B, W)
             output = denoise(seen, t).float()  # (B, W, C or 2C, H, W)
             prediction, variance = _split_variance(output[:, inside], x.shape[2])
             x_start = schedule.pred_x_start(
-                state[:, updated], prediction, now[updated].expand(len(x), -1)
+                seen[:, inside], prediction, noisy[inside].expand(len(x), -1)
             )
             pred[:, updated] = x_start
 

@@ -57,9 +57,10 @@ class NoiseSchedule:
             raise ValueError(
                 f"num_train_timesteps is {num_train_timesteps}; it must be from 2 to 100000"
             )
-        if prediction_type == "v" and name == "flow":
+        if name == "flow" and prediction_type in ("v", "eps"):
             raise ValueError(
-                "prediction_type 'v' belongs to a VP schedule; use 'flow' with the flow schedule"
+                f"prediction_type {prediction_type!r} belongs to a VP schedule: the flow schedule "
+                "has no signal at its first level. Use 'flow' or 'x0' with it"
             )
         self.name = name
         self.num_train_timesteps = num_train_timesteps
@@ -72,15 +73,22 @@ class NoiseSchedule:
             alpha_bar = alphas_cumprod(name, num_train_timesteps)
             alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar])
             signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        self._signal, self._noise = signal, noise
+        self._pairs = torch.stack([signal, noise]).float()  # (2, T + 1); mps has no float64
+        self._copies: dict[torch.device, Tensor] = {}
+
+    def _pairs_on(self, device: torch.device) -> Tensor:
+        """The table on a device, copied once: a copy in each step would wait for the device."""
+        if device not in self._copies:
+            self._copies[device] = self._pairs.to(device)
+        return self._copies[device]
 
     def signal(self, levels: Tensor) -> Tensor:
         """The factor of x_start at each level: float32, of the shape of `levels`."""
-        return self._signal.to(levels.device)[levels.long()].float()
+        return self._pairs_on(levels.device)[0][levels.long()]
 
     def noise(self, levels: Tensor) -> Tensor:
         """The standard deviation of the noise at each level: float32, of the shape of `levels`."""
-        return self._noise.to(levels.device)[levels.long()].float()
+        return self._pairs_on(levels.device)[1][levels.long()]
 
     def mixing(self, points: int = 101) -> list[tuple[float, float]]:
         """The pairs (signal, noise) of evenly spaced levels from clean to noise, to draw them."""

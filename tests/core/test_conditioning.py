@@ -73,6 +73,23 @@ def test_the_noise_belongs_to_seed_row_and_frame():
     assert torch.equal(torch.cat([parts[0][0], parts[1][0]], dim=1), both[0][0])
 
 
+def test_what_is_predicted_of_a_frame_that_waits_is_of_what_the_network_saw_of_it():
+    """A network that knows the clean clip predicts it in each step, of waiting frames too."""
+    levels = np.array([[1000, 300, 0], [700, 300, 0], [400, 300, 0], [200, 200, 0], [0, 0, 0]])
+    timeline = Timeline(levels=levels)
+    clean, eps = start(3), start(3).flip(-1)
+    x = SCHEDULE.q_sample(clean, torch.tensor(levels[:1]), eps)
+
+    def knows(x, t):
+        level = torch.where(t > 0, t + 1, 0)
+        signal, noise = SCHEDULE.pair(level)
+        return torch.where(noise > 0, (x - signal * clean) / noise.clamp(min=1e-9), 0.0)
+
+    show = replacement(timeline, SCHEDULE, [5])
+    for state in sample(knows, x, timeline, SCHEDULE, seed=[5], show=show):
+        torch.testing.assert_close(state.pred_x_start, clean, rtol=1e-3, atol=1e-3)
+
+
 def test_frames_that_move_and_noisier_ones_are_shown_as_they_are():
     levels = np.array([[1000, 600, 800, 800], [500, 600, 800, 800], [0, 600, 800, 400]])
     timeline = Timeline(levels)

@@ -70,7 +70,7 @@ def test_equal_levels_in_every_frame_are_a_scalar_ddim_sampler():
 def test_a_frozen_frame_is_bit_identical_after_the_whole_run(solver, name):
     levels = random_levels(8, 5, seed=1)
     levels[:, [0, 3]] = [0, 400]  # one clean, one held half noisy
-    schedule = NoiseSchedule(name)
+    schedule = NoiseSchedule(name, prediction_type="x0")
     x = start(5)
     for state in sample(mixing, x, Timeline(levels), schedule, solver, eta=1.0, seed=3):
         assert torch.equal(state.x[:, [0, 3]], x[:, [0, 3]])
