@@ -23,6 +23,7 @@ PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
 MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
+_TILE = 1024  # pixels
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 
@@ -195,6 +196,22 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             return _upright_rgb(picture, name)
 
 
+def _tile_by_tile(picture: Image.Image) -> Image.Image:
+    """8-bit RGB on white of 16 bits or transparency, whose copies would take 2 GB as a whole."""
+    rgb = Image.new("RGB", picture.size, "white")
+    for top in range(0, picture.height, _TILE):
+        for left in range(0, picture.width, _TILE):
+            right, bottom = min(left + _TILE, picture.width), min(top + _TILE, picture.height)
+            tile = picture.crop((left, top, right, bottom))
+            if tile.mode.startswith("I"):  # 16 bits; PIL's own conversion would clip at 255
+                wide = np.asarray(tile).astype(np.int64).clip(0, 65535)
+                rgb.paste(Image.fromarray(((wide + 128) // 257).astype(np.uint8)), (left, top))
+            else:
+                opaque = tile.convert("RGBA")
+                rgb.paste(opaque, (left, top), mask=opaque)
+    return rgb
+
+
 def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
     if not picture.width * picture.height:
         raise ValueError(
@@ -210,13 +227,8 @@ def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
     try:
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith("I"):  # 16 bits; PIL's own conversion would clip at 255
-            wide = np.asarray(upright).astype(np.int64).clip(0, 65535)
-            return Image.fromarray((wide / 257).round().astype(np.uint8)).convert("RGB")
-        if upright.has_transparency_data:
-            rgba = upright.convert("RGBA")
-            white = Image.new("RGBA", rgba.size, "white")
-            return Image.alpha_composite(white, rgba).convert("RGB")
+        if upright.mode.startswith("I") or upright.has_transparency_data:
+            return _tile_by_tile(upright)
         return upright.convert("RGB")
     except Exception as error:
         # a damaged file makes the parsers raise errors of any type

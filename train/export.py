@@ -33,10 +33,17 @@ def model_config(
         "license": config.license,
         "trained_on": config.trained_on,
         "prior": config.optim.prior,
+        **({} if _frames_had_their_own(config) else {"timesteps": "scalar"}),
         "transformer": dataclasses.asdict(config.transformer),
         "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),
         "schedule": {"num_train_timesteps": 1000, **config.schedule},
     }
+
+
+def _frames_had_their_own(config: TrainConfig) -> bool:
+    """Whether the transformer learned clips whose frames have timesteps of their own."""
+    optim = config.optim
+    return max(optim.p_independent, optim.p_staggered, optim.p_condition) > 0
 
 
 def export(

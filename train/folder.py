@@ -93,6 +93,7 @@ def prepare_folder(
     if say:
         print(summary)
     path, index = out / "clips.raw", listing.index()
+    _check_whole(path, int(index[-1, BYTE]) + _bytes(config, sizes)[index[-1, SIZE]])
     about = (index[:, LABEL], Names(listing), summary.labels, index[:, STILL])
     if len(sizes) == 1:
         shape = (summary.clips, config.frames, *sizes[0], 3)
@@ -173,13 +174,14 @@ def _read_files(
             "looked for"
         )
     listing.begin()
-    clip_bytes = [config.frames * height * width * 3 for height, width in sizes]
+    clip_bytes = _bytes(config, sizes)
     listed, clips, skipped, written = set(), 0, 0, 0
     for _, file in listing.files():
         listed.add(file.file)
         clips, skipped = clips + file.clips, skipped + (not file.clips)
         written += file.clips * clip_bytes[file.size]
     path = out / "clips.raw"
+    _check_whole(path, written)
     remaining = [name for name in in_turn(files, label_of) if name not in listed]
     left = len(remaining)
     count = {"total": len(listed) + left, "initial": len(listed)}
@@ -202,6 +204,20 @@ def _read_files(
             progress.set_postfix(clips=clips, skipped=skipped)
         raw.truncate(written)
     return listing.finish(hop_of(config), clip_bytes, unread=left)
+
+
+def _bytes(config: DataConfig, sizes: Sequence[Size]) -> list[int]:
+    """What a clip of each size takes."""
+    return [config.frames * height * width * 3 for height, width in sizes]
+
+
+def _check_whole(path: Path, wanted: int) -> None:
+    """The clips that are listed must be there: a file made longer would hold black ones."""
+    if wanted and (path.stat().st_size if path.exists() else 0) < wanted:
+        raise ValueError(
+            f"{path} was lost or cut short since its clips were read; delete {path.parent} and "
+            "let the videos be read again"
+        )
 
 
 def _read_one(
@@ -274,6 +290,9 @@ def _append(
                 raise
             break  # it ended exactly behind the piece before
         except ValueError as error:
+            if wanted > 1:
+                at_once = wanted // 2  # what lies before the damage is whole
+                continue
             if not done:
                 raise
             return done, error

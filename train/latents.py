@@ -30,7 +30,7 @@ from .clips import Clips, check_space
 from .run import Run, Stopped
 
 SHARD = 128  # clips
-BATCH = 8  # clips that are encoded at once
+AT_ONCE = 128 * 64 * 64  # pixels that are encoded at once
 OPEN = 256  # shards; each is one mapped file
 
 
@@ -134,10 +134,16 @@ def _encode_shard(
         chosen = (size == number) & (still == pictures)
         rows[chosen] = np.arange(chosen.sum())
         frames, parts = 1 if pictures else clips.frames, []
-        for batch in np.split(indices[chosen], range(BATCH, int(chosen.sum()), BATCH)):
+        rest = indices[chosen]
+        height, width = clips.video[rest[:1], :1].shape[2:4]
+        most = max(1, AT_ONCE // (height * width))  # pictures
+        while len(rest):
             if run.stop_requested:
                 return None
-            parts.append(encoder(clips.video[batch, :frames]).half().cpu())
+            batch, rest = np.split(rest, [max(1, most // frames)])
+            video = clips.video[batch, :frames]
+            pieces = [encoder(video[:, k : k + most]).half().cpu() for k in range(0, frames, most)]
+            parts.append(torch.cat(pieces, dim=1))
         tensors[tensor_name(pictures, number)] = torch.cat(parts)
     return tensors | {"rows": torch.from_numpy(rows)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from fvdm_core.timeline import Timeline
 PER_LABEL = 2
 MOST_LABELS = 8  # all are made at once
 STEPS = 20
+AT_ONCE = 4  # pictures that are decoded at once
 
 
 def write_sheet(path: Path, video: Tensor) -> None:
@@ -40,22 +42,31 @@ def sample_sheet(
     autoencoder: Autoencoder | KLAutoencoder,
     schedule: NoiseSchedule,
     shape: tuple[int, int, int],
+    prior: str = "independent",
+    prior_alpha: float = 1.0,
 ) -> None:
     """Seeds 0 and 1 of every label, unguided, in 20 DPM-Solver++(2M) steps, a clip per row.
 
     Of more than `MOST_LABELS` labels so many are drawn, from the first to the last. `shape` is
-    (C, h, w) of a frame's latents.
+    (C, h, w) of a frame's latents, `prior` that of the noise that the model was trained with.
     """
     config = model.config
     place = next(model.parameters()).device
     frames = config.num_frames
     timeline = Timeline.preset("standard", frames=frames, steps=STEPS, window=frames)
+    timeline = replace(timeline, prior=prior, prior_alpha=prior_alpha)
     classes = max(1, config.num_classes)
     chosen = torch.linspace(0, classes - 1, min(classes, MOST_LABELS)).round().long()
     labels = chosen.repeat_interleave(PER_LABEL)
     seeds = [k % PER_LABEL for k in range(len(labels))]
-    x = torch.stack([frame_noise(s, range(config.num_frames), 0, shape) for s in seeds]).to(place)
+    first = [
+        frame_noise(s, range(frames), 0, shape, prior=prior, alpha=prior_alpha, window=frames)
+        for s in seeds
+    ]
+    x = torch.stack(first).to(place)
     y = labels.to(place) if config.num_classes else None
     for state in sample(lambda x, t: model(x, t, y), x, timeline, schedule, "dpmpp_2m", seed=seeds):
         x = state.x
-    write_sheet(path, autoencoder.decode(x))
+    parts = x.flatten(0, 1).split(AT_ONCE)
+    video = torch.cat([autoencoder.decode(part).float().cpu() for part in parts])
+    write_sheet(path, rearrange(video, "(r n) c h w -> r n c h w", n=frames))

@@ -353,7 +353,8 @@ def train_transformer(
     def draw(module: nn.Module, path: Path) -> None:
         assert isinstance(module, VideoDiT)
         with autocast():
-            sample_sheet(path, module, autoencoder, schedule, shape)
+            noise = optim.prior, optim.prior_alpha
+            sample_sheet(path, module, autoencoder, schedule, shape, *noise)
 
     averaged = fit(
         model,

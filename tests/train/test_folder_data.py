@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -195,6 +196,35 @@ def test_too_many_clips_lose_a_part_of_every_class():
 def test_a_folder_whose_name_is_no_text_is_a_label_that_can_be_written():
     label = labeller("folders")(os.fsdecode(b"caf\xe9/clip.mp4"))
     assert json.dumps(label).encode() and label.encode("utf-8") == b"caf\\udce9"
+
+
+def test_what_lies_before_the_damage_is_taken_from_the_first_piece_too(tmp_path):
+    folder = tmp_path / "frames" / "sea"
+    folder.mkdir(parents=True)
+    truth = moving(15, 16, 16)
+    for k in range(15):
+        write_png(folder / f"{k}.png", truth[k])
+    (folder / "13.png").write_bytes(b"no picture")
+    clips = prepare_folder(config(tmp_path / "frames", pictures="frames"), tmp_path / "out")
+    assert list(clips.names) == ["sea@0", "sea@4", "sea@8"]
+    assert np.array_equal(clips.video[2], truth[8:12])
+    (row,) = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert (row["reason"], row["clips"]) == ("not a picture", 3)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_clips_that_were_lost_are_missed(one_video, tmp_path, finished):
+    write_video(one_video / "b.gif", moving(8), 8)
+    asked = iter([False, not finished, not finished])
+    with contextlib.suppress(Stopped):
+        prepare_folder(config(one_video), tmp_path / "out", stop=lambda: next(asked))
+    raw = tmp_path / "out" / "clips.raw"
+    raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="lost or cut short"):
+        prepare_folder(config(one_video), tmp_path / "out")
+    raw.unlink()
+    with pytest.raises(ValueError, match="lost or cut short"):
+        prepare_folder(config(one_video), tmp_path / "out")
 
 
 def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):

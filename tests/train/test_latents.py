@@ -9,10 +9,11 @@ import torch
 from fvdm_core.autoencoder import Autoencoder
 from train import latents as latents_module
 from train import parallel
+from train import stages as stages_module
 from train.clips import Clips
 from train.config import load_config
 from train.run import Run, Stopped
-from train.stages import autocast, encode_clips
+from train.stages import autocast, encode_clips, to_video
 
 COUNT, STILLS = 11, (1, 2, 7)
 
@@ -29,7 +30,7 @@ def clips() -> Clips:
 @pytest.fixture
 def config(tiny_toml, monkeypatch):
     monkeypatch.setattr(latents_module, "SHARD", 4)
-    monkeypatch.setattr(latents_module, "BATCH", 3)
+    monkeypatch.setattr(latents_module, "AT_ONCE", 3 * 4 * 16 * 16)
     torch.manual_seed(0)
     return load_config(tiny_toml)
 
@@ -50,6 +51,25 @@ def test_latents_are_those_of_the_autoencoder(tmp_path, config, clips):
     assert np.allclose(everything(latents), truth, atol=0.02)
     some = np.array([10, 2, 2, 0])
     assert np.array_equal(latents[some], everything(latents)[some])
+
+
+@pytest.mark.parametrize("at_once, most", [(9, 8), (3, 3), (0.5, 1)])
+def test_no_more_pictures_are_encoded_at_once_than_asked(
+    tmp_path, config, clips, monkeypatch, at_once, most
+):
+    model = Autoencoder(config.autoencoder)
+    truth = everything(encode_clips(config, model, clips, Run(tmp_path / "a")))
+    monkeypatch.setattr(latents_module, "AT_ONCE", int(at_once * 16 * 16))
+    seen = []
+
+    def counting(pictures):
+        seen.append(pictures.shape[0] * pictures.shape[1])
+        return to_video(pictures)
+
+    monkeypatch.setattr(stages_module, "to_video", counting)
+    latents = encode_clips(config, model, clips, Run(tmp_path / "b"))
+    assert max(seen) == most and sum(seen) == (COUNT - len(STILLS)) * 4 + len(STILLS)
+    assert np.allclose(everything(latents), truth, atol=0.02)
 
 
 def test_encoding_stops_and_goes_on_with_the_missing_shards(tmp_path, config, clips):
