@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mp4", ".webm", ".gif")
 DEFAULT_STEPS = 30
-MAX_VARIATIONS = 64  # clips that are made together
+MAX_VARIATIONS = 64  # clips of one call
+AT_ONCE = 8  # clips that are made together
 
 
 def parser() -> argparse.ArgumentParser:
@@ -98,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="clips of N seeds from --seed on, made together, in FILE-SEED each",
+        help=f"clips of N seeds from --seed on, {AT_ONCE} made together, in FILE-SEED each",
     )
     make.set_defaults(**vars(default))
     make.add_argument(
@@ -162,8 +164,13 @@ def generate(options: argparse.Namespace) -> str:
     from fvdm_core.files import file_name
     from fvdm_core.pipeline import Pipeline
 
-    if not options.output.parent.is_dir():  # said before the work, not after it
+    parent = options.output.parent  # what follows is said before the work, not after it
+    if not parent.is_dir():
         raise ValueError(f"{file_name(options.output)}: its folder does not exist; make it first")
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"{file_name(options.output)}: its folder cannot be written to")
+    if options.output.is_dir():
+        raise ValueError(f"{file_name(options.output)} is a folder; give the name of a file in it")
     if not 1 <= options.variations <= MAX_VARIATIONS:
         raise ValueError(
             f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
@@ -183,12 +190,13 @@ def generate(options: argparse.Namespace) -> str:
     if options.variations > 1:
         sys.stderr.writelines(notes)
         first = asked.pop("seed")
-        seeds = range(first, first + options.variations)
-        clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
-        name = options.output
-        for seed, clip in zip(seeds, clips, strict=True):
-            clip.save(name.with_stem(f"{name.stem}-{seed}"))
-        return f"{len(clips)} clips of {len(clips[0].frames)} frames beside {name}"
+        name, most = options.output, first + options.variations
+        for begin in range(first, most, AT_ONCE):
+            seeds = range(begin, min(begin + AT_ONCE, most))
+            clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
+            for seed, clip in zip(seeds, clips, strict=True):
+                clip.save(name.with_stem(f"{name.stem}-{seed}"))
+        return f"{options.variations} clips of {timeline.frames} frames beside {name}"
     states = pipe.stream(timeline, keyframes=keyframes, options=RunOptions(**asked))
     sys.stderr.writelines(notes)  # after what is refused
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
@@ -279,7 +287,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
-        return _failed("there is not enough memory; use fewer frames, or --device cpu")
+        return _failed(
+            "there is not enough memory; use fewer frames or --variations, or --device cpu"
+        )
     except KeyboardInterrupt:
         _failed("stopped; no file is half written")
         return 130

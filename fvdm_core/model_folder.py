@@ -284,10 +284,11 @@ def _check_sums(config: dict[str, Any], found: dict[str, str]) -> None:
 
 
 def config_of(shape: VideoDiTConfig, name: str, timesteps: Timesteps) -> dict[str, Any]:
-    """A config.json for a published model: the paper's schedule, no labels, no autoencoder."""
+    """A config.json for a published model: the paper's schedule, no autoencoder, and classes by
+    their numbers, as its file does not name them."""
     return {
         "name": name[:100],
-        "labels": [],
+        "labels": [str(number) for number in range(shape.num_classes)],
         "fps": 8,
         "license": "",
         "trained_on": "",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fvdm_core.limits import MAX_FPS, MAX_SIDE, shown
+from fvdm_core.limits import MAX_FPS, MAX_FRAMES, MAX_SIDE, checked_integer, shown
 from fvdm_core.pictures import FITS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
@@ -72,8 +72,9 @@ class RunOptions:
             raise ValueError(
                 f"splice_exact is {shown(self.splice_exact)}; it must be true or false"
             )
-        if isinstance(self.fit, Mapping):  # of any kind: a recipe copies it
-            object.__setattr__(self, "fit", dict(self.fit))
+        if isinstance(self.fit, Mapping):  # of any kind; a recipe's JSON has frames as text
+            fits = {_frame(frame): fit for frame, fit in self.fit.items()}
+            object.__setattr__(self, "fit", fits)
         for fit in self.fit.values() if isinstance(self.fit, Mapping) else (self.fit,):
             if fit not in FITS:
                 raise ValueError(f"fit is {shown(fit)}; choose one of {', '.join(FITS)}")
@@ -122,6 +123,12 @@ def _pair(size: Any) -> tuple[int, int]:
             f"size is {shown(size)}; it must be height and width in pixels, from 1 to {MAX_SIDE}"
         )
     return size[0], size[1]
+
+
+def _frame(frame: Any) -> int:
+    if isinstance(frame, str) and frame.isascii() and frame.isdigit() and len(frame) <= 4:
+        frame = int(frame)
+    return checked_integer("fit: frame index", frame, 0, MAX_FRAMES - 1)
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:

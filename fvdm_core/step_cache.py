@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MOST_BYTES = 512 << 20  # kept of all windows; those for which there is no room are never served
 Show = Callable[..., tuple[Tensor, Tensor]]  # the sampler's: (x, levels, frames, step)
 
 
@@ -60,8 +61,11 @@ class StepCache:
             self.reused += 1
             kept.step = self._step
             return after + kept.rest
+        self._kept.pop(self._window, None)
         out = rest(after)
-        self._kept[self._window] = _Kept(self._step, first, out - after)
+        held = sum(each.first.nbytes + each.rest.nbytes for each in self._kept.values())
+        if held + first.nbytes + out.nbytes <= MOST_BYTES:
+            self._kept[self._window] = _Kept(self._step, first, out - after)
         return out
 
     def _close(self, first: Tensor, last: Tensor) -> bool:

@@ -343,3 +343,7 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         return cls(**values)
     except TypeError as error:
         raise ValueError(f"[{section}]: {error}") from error
+    except ValueError as error:
+        if cls is not OptimConfig:  # which is that of two sections
+            raise
+        raise ValueError(str(error).replace("optim.", f"{section}.")) from None

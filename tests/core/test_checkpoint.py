@@ -709,6 +709,13 @@ def test_a_latte_file_is_known_for_its_one_timestep_also_when_converted(tmp_path
     assert list(told.values()) == ["scalar", "scalar", "vectorised"]
 
 
+def test_the_classes_of_a_file_that_does_not_name_them_are_numbers(tmp_path):
+    save_latte(tmp_path / "ucf.pt", tiny_model(num_heads=1, num_classes=3))
+    save_latte(tmp_path / "ffs.pt", tiny_model(num_heads=1, num_classes=0))
+    assert load_model_folder(tmp_path / "ucf.pt").config["labels"] == ["0", "1", "2"]
+    assert load_model_folder(tmp_path / "ffs.pt").config["labels"] == []
+
+
 # ── saving ────────────────────────────────────────────────────────────────────────────────────
 
 

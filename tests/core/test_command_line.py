@@ -12,6 +12,7 @@ from PIL import Image
 from tiny import save_tiny
 
 from fvdm_core import Timeline, load_model, media
+from fvdm_core import __main__ as command_line
 from fvdm_core.__main__ import main
 from fvdm_core.options import SOLVERS
 from fvdm_core.presets import PRESETS
@@ -58,6 +59,23 @@ def test_a_clip_is_made_from_a_preset_and_two_pictures(model, here, capsys):
     ]
     wanted = Timeline.preset("interpolation", frames=16, steps=3)
     assert Timeline.from_json(json.dumps(made["timeline"])) == wanted
+
+
+def test_many_variations_are_made_and_saved_a_few_at_once(model, here, monkeypatch):
+    monkeypatch.setattr(command_line, "AT_ONCE", 2)
+    assert generate(model, *"--seed 7 --steps 1 --variations 3 -o v.mp4".split()) == 0
+    assert [recipe(f"v-{seed}.mp4")["batch"] for seed in (7, 8, 9)] == [2, 2, 1]
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    model, here, capsys, monkeypatch
+):
+    (here / "is.mp4").mkdir()
+    assert generate(model, "-o", "is.mp4") == 1
+    assert "is.mp4 is a folder" in capsys.readouterr().err
+    monkeypatch.setattr(command_line.os, "access", lambda path, mode: False)
+    assert generate(model, "-o", "v.mp4") == 1
+    assert "v.mp4: its folder cannot be written to" in capsys.readouterr().err
 
 
 def test_variations_are_a_clip_for_each_seed_that_follows(model, here, capsys):

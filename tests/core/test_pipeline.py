@@ -193,6 +193,8 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"keyframes": {0: picture()}, "fit": "zoom"}, "'zoom'; choose one of crop"),
         ({"fit": None}, "fit is None; choose one of crop"),
         ({"fit": {3: "cover"}}, "fit is 'cover'; choose one of crop"),
+        ({"fit": {"a": "crop"}}, "fit: frame index"),
+        ({"fit": {-1: "crop"}}, "fit: frame index"),
         ({"fps": 1e-4}, "fps is 0.0001; it must be at least 0.001"),
         ({"keyframes": {0: "gone.png"}}, "gone.png does not exist"),
         ({"keyframes": {0: np.zeros((8, 8, 3))}}, "uint8"),
@@ -402,7 +404,7 @@ def test_pictures_come_as_paths_pil_images_and_arrays(pipe, tmp_path):
 def test_fit_is_one_for_all_or_one_for_each(pipe):
     wide = np.concatenate([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)], 1)
     timeline, given = preset("interpolation"), {0: wide, 15: wide}
-    clip = pipe(timeline, keyframes=given, fit={0: "contain"}, splice_exact=True)
+    clip = pipe(timeline, keyframes=given, fit={"0": "contain"}, splice_exact=True)  # as in JSON
     assert clip.frames[0].max() == 255 and not clip.frames[0, :2].any()  # bars above
     assert not np.array_equal(clip.frames[0], clip.frames[15])
     crop = pipe(timeline, keyframes=given, fit="crop", splice_exact=True)

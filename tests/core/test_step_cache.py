@@ -6,6 +6,7 @@ import torch
 from tiny import load, randomised, save_tiny
 
 from fvdm_core import Timeline
+from fvdm_core import step_cache as step_cache_module
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.options import RunOptions
 from fvdm_core.step_cache import StepCache
@@ -53,6 +54,16 @@ def test_what_is_reused_is_added_to_the_present_first_block():
     cache(before, torch.ones(4), lambda x: x + 5)
     out = cache(before, torch.full((4,), 1.25), lambda x: pytest.fail("not close"))
     torch.testing.assert_close(out, torch.full((4,), 6.25))
+
+
+def test_only_so_many_windows_are_kept(monkeypatch):
+    monkeypatch.setattr(step_cache_module, "MOST_BYTES", 5 * 4 * 4)  # two windows of two tensors
+    cache = StepCache(0.5)
+    for step in range(3):
+        for window in ([0], [1], [2]):
+            cache.turn_to(window, step)
+            cache(torch.zeros(4), torch.ones(4), lambda x: x + 5)
+    assert (cache.calls, cache.reused) == (9, 4)  # of the third window nothing
 
 
 def test_another_number_of_frames_is_another_step():

@@ -10,15 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.model_folder import load_model_folder
+from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
+from train import sheets as sheets_module
 from train.__main__ import main
+from train.config import load_config
+from train.export import model_config
 from train.worlds import UNSEEN, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,3 +267,28 @@ def test_the_model_says_with_which_noise_it_was_trained(tmp_path, tiny_toml, own
     (said,) = plain.warnings(trained_with=pipe.prior)
     assert "trained with mixed noise, not with independent noise" in said
     assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.prior) == []
+
+
+@pytest.mark.parametrize("share", ["p_independent", "p_staggered", "p_condition"])
+def test_a_model_that_saw_no_frame_of_its_own_level_says_so(tiny_toml, share):
+    none = {"optim.p_independent": 0.0, "optim.p_condition": 0.0}
+    scalar = model_config(load_config(tiny_toml, none), ["sky"])
+    assert scalar["timesteps"] == "scalar"
+    other = model_config(load_config(tiny_toml, none | {f"optim.{share}": 0.1}), ["sky"])
+    assert "timesteps" not in other  # a timestep for each frame
+
+
+def test_sheets_begin_from_the_noise_of_the_training(tmp_path, finished_run, monkeypatch):
+    model = load_model_folder(finished_run / "model")
+    drawn = []
+
+    def drawing(*arguments, **options):
+        drawn.append(options)
+        return frame_noise(*arguments, **options)
+
+    monkeypatch.setattr(sheets_module, "frame_noise", drawing)
+    coder = (model.transformer, model.autoencoder, model.schedule, (4, 4, 4))
+    sheets_module.sample_sheet(tmp_path / "a.png", *coder, "mixed", 2.0)
+    assert drawn and all((d["prior"], d["alpha"]) == ("mixed", 2.0) for d in drawn)
+    rows = 2 * 2  # labels
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (rows * 16, 4 * 16, 3)
