@@ -104,7 +104,11 @@ def save_error(path: str | os.PathLike[str], reason: str) -> SaveError:
         space = f"{free / 1e9:.1f} GB are free there" if free >= 1e8 else f"{free} bytes are free"
     except OSError:
         space = "its folder cannot be read"
-    return SaveError(f"{place(path)} cannot be written: {reason} ({space}); what was there is kept")
+    error = SaveError(
+        f"{place(path)} cannot be written: {reason} ({space}); what was there is kept"
+    )
+    error.strerror = reason  # for who says in own words where
+    return error
 
 
 def _flush(path: Path) -> None:

@@ -79,7 +79,8 @@ def sample(
             inside = torch.searchsorted(frames, updated)
             memory.follow(window.frames, window.updates)
 
-            seen, noisy = state[:, frames], now[frames]  # what the network sees, and at which levels
+            # what the network sees, and at which levels that is
+            seen, noisy = state[:, frames], now[frames]
             if show is not None:
                 seen, noisy = show(seen, noisy, window.frames, step)
             told = noisy.clone()

@@ -58,6 +58,7 @@ class Afterwards:
         return python_code(saved, recipe, source, self.studio.window)
 
     def restore_run(self, session: Any, sent: Any) -> Restored:
+        self.studio.room_for_upload()  # pictures of a run come back as uploads, here and below
         recipe, pictures = of_run(self.run_of(session, sent))
         return restored(recipe, pictures, self._pipeline())
 
@@ -73,11 +74,13 @@ class Afterwards:
         return restored(recipe, pictures, self._pipeline())
 
     def continue_clip(self, session: Any, sent: Any) -> EditorValue:
+        self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ContinueRequest(**_only(sent, "tail")))
         return continued(saved, request, self._steps(saved), self.studio.window)
 
     def extend_clip(self, session: Any, sent: Any) -> EditorValue:
+        self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ExtendRequest(**_only(sent, "frames", "way")))
         return extended(saved, request, self._steps(saved), self.studio.window)

@@ -78,9 +78,14 @@ def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> E
         raise RequestError(
             f"The clip has {len(files)} frames already: choose more than that to extend it."
         )
+    # by windows half a window is given usually, of which a short clip has not as many
+    given = min(len(files), max(1, window // 2))
+    params = {"given": given} if request.way == "extend" else {}
     timeline = checked(
         lambda: (
-            Timeline.preset(request.way, frames=request.frames, steps=steps, window=window)
+            Timeline.preset(
+                request.way, frames=request.frames, steps=steps, window=window, **params
+            )
             .keeping(range(len(files)))
             .with_windows(window)
         )

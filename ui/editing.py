@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,12 +91,19 @@ def with_brought(
 def with_preset(editor: EditorValue | None, request: PresetRequest, window: int) -> EditorValue:
     """The preset in place of the painting; pictures stay, or move to where the preset wants one."""
     timeline = request.timeline(window)
+    if editor is not None:
+        timeline = _with_noise_of(editor, timeline)
     preset = PresetValue(name=request.name, params=request.params, steps=request.steps)
     return painted(
         timeline,
         keyframes=[] if editor is None else _kept_pictures(editor, timeline, stay=True),
         preset=preset,
     )
+
+
+def _with_noise_of(editor: EditorValue, timeline: Timeline) -> Timeline:
+    """The timeline with the kind of starting noise that the person chose."""
+    return replace(timeline, prior=editor.prior, prior_alpha=editor.prior_alpha)
 
 
 def with_prior(editor: EditorValue, prior: str) -> EditorValue:
@@ -128,7 +136,7 @@ def with_picture(editor: EditorValue, file: FileData) -> EditorValue:
 
 def with_formula(editor: EditorValue, request: FormulaRequest) -> EditorValue:
     """The formula's levels in place of the painting."""
-    timeline = request.timeline()
+    timeline = _with_noise_of(editor, request.timeline())
     pictures = _kept_pictures(editor, timeline, stay=True)
     return painted(timeline, keyframes=pictures, formula=request.formula)
 
@@ -148,7 +156,11 @@ def with_size(editor: EditorValue, size: SizeRequest, window: int) -> EditorValu
     if editor.formula and is_formula(editor):
         formula = FormulaRequest(formula=editor.formula, frames=size.frames, steps=size.steps)
         return with_formula(editor, formula)
-    timeline = checked(lambda: editor.timeline().resampled(size.frames, size.steps))
+    return _resampled(editor, size.frames, size.steps)
+
+
+def _resampled(editor: EditorValue, frames: int, steps: int) -> EditorValue:
+    timeline = checked(lambda: editor.timeline().resampled(frames, steps))
     return painted(
         timeline,
         keyframes=_kept_pictures(editor, timeline, stay=False),
@@ -170,6 +182,8 @@ def with_window(editor: EditorValue, before: int, window: int) -> EditorValue:
         with contextlib.suppress(RequestError):  # its parameters want more frames
             request = PresetRequest(name=preset.name, params=params, frames=frames, steps=steps)
             return with_preset(editor, request, window)
+        if frames != editor.frames:
+            return _resampled(editor, frames, editor.steps)
     if frames == editor.frames:
         return editor
     return with_size(editor, SizeRequest(frames=frames, steps=steps), before)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gradio as gr
+from gradio import processing_utils
 
 from ui.refusals import RequestError
 from ui.requests import GenerateRequest
-from ui.timeline_editor import TimelineEditor
+
+
+def _fetch_nothing(url: str, cache_dir: str) -> NoReturn:
+    raise RequestError("A file's path is a web address: save the file and drop it.")
+
+
+# Whatever arrives for any input and looks like a file at an address, gradio would download whole
+# before it asks anybody: to memory and to the uploads, past every limit.
+processing_utils.async_ssrf_protected_download = _fetch_nothing  # type: ignore[assignment]
+processing_utils.ssrf_protected_download = _fetch_nothing
+processing_utils.save_url_to_cache = _fetch_nothing
 
 
 class Unchecked:
@@ -53,14 +63,3 @@ class Slider(Unchecked, gr.Slider):
 
 class Checkbox(Unchecked, gr.Checkbox):
     pass
-
-
-class Canvas(TimelineEditor):
-    """The editor, which fetches nothing: gradio would download a URL given as a picture's path."""
-
-    async def async_move_resource_to_block_cache(
-        self, url_or_file_path: str | Path | None
-    ) -> str | None:
-        if "://" in str(url_or_file_path):
-            raise RequestError("A picture's path is a web address: save the picture and drop it.")
-        return await super().async_move_resource_to_block_cache(url_or_file_path)

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from fvdm_core import media
+from fvdm_core.files import STALE_AFTER
 from fvdm_core.pictures import MAX_METADATA_BYTES
 from fvdm_core.recipe import with_pictures
 from ui.naming import Naming
@@ -140,7 +141,8 @@ class Outputs:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for left_over in self.root.glob(".unfinished-*"):
-                shutil.rmtree(left_over, ignore_errors=True)
+                if time.time() - left_over.stat().st_mtime > STALE_AFTER:  # or another studio's
+                    shutil.rmtree(left_over, ignore_errors=True)
         except OSError as error:
             raise OutputError(f"outputs {root}: {error.strerror}. Choose another folder.") from None
 

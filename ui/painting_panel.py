@@ -48,12 +48,17 @@ KEEP = """(editor, ...settings) => {
   sessionStorage.setItem("fvdm-painting", JSON.stringify(kept));
   return kept;
 }"""
+# Gradio refuses the whole visit over one picture that lies elsewhere, after a move of the outputs
+# say, if it is told that this is a file; untold, the picture alone is left out.
 OF_THIS_TAB = """(painting, session) => {
   const own = sessionStorage.getItem("fvdm-painting");
   const kept = own ? JSON.parse(own) : painting;
-  if (!kept?.runs) return [kept, session];
+  const untold = ({ file: { meta, ...file }, ...keyframe }) => ({ ...keyframe, file });
   const row = (runs) => runs.flatMap((level, k) => (k % 2 ? [] : Array(runs[k + 1]).fill(level)));
-  return [{ ...kept, editor: { ...kept.editor, levels: kept.editor.levels.map(row) } }, session];
+  const editor = { ...kept?.editor };
+  if (editor.keyframes) editor.keyframes = editor.keyframes.map(untold);
+  if (kept?.runs) editor.levels = editor.levels.map(row);
+  return [kept && { ...kept, editor }, session];
 }"""
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that

@@ -24,8 +24,9 @@ from ui.painting_panel import (
 )
 from ui.pieces import RunList
 from ui.queueing import View, queue_value
-from ui.refusals import RequestError, checked
+from ui.refusals import RequestError, checked, plain
 from ui.requests import MAX_SEED, EditorValue, Strict, Whole
+from ui.restoring import fitted
 from ui.service import Studio, is_present, session_of
 from ui.settings import request_of, settings_of
 from ui.watching import buttons, clip_files, progress_value, strip_value
@@ -209,6 +210,10 @@ def wire_queue(
         """Put a run's painting, pictures and settings on the canvas."""
         order = studio.order_of(job_in(event), session_of(kept_session)["session"])
         painting, request = order.unpack()
+        if studio.model.ready:
+            request, notes = fitted(request, studio.model.get())
+            for note in notes:
+                gr.Warning(plain(note), title="Put on the canvas, but")
         present = [keyframe for keyframe in painting.keyframes if is_present(keyframe)]
         return painting.model_copy(update={"keyframes": present}), *settings_of(request)
 

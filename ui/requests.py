@@ -45,6 +45,7 @@ from ui.rewind import View
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
 MAX_FORMULA = 256
+MOST_FPS = 60
 
 Source = Literal["noise", "keyframe", "hold"]
 
@@ -203,7 +204,7 @@ class GenerateRequest(Strict):
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
     solver: Solver = RunOptions.solver
     eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)
-    fps: Whole = Field(default=USUAL_FPS, ge=1, le=60)
+    fps: Whole = Field(default=USUAL_FPS, ge=1, le=MOST_FPS)
     splice_exact: bool = Field(
         default=RunOptions.splice_exact,
         strict=True,

@@ -18,7 +18,7 @@ from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
 from ui.outputs import Outputs, Saved
 from ui.refusals import checked
-from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetValue
+from ui.requests import MOST_FPS, EditorValue, GenerateRequest, KeyframeValue, PresetValue
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,23 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
     """
     options = recipe.options
     named = {name: getattr(options, name) for name in GenerateRequest.model_fields}
+    notes = []
     if options.fps is None:
         del named["fps"]
     else:
-        named["fps"] = max(1, round(options.fps))
-    notes = []
+        named["fps"] = min(MOST_FPS, max(1, round(options.fps)))
+        if options.fps > MOST_FPS:
+            notes.append(f"It played at {options.fps:g} frames per second; here at {MOST_FPS}.")
     labels = None if pipeline is None else pipeline.labels
     if isinstance(options.label, int):
         known = labels is not None and 0 <= options.label < len(labels)
         named["label"] = labels[options.label] if labels is not None and known else None
-    if labels is not None and named["label"] not in (None, *labels):
-        notes.append(f"This model does not know {named['label']!r}, so any label is chosen.")
-        named["label"] = None
     named["size"] = None if options.size is None else written_size(options.size)
-    if pipeline is not None and options.size not in (None, *pipeline.sizes):
-        notes.append(f"This model does not know {named['size']}, so its usual size is chosen.")
-        named["size"] = None
     named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.fresh_noise)
     request = checked(lambda: GenerateRequest(**named))
+    if pipeline is not None:
+        request, changed = fitted(request, pipeline)
+        notes += changed
     if (
         pipeline is not None
         and recipe.model_hash
@@ -85,6 +84,23 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
         formula=_formula(recipe.page.get("formula")),
     )
     return Restored(editor, request, tuple(notes))
+
+
+def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, list[str]]:
+    """The request as the loaded model can take it, and what a person should know of that."""
+    notes: list[str] = []
+    changes: dict[str, None] = {}
+    if request.label not in (None, *pipeline.labels):
+        notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
+        changes["label"] = None
+    if request.size not in (None, *map(written_size, pipeline.sizes)):
+        notes.append(f"This model does not know {request.size}, so its usual size is chosen.")
+        changes["size"] = None
+    if pipeline.timesteps != "scalar" and request.conditioning is not None:
+        if request.conditioning == "replacement":
+            notes.append("This model is shown kept frames as they are, not noised again.")
+        changes["conditioning"] = None  # nor does its page offer anything else
+    return request.model_copy(update=changes), notes
 
 
 def of_run(saved: Saved) -> tuple[Recipe, dict[int, FileData]]:

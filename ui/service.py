@@ -65,7 +65,7 @@ class Studio:
         self.walker = Walker(self.model.get)
         self.examples = _examples(examples)
         self.timelines = example_timelines()
-        self.uploads = Path(get_upload_folder())
+        self.uploads = Path(get_upload_folder()).resolve()  # as those that are spared
         self._trimming, self._trim_next, self._has_room = threading.Lock(), 0.0, True
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 

@@ -17,7 +17,7 @@ from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
 from ui.guard import MAX_BODY, Guard
 from ui.guide import GUIDE, LINK, add_guide, picture_routes
-from ui.inputs import Canvas, Checkbox, Dropdown, Number, Slider
+from ui.inputs import Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
 from ui.outputs import Outputs
@@ -40,12 +40,15 @@ from ui.requests import MAX_FORMULA, MAX_SEED, USUAL_FPS, GenerateRequest
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS, USUAL
+from ui.timeline_editor import TimelineEditor
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
     "secret": "fvdm-studio-in-this-browser"
 }  # fixed, so that a restart can read it again
 MAX_UPLOAD = 64 * 2**20  # bytes of a file
+MAX_VISITS = 100
+MAX_EVENTS = 400  # at once; a follower of runs is one, and has no thread
 QUEUE_REST = 0.02  # seconds between looks at the queue; gradio's 1 ms keeps a slow core half busy
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
 PRIORS = [
@@ -122,7 +125,7 @@ def build_studio(
                 with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
                     shelf = ExampleShelf(studio.examples, elem_id="shelf")
                     note = gr.HTML(photographs(), padding=False)
-                editor = Canvas(studio.welcome(), label="timeline", elem_id="editor")
+                editor = TimelineEditor(studio.welcome(), label="timeline", elem_id="editor")
                 strip = Filmstrip(None, label="strip", elem_id="strip")
                 with gr.Row(elem_id="formula-row"):
                     formula = gr.Textbox(
@@ -353,6 +356,9 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,
+        # of each visit gradio keeps 450 KB, which none needs: what a page has comes with its calls
+        "state_session_capacity": MAX_VISITS,
+        "max_threads": MAX_EVENTS,  # or the followers of 40 tabs are all that there is room for
         "max_file_size": MAX_UPLOAD,
         "allowed_paths": [str(studio.outputs.root)],
         "ssr_mode": False,

@@ -256,6 +256,16 @@ def test_tails_that_cannot_be(studio: Studio, made: Saved, tail: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["extend", "diagonal", "hierarchical"])
+def test_a_clip_of_a_few_frames_is_extended_without_a_frame_that_wants_a_picture(
+    studio: Studio, made: Saved, way: str
+) -> None:
+    shorter = Path(made.folder) / "frames"
+    assert len(list(shorter.iterdir())) == 6 < studio.window // 2
+    editor = Afterwards(studio).extend_clip(KEPT, {"job": made.job, "frames": 32, "way": way})
+    assert editor.timeline().needs_picture(range(6)) == []
+
+
+@pytest.mark.parametrize("way", ["extend", "diagonal", "hierarchical"])
 @pytest.mark.parametrize("frames", [32, 64, 128])
 def test_a_clip_is_extended_in_windows_of_the_model(
     studio: Studio, made: Saved, way: str, frames: int

@@ -20,7 +20,14 @@ from tests.js.test_node import find_node
 from ui import editing
 from ui.mending import mends
 from ui.refusals import RequestError, checked
-from ui.requests import BringRequest, EditorValue, KeyframeValue, PresetRequest, SizeRequest
+from ui.requests import (
+    BringRequest,
+    EditorValue,
+    FormulaRequest,
+    KeyframeValue,
+    PresetRequest,
+    SizeRequest,
+)
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = example_timelines()
@@ -99,6 +106,13 @@ def test_prior_and_seen_levels_travel_with_the_painting() -> None:
 
 def test_another_starting_noise_is_set_and_an_unknown_one_refused() -> None:
     assert editing.with_prior(PAINTING, "mixed").timeline().prior == "mixed"
+    preset = PresetRequest(name="standard", frames=4, steps=3)
+    chosen = editing.with_preset(editing.with_prior(PAINTING, "mixed"), preset, 16)
+    assert chosen.timeline().prior == "mixed"
+    shorter = editing.with_size(chosen, SizeRequest(frames=4, steps=2), 16)
+    assert (shorter.timeline().prior, shorter.steps) == ("mixed", 2)
+    formula = FormulaRequest(formula="1 - m / M", frames=4, steps=2)
+    assert editing.with_formula(chosen, formula).timeline().prior == "mixed"
     with pytest.raises(RequestError, match="prior is 'pink'; allowed are independent"):
         editing.with_prior(PAINTING, "pink")
 

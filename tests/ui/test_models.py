@@ -16,6 +16,7 @@ from fake import FakePipeline
 from tiny import save_tiny
 
 from fvdm_core import Pipeline
+from fvdm_core.presets import PRESETS
 from ui import editing
 from ui.jobs import Work
 from ui.loading import LoadingModel
@@ -318,6 +319,15 @@ def test_a_preset_that_filled_the_window_fills_the_new_one(name: str) -> None:
     after = editing.with_window(before, 16, 8)
     wanted = editing.with_preset(None, PresetRequest(name=name, frames=8, steps=10), 8)
     assert after.levels == wanted.levels and editing.is_preset(after, 8)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("window", [8, 4, 3, 2, 1])
+def test_a_preset_whose_settings_do_not_fit_is_resampled(name: str, window: int) -> None:
+    params = {field["name"]: field["default"] for field in PRESETS[name].form(16, 10)}
+    request = PresetRequest(name=name, params=params, frames=16, steps=10)
+    after = editing.with_window(editing.with_preset(None, request, 16), 16, window)
+    assert after.frames == window
 
 
 def test_a_painting_is_resampled_or_keeps_its_length() -> None:

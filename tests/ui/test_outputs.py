@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from fvdm_core import media
+from fvdm_core.files import save_error
 from ui.naming import Naming
 from ui.outputs import (
     OutputError,
@@ -156,8 +157,13 @@ def test_a_passing_folder_passes(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("as_media_says", [False, True])
+def test_a_failed_save_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_media_says: bool
+) -> None:
     def full(*args: Any, **kwargs: Any) -> None:
+        if as_media_says:
+            raise save_error(tmp_path / "clip.mp4", "No space left on device")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(media, "write_video", full)
@@ -167,9 +173,11 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_drafts_of_a_crash_are_removed_at_start(tmp_path: Path) -> None:
-    (tmp_path / ".unfinished-x" / "frames").mkdir(parents=True)
-    Outputs(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    for name in (".unfinished-old", ".unfinished-new"):
+        (tmp_path / name / "frames").mkdir(parents=True)
+    os.utime(tmp_path / ".unfinished-old", (0, 0))
+    Outputs(tmp_path)  # another studio may be about to save the new one
+    assert [path.name for path in tmp_path.iterdir()] == [".unfinished-new"]
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a/b", "", "x" * 400, "..", "a b", None, "a\0b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ui.model_panel import facts, following, frames_of
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest
-from ui.restoring import restored
+from ui.restoring import fitted, restored
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of
 
@@ -108,3 +109,25 @@ def test_a_size_survives_the_panel_and_a_recipe(studio: Studio, tmp_path: Path) 
     assert elsewhere.request.size is None
     assert any("does not know 16x32" in note for note in elsewhere.notes)
     assert np.asarray(recipe.options.size).tolist() == [32, 16]
+
+
+def test_a_request_is_made_to_fit_the_model_that_is_there() -> None:
+    model = FakePipeline()
+    asked = GenerateRequest(label="balls", size="16x32", conditioning="replacement")
+    found, notes = fitted(asked, model)
+    assert found == GenerateRequest() and len(notes) == 3
+    assert fitted(GenerateRequest(label="sky"), model) == (GenerateRequest(label="sky"), [])
+    # what a recipe says of each run; the page asks this model for nothing
+    assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(), [])
+    model.timesteps = "scalar"
+    assert fitted(asked, model)[0].conditioning == "replacement"
+
+
+def test_a_fast_clip_is_restored_at_the_fastest_rate_there_is(studio: Studio) -> None:
+    job = studio.submit(painting(), GenerateRequest(fps=12), ANN)
+    while not studio.jobs.get(job).status.over:
+        time.sleep(0.01)
+    recipe = read_recipe(studio.jobs.get(job).result.recipe)
+    fast = replace(recipe, options=replace(recipe.options, fps=120))
+    found = restored(fast, {}, studio.model.get())
+    assert found.request.fps == 60 and "120 frames per second; here at 60" in found.notes[0]

@@ -211,6 +211,18 @@ def test_pictures_are_uploads_only(server: Server, path: str) -> None:
         assert "web address" in answer.text
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_no_input_fetches_an_address(server: Server, at: int) -> None:
+    data = [painting(), None, 1.5]
+    data[at] = {"path": "http://example.com/a.png", "meta": {"_type": "gradio.FileData"}}
+    answer = call(server, "preview_timeline", data)
+    assert answer.status_code >= 400 and "web address" in answer.text, answer.text
+
+
+def test_a_timeline_that_is_not_there_is_missed(server: Server) -> None:
+    assert "timeline is missing" in call(server, "preview_timeline", [None, None, 1.5]).text
+
+
 def call(server: Server, name: str, data: list[Any], **more: Any) -> httpx.Response:
     return httpx.post(
         f"{server.url}gradio_api/run/{name}", json={"data": data}, timeout=300, **more

@@ -36,6 +36,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from ui.refusals import RequestError
 from ui.requests import EditorValue
 
 __all__ = ["TimelineEditor"]
@@ -88,6 +89,16 @@ class TimelineEditor(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+
+    def preprocess(self, payload: EditorValue | None) -> EditorValue:  # type: ignore[override]
+        """What arrives, which gradio has checked unless it is nothing.
+
+        Raises:
+            RequestError: it is nothing.
+        """
+        if payload is None:
+            raise RequestError("timeline is missing: send one.")
+        return payload
 
     def postprocess(self, value: EditorValue | dict[str, Any] | None) -> EditorValue | None:  # type: ignore[override]
         """The value for the page, checked like one that comes from it.
