@@ -14,11 +14,11 @@ from ui.requests import (
     BringRequest,
     EditorValue,
     FormulaRequest,
-    GenerateRequest,
     PresetRequest,
     SizeRequest,
 )
 from ui.service import Studio
+from ui.settings import FIELDS, request_of
 
 # One after another, whoever asks: of two changes asked for soon after each other, the later one
 # must stay. Only for what takes milliseconds: it makes everybody wait.
@@ -60,6 +60,8 @@ OF_THIS_TAB = """(painting, session) => {
   if (kept?.runs) editor.levels = editor.levels.map(row);
   return [kept && { ...kept, editor }, session];
 }"""
+
+SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size")  # what the summary depends on
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that
 # is not entered yet stays too, until the painting gets another one.
@@ -111,8 +113,6 @@ class PaintingParts:
     use: Any
     check: Any
     prior: Any
-    label: Any
-    cfg: Any
     summary: Any
     settings: list[Any]
     painting: Any
@@ -202,14 +202,16 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
     ) -> list[dict[str, Any]]:
         """Say what a timeline does, what it costs and what to look out for."""
-        request = checked(lambda: GenerateRequest(label=label or None, cfg_scale=guidance))
-        return studio.summary(timeline, request)
+        return summarise(timeline, label, guidance, None, 0.0, None)
 
-    def read(timeline: EditorValue, label: str | None, guidance: Any) -> tuple[Any, ...]:
+    def summarise(timeline: EditorValue, *settings: Any) -> list[dict[str, Any]]:
+        return studio.summary(timeline, request_of(settings, SAID))
+
+    def read(timeline: EditorValue, *settings: Any) -> tuple[Any, ...]:
         """Bring the panel in line with the painting."""
         window = studio.window
         return (
-            preview_timeline(timeline, label, guidance),
+            summarise(timeline, *settings),
             editing.picker_value(timeline, window),
             {
                 "frames": timeline.frames,
@@ -226,11 +228,12 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
 
     panel = gr.JSON(visible="hidden")  # what the painting says of the boxes beside it
     boxes = [parts.frames, parts.steps, parts.formula]
+    said = [parts.settings[FIELDS.index(field)] for field in SAID]
 
     def reading(then: Callable[..., Any]) -> Any:
         read_panel = then(
             read,
-            [parts.editor, parts.label, parts.cfg],
+            [parts.editor, *said],
             [parts.summary, parts.picker, panel],
             js=CHANGING,
             trigger_mode="always_last",
@@ -274,7 +277,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
             [parts.editor],
             **changing,
         ),
-        parts.shelf.choose(place_example, [parts.editor], [parts.editor, parts.label], **each),
+        parts.shelf.choose(place_example, [parts.editor], [parts.editor, said[0]], **each),
         parts.prior.input(set_prior, [parts.editor, parts.prior], [parts.editor], **changing),
         parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **each),
     ]
@@ -283,10 +286,18 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     for refused in changes[:2]:  # the picker shows the preset that was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
+    label, cfg, conditioning, step_cache, picture_size = said
     gr.on(
-        [parts.cfg.release, parts.label.input],
+        [cfg.release, label.input, conditioning.input, step_cache.release, picture_size.input],
+        summarise,
+        [parts.editor, *said],
+        [parts.summary],
+        **quick,
+        **unlisted,
+    )
+    gr.Button(visible=False).click(
         preview_timeline,
-        [parts.editor, parts.label, parts.cfg],
+        [parts.editor, label, cfg],
         [parts.summary],
         api_name="preview_timeline",
         **quick,

@@ -24,15 +24,17 @@ ANY = ""  # the label of no label
 USUAL = ""  # the size that a model makes where no other is chosen
 
 
-def request_of(settings: Sequence[Any]) -> GenerateRequest:
-    """The request that the panel's values make.
+def request_of(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> GenerateRequest:
+    """The request that the panel's values make, of all fields or of some with the rest as usual.
 
     Raises:
         RequestError: a value is not allowed.
     """
-    asked = dict(zip(FIELDS, settings, strict=True))
-    none = {field: asked[field] or None for field in ("label", "size")}
-    return checked(lambda: GenerateRequest(**asked | none))
+    asked: dict[str, Any] = dict(zip(fields, settings, strict=True))
+    for field in ("label", "size"):
+        if field in asked:
+            asked[field] = asked[field] or None
+    return checked(lambda: GenerateRequest(**asked))
 
 
 def settings_of(request: GenerateRequest) -> list[Any]:

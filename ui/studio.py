@@ -258,8 +258,6 @@ def build_studio(
                 use=use,
                 check=check,
                 prior=prior,
-                label=label,
-                cfg=cfg,
                 summary=summary,
                 settings=settings,
                 painting=painting,
