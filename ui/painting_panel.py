@@ -53,7 +53,7 @@ KEEP = """(editor, ...settings) => {
 OF_THIS_TAB = """(painting, session) => {
   const own = sessionStorage.getItem("fvdm-painting");
   const kept = own ? JSON.parse(own) : painting;
-  const untold = ({ file: { meta, ...file }, ...keyframe }) => ({ ...keyframe, file });
+  const untold = ({ file: { meta, url, ...file }, ...keyframe }) => ({ ...keyframe, file });
   const row = (runs) => runs.flatMap((level, k) => (k % 2 ? [] : Array(runs[k + 1]).fill(level)));
   const editor = { ...kept?.editor };
   if (editor.keyframes) editor.keyframes = editor.keyframes.map(untold);

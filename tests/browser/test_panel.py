@@ -113,6 +113,29 @@ def test_a_refused_preset_is_not_left_chosen_and_undo_moves_the_sliders_back(
     expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
 
 
+def test_a_kept_picture_that_lies_elsewhere_costs_only_itself(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    """As after the outputs were moved, or the studio was started on another folder."""
+    page = opened(new_page(address))
+    page.locator("#frames input").fill("7")
+    page.locator("#frames input").press("Enter")
+    page.wait_for_function(
+        "JSON.parse(sessionStorage.getItem('fvdm-painting'))?.editor.levels[0].length === 7"
+    )
+    page.evaluate(
+        """() => {
+          const kept = JSON.parse(sessionStorage.getItem("fvdm-painting"));
+          const file = { path: "/elsewhere/a.png", meta: { _type: "gradio.FileData" } };
+          kept.editor.keyframes = [{ frame: 0, fit: "crop", file }];
+          sessionStorage.setItem("fvdm-painting", JSON.stringify(kept));
+        }"""
+    )
+    page.reload()
+    page.wait_for_function("window.fvdmEditor?.value.levels[0].length === 7")
+    assert page.evaluate("window.fvdmEditor.value.keyframes") == []
+
+
 def test_two_example_pictures_in_a_row_are_undone_one_by_one(
     new_page: Callable[..., Page], address: str
 ) -> None:
