@@ -120,7 +120,7 @@ def test_reading_goes_on_behind_the_last_whole_file(videos, tmp_path):
 
 def test_latents_of_every_size_are_the_autoencoders(videos, tmp_path, tiny_toml, monkeypatch):
     monkeypatch.setattr(latents_module, "SHARD", 5)
-    monkeypatch.setattr(latents_module, "BATCH", 1)
+    monkeypatch.setattr(latents_module, "AT_ONCE", 1)
     folder = {"data.folder": str(videos), "data.worlds": {}, "data.pictures": "stills"}
     config = load_config(tiny_toml, folder | {"data.aspects": ["1:1", "3:1", "1:3"]})
     clips = prepare_folder(config.data, tmp_path / "clips", sizes=config.sizes, say=False)

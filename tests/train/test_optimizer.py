@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fvdm_core.model import VideoDiT, VideoDiTConfig
+from train import muon as muon_module
 from train.config import OptimConfig
 from train.muon import Muon, orthogonalized
 from train.optimizer import Optimizers
@@ -86,13 +87,17 @@ def test_muon_moves_matrices_as_torchs_does(monkeypatch, fast, tolerance):
         assert (one - other).norm() <= tolerance * other.norm()
 
 
+@pytest.mark.parametrize("fast, tolerance", [(False, 1e-4), (True, 0.05)])  # of processors
 @pytest.mark.parametrize("shape", [(7, 3), (3, 7), (4, 4)])
-def test_an_update_keeps_its_directions_and_gets_lengths_near_one(shape):
+def test_an_update_keeps_its_directions_and_gets_lengths_near_one(
+    shape, fast, tolerance, monkeypatch
+):
+    monkeypatch.setattr(muon_module, "fast_bf16", lambda device: fast)
     update = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     left, _, right = torch.linalg.svd(update, full_matrices=False)
     lengths = left.mT @ orthogonalized(update).float() @ right.mT
     assert ((lengths.diag() > 0.6) & (lengths.diag() < 1.3)).all()
-    assert (lengths - lengths.diag().diag()).abs().max() < 0.02
+    assert (lengths - lengths.diag().diag()).abs().max() < tolerance
 
 
 def test_what_is_no_matrix_of_a_block_moves_as_with_adamw():

@@ -98,7 +98,8 @@ def test_both_get_all_matrices_orthogonal_though_each_makes_a_part(together):
     for rank in range(2):
         shared = torch.load(together / f"orthogonal-{rank}.pt", weights_only=True)
         for one, other in zip(expected, shared, strict=True):
-            assert torch.allclose(one, other, rtol=0, atol=1e-6)
+            near = 1e-6 if one.dtype == torch.float32 else 0.01  # where products are in bf16
+            assert torch.allclose(one.float(), other, rtol=0, atol=near)
 
 
 def test_what_the_first_process_refuses_ends_the_others(together):
