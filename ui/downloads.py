@@ -22,11 +22,11 @@ from starlette.routing import Route
 
 from fvdm_core import media
 from ui.outputs import GIF_FPS, Outputs, Saved, looped
+from ui.requests import MOST_FPS
 
 ENCODERS = 2  # at a time; more would only slow the runs down
 CHUNK = 1 << 20
 VIDEOS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
-MAX_FPS = 60
 
 
 class Downloads:
@@ -78,8 +78,8 @@ class Downloads:
         usual = int(saved.about().get("fps") or 0)
         wanted = usual or 8
         if fps is not None:
-            if not (fps.isdecimal() and len(fps) < 5 and 1 <= int(fps) <= MAX_FPS):
-                return PlainTextResponse(f"fps must be a whole number from 1 to {MAX_FPS}.", 400)
+            if not (fps.isdecimal() and len(fps) < 5 and 1 <= int(fps) <= MOST_FPS):
+                return PlainTextResponse(f"fps must be a whole number from 1 to {MOST_FPS}.", 400)
             wanted = int(fps)
         name = f"{saved.name}.{ending}"
         if ending != "webm" and wanted == usual:

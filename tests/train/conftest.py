@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
+from undisturbed import undisturbed
 
 from train.__main__ import main
 
 TINY = Path(__file__).parent / "tiny.toml"
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Training sets threads and signal handlers; pytest wants its own back."""
-    threads = torch.get_num_threads()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @pytest.fixture

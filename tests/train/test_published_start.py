@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import randomised, save_tiny
+from undisturbed import undisturbed
 
 from benchmarks.made_up import save_latte, save_vae
 from fvdm_core.kl_autoencoder import load_kl_autoencoder
@@ -63,8 +64,6 @@ def command(given: Path, out: Path, config: str = "short.toml") -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import undisturbed
-
     out = tmp_path_factory.mktemp("trained")
     with undisturbed():
         assert main(command(given, out)) == 0
