@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--label", help="one of the model's labels")
     run.add_argument("--seed", type=int)
     run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
+    run.add_argument(
+        "--temporal-scale", type=float, help="temporal guidance (default: the model's)"
+    )
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
     usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())
     run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {usual})")

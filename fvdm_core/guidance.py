@@ -1,4 +1,10 @@
-"""The network as the sampler calls it, with classifier-free guidance where a label asks for it."""
+"""The network as the sampler calls it, led away from what it would make without label or company.
+
+Classifier-free guidance leads away from the prediction without the label (Ho & Salimans 2022, eq.
+6). Temporal guidance leads away from the one that each frame gets alone, so that frames agree: the
+weaker model of autoguidance (Karras et al. 2024, eq. 3) is here the same one, whose frames do not
+see each other, as spatiotemporal skip guidance (Hyung et al. 2024) leaves out temporal layers.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +18,38 @@ from .step_cache import StepCache
 
 
 def denoiser(
-    model: VideoDiT, label: int | None, cfg_scale: float, cache: StepCache | None = None
+    model: VideoDiT,
+    label: int | None,
+    cfg_scale: float,
+    cache: StepCache | None = None,
+    temporal_scale: float = 0.0,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """x (B, F, C, h, w) and timesteps (B, F) -> the prediction for a label, or for none.
 
-    With guidance (Ho & Salimans 2022, eq. 6) both classes run as one batch, and the prediction is
-    cfg_scale · with the label + (1 − cfg_scale) · without; a learned variance is the label's.
+    It is p + (cfg_scale − 1) · (p − without the label) + temporal_scale · (p − each frame alone),
+    where p is the plain prediction; all that it needs run as one batch. A learned variance is p's.
     """
     weight = model.pos_embed
     channels = model.config.latent_channels
-    if label is None:
-        return lambda x, t: model(x.to(weight.dtype), t, None, cache)
+    by_label = label is not None and cfg_scale != 1.0
+    own = model.null_label if label is None else label
+    classes, alone, scales = [own], [False], []
+    if by_label:
+        classes, alone, scales = [*classes, model.null_label], [*alone, False], [cfg_scale - 1]
+    if temporal_scale:
+        classes, alone, scales = [*classes, own], [*alone, True], [*scales, temporal_scale]
     # laid on the device once: a copy in every step would wait for the device
-    classes = torch.tensor([label, model.null_label], device=weight.device)
+    y = torch.tensor(classes, device=weight.device)
+    seeing = torch.tensor(alone, device=weight.device) if temporal_scale else None
 
-    def plain(x: Tensor, t: Tensor) -> Tensor:
-        return model(x.to(weight.dtype), t, classes[:1].expand(len(x)), cache)
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        size, parts = len(x), len(classes)
+        masked = None if seeing is None else seeing.repeat_interleave(size)
+        x, t = x.repeat(parts, 1, 1, 1, 1).to(weight.dtype), t.repeat(parts, 1)
+        plain, *others = model(x, t, y.repeat_interleave(size), cache, masked).float().chunk(parts)
+        guided = plain.clone()
+        for scale, other in zip(scales, others, strict=True):
+            guided[:, :, :channels] += scale * (plain - other)[:, :, :channels]
+        return guided
 
-    def guided(x: Tensor, t: Tensor) -> Tensor:
-        y = classes.repeat_interleave(len(x))
-        x, t = torch.cat([x, x]).to(weight.dtype), torch.cat([t, t])
-        with_label, without = model(x, t, y, cache).float().chunk(2)
-        guidance = (cfg_scale - 1) * (with_label - without)
-        guidance[:, :, channels:] = 0
-        return with_label + guidance
-
-    return plain if cfg_scale == 1.0 else guided
+    return predict

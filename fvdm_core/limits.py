@@ -12,6 +12,7 @@ MAX_CELLS = 1_000_000
 MAX_SIDE = 4096  # pixels of a frame that is made or read at another size
 MAX_JSON_BYTES = 2_000_000
 MIN_FPS, MAX_FPS = 0.001, 240  # of a clip
+MAX_TEMPORAL_SCALE = 5.0
 
 LISTED = 5  # more runs of frames than this are not all named
 

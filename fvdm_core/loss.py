@@ -151,16 +151,19 @@ def diffusion_loss(
     schedule: NoiseSchedule,
     y: Tensor | None = None,
     counted: Tensor | None = None,
+    alone: Tensor | None = None,
 ) -> Tensor:
     """The mean loss of every sample, (B,), over its noisy frames (FVDM eq. 7, weight 1).
 
     x_start, noise (B, F, C, H, W); levels (B, F), where 0 marks a given frame that counts for
-    nothing; nor do frames that are False in `counted` (B, F). A model with 2C output channels adds
+    nothing; nor do frames that are False in `counted` (B, F). In samples that are True in `alone`
+    (B,) no frame sees another one (`VideoDiT.forward`). A model with 2C output channels adds
     the variational term of its learned variance (the hybrid loss, Nichol & Dhariwal 2021, eq. 16),
     of each frame's own pair of levels.
     """
     x = schedule.q_sample(x_start, levels, noise)
-    output = model(x, schedule.timesteps(levels), y).float()
+    seeing = {} if alone is None else {"alone": alone}
+    output = model(x, schedule.timesteps(levels), y, **seeing).float()
     prediction, variance = output, None
     if output.shape[2] == 2 * x_start.shape[2]:
         prediction, variance = output.chunk(2, dim=2)

@@ -162,9 +162,17 @@ class VideoDiT(nn.Module):
         return self.config.num_classes
 
     def forward(
-        self, x: Tensor, t: Tensor, y: Tensor | None = None, cache: StepCache | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        y: Tensor | None = None,
+        cache: StepCache | None = None,
+        alone: Tensor | None = None,
     ) -> Tensor:
-        """`cache`, one for each run, may leave out all blocks but the first (`step_cache`)."""
+        """`cache`, one for each run, may leave out all blocks but the first (`step_cache`).
+
+        `alone` (B,) bool: in these clips no frame sees another one, as if each were a picture.
+        """
         self._check(x, t)
         batch, frames = t.shape
         patch = self.config.patch_size
@@ -182,16 +190,17 @@ class VideoDiT(nn.Module):
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
         places = self._places((frames, *grid), x)
+        masks = {} if alone is None else self._masks(alone, frames, grid[0] * grid[1])
         (first, over), *others = self.blocks_in_order()
         if over == "joint":
             x = x + temp_embed
-        before, x = x, self._run(first, x, c, over, places)  # (B, F, N, D)
+        before, x = x, self._run(first, x, c, over, places, masks)  # (B, F, N, D)
         if over == "space":  # after the first spatial block, as Latte has it
             before, x = before + temp_embed, x + temp_embed
 
         def rest(x: Tensor) -> Tensor:
             for block, over in others:
-                x = self._run(block, x, c, over, places)  # (B, F, N, D)
+                x = self._run(block, x, c, over, places, masks)  # (B, F, N, D)
             return x
 
         x = rest(x) if cache is None else cache(before, x, rest)
@@ -228,10 +237,25 @@ class VideoDiT(nn.Module):
         used = ("joint",) if config.attention == "joint" else ("space", "time")
         return {over: rotation(over_axes[over], head_dim, x) for over in used}
 
+    def _masks(self, alone: Tensor, frames: int, tokens: int) -> dict[str, Tensor]:
+        """Which keys a query sees, bool (B, 1, L, L), in attention over more than one frame."""
+        own = torch.eye(frames, dtype=torch.bool, device=alone.device)
+        sees = own | ~alone[:, None, None]  # (B, F, F)
+        if self.config.attention == "interleaved":
+            return {"time": sees[:, None]}
+        of_tokens = sees.repeat_interleave(tokens, 1).repeat_interleave(tokens, 2)
+        return {"joint": of_tokens[:, None]}
+
     def _run(
-        self, block: nn.Module, x: Tensor, c: Tensor, over: str, places: dict[str, Tensor]
+        self,
+        block: nn.Module,
+        x: Tensor,
+        c: Tensor,
+        over: str,
+        places: dict[str, Tensor],
+        masks: dict[str, Tensor],
     ) -> Tensor:
-        arguments = (x, c, over, places.get(over))
+        arguments = (x, c, over, places.get(over), masks.get(over))
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(block, *arguments, use_reentrant=False, preserve_rng_state=False)
         return block(*arguments)
@@ -294,10 +318,17 @@ class Block(nn.Module):
         self.mlp = Mlp(hidden_size, int(hidden_size * mlp_ratio))
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 6 * hidden_size))
 
-    def forward(self, x: Tensor, c: Tensor, over: str, places: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        c: Tensor,
+        over: str,
+        places: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         modulation = self.adaLN_modulation[1](c)[:, :, None]  # (B, F, 1, 6*D)
         shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
-        h = self.attn(modulate(x, shift_msa, scale_msa), over, places)
+        h = self.attn(modulate(x, shift_msa, scale_msa), over, places, mask)
         x = torch.addcmul(x, gate_msa, h)  # (B, F, N, D)
         h = self.mlp(modulate(x, shift_mlp, scale_mlp))
         return torch.addcmul(x, gate_mlp, h)  # (B, F, N, D)
@@ -312,7 +343,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
         self.proj = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, x: Tensor, over: str, places: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, over: str, places: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         # (outer, length, heads, d) is a view of (B, F, N, D) in all three, so nothing is copied:
         # over time, every token has heads of its own
         batch, frames, tokens, _ = x.shape
@@ -326,16 +359,21 @@ class Attention(nn.Module):
         q, k, v = (F.linear(x, *part).view(shape).transpose(1, 2) for part in parts)
         if places is not None:
             q, k = rotate(q, places), rotate(k, places)
-        return self.proj(attend(q, k, v).transpose(1, 2).reshape(x.shape))
+        return self.proj(attend(q, k, v, mask).transpose(1, 2).reshape(x.shape))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length."""
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length.
+
+    `mask`, bool (…, 1, L, L), is True where a query sees a key.
+    """
     if q.requires_grad and q.device.type == "cpu" and q.shape[-2] <= 256:
         # backwards, torch's fused CPU kernel is slow on short sequences
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        if mask is not None:
+            weights = weights.masked_fill(~mask, -torch.inf)
         return weights.softmax(dim=-1) @ v
-    return F.scaled_dot_product_attention(q, k, v)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class Mlp(nn.Module):

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fvdm_core.limits import MAX_FPS, MAX_FRAMES, MAX_SIDE, checked_integer, shown
+from fvdm_core.limits import (
+    MAX_FPS,
+    MAX_FRAMES,
+    MAX_SIDE,
+    MAX_TEMPORAL_SCALE,
+    checked_integer,
+    shown,
+)
 from fvdm_core.pictures import FITS, Fit, check_fps
 
 Solver = Literal["dpmpp_2m", "ddim", "ddpm"]
@@ -24,6 +31,8 @@ class RunOptions:
 
     label: a name or index of the model's labels; None is the null class, without guidance.
     cfg_scale: guidance; 1 is the label alone, 0 the null class.
+    temporal_scale: temporal guidance, which leads frames away from what each would be alone, so
+        that they agree (`guidance`); 0 is none. None is what the model was made for.
     eta: fresh noise in each step of ddim and dpmpp_2m, from 0 (none) to 1; ddpm always makes it.
         None is what is usual, 1 for dpmpp_2m and 0 for ddim.
     fps: of the clip; None is what the model was trained on.
@@ -52,12 +61,15 @@ class RunOptions:
     conditioning: Conditioning | None = None
     step_cache: float = 0.0
     size: tuple[int, int] | None = None
+    temporal_scale: float | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
         _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
+        if self.temporal_scale is not None:
+            _check_number("temporal_scale", self.temporal_scale, 0, MAX_TEMPORAL_SCALE)
         if self.eta is not None:
             _check_number("eta", self.eta, 0, 1)
         _check_number("step_cache", self.step_cache, 0, MAX_STEP_CACHE)

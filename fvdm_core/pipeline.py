@@ -54,6 +54,7 @@ class Pipeline:
         license: str = "",
         timesteps: checkpoint.Timesteps = "vectorised",
         prior: str = "independent",
+        temporal_scale: float = 0.0,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -83,6 +84,7 @@ class Pipeline:
         self.license = license
         self.timesteps = timesteps
         self.prior = prior  # of the noise that it was trained with
+        self.temporal_scale = temporal_scale  # where no other is asked for
         self.num_frames = model.config.num_frames
 
     @classmethod
@@ -128,6 +130,7 @@ class Pipeline:
             license=config.get("license", ""),
             timesteps=config.get("timesteps", "vectorised"),
             prior=config.get("prior", "independent"),
+            temporal_scale=config.get("temporal_scale", 0.0),
             device=device,
             dtype=dtype,
         )
@@ -288,7 +291,13 @@ class Pipeline:
             label=None if index is None else self.labels[index],
             fps=options.fps or self.fps,
             conditioning=self._conditioning(timeline, options),
+            temporal_scale=self._temporal_scale(options),
         )
+
+    def _temporal_scale(self, options: RunOptions) -> float:
+        """What was asked for, or what the model was made for."""
+        asked = options.temporal_scale
+        return self.temporal_scale if asked is None else asked
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""
@@ -315,7 +324,7 @@ class Pipeline:
         show = replacement(timeline, self.schedule, seeds) if replaced else None
         cache = StepCache(options.step_cache) if options.step_cache else None
         return sample(
-            denoiser(self.model, label, options.cfg_scale, cache),
+            denoiser(self.model, label, options.cfg_scale, cache, options.temporal_scale or 0.0),
             x,
             timeline,
             self.schedule,

@@ -178,7 +178,8 @@ def _recipe(document: Any) -> Recipe:
         )
     timeline = Timeline.from_json(json.dumps(_object(document, "timeline", needed=True)))
     asked = {name: document[name] for name in _OPTIONS if name in document}
-    options = RunOptions(**{"conditioning": "clean"} | asked)  # older recipes do not name it
+    before = {"conditioning": "clean", "temporal_scale": 0.0}  # older recipes do not name them
+    options = RunOptions(**before | asked)
     if options.label is not None and not isinstance(options.label, str | int):
         raise ValueError(f"label is {shown(options.label)}; it must be text or null")
     hashes = _by_frame(document, "keyframes", timeline.frames)

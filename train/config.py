@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
+from fvdm_core.limits import MAX_TEMPORAL_SCALE
 from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
@@ -124,6 +125,7 @@ class OptimConfig:
     shift: float = 1.0  # above 1: more of the noisy levels (Stable Diffusion 3)
     p_staggered: float = 0.0  # share of clips whose frames come down one after the other
     p_condition: float = 0.0  # share of clips with some frames given clean
+    p_alone: float = 0.0  # share of clips whose frames do not see each other: temporal guidance
     prior: str = "independent"  # how the noise of a clip's frames hangs together
     prior_alpha: float = 1.0  # of mixed and progressive noise: more is more alike
     label_dropout: float = 0.1
@@ -153,7 +155,7 @@ class OptimConfig:
         _check_whole("optim", "warmup", self.warmup, 0, 10_000_000)
         _check("optim", "weight_decay", self.weight_decay, 0, 10)
         _check("optim", "clip_grad", self.clip_grad, 1e-6, 1e6)
-        shares = ("p_independent", "p_staggered", "p_condition", "label_dropout")
+        shares = ("p_independent", "p_staggered", "p_condition", "p_alone", "label_dropout")
         for name in ("ema_decay", "decay", *shares):
             _check("optim", name, getattr(self, name), 0, 1)
         _check("optim", "shift", self.shift, 0.01, 100)
@@ -187,12 +189,14 @@ class TrainConfig:
     vae: str = ""  # diffusers' autoencoder, of whose latents a model without one of its own is
     license: str = "Apache-2.0"
     trained_on: str = ""
+    temporal_scale: float = 0.0  # what samples are made with, where no other is asked for
     compile: bool = False
     recompute: bool = False  # activations in the backward pass: slower, in far less memory
     shard: bool = False  # the transformer's weights in parts over the processes (FSDP2)
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
+        _check("run", "temporal_scale", self.temporal_scale, 0, MAX_TEMPORAL_SCALE)
         limits = {"name": 100, "license": 200, "trained_on": 2000}  # those of config.json
         for name, most in (limits | {"init": 2000, "vae": 2000}).items():
             text = getattr(self, name)

@@ -340,13 +340,17 @@ def train_transformer(
         levels, counted = lone_frames(
             levels, still, schedule.num_train_timesteps, generator=generator
         )
-        return x_start, levels[own], noise, y, counted[own]
+        alone = torch.rand(len(indices), generator=generator) < optim.p_alone
+        return x_start, levels[own], noise, y, counted[own], alone[own]
 
     def losses_of(batch: tuple[Tensor, ...]) -> Tensor:
-        x_start, levels, noise, y, counted = there(batch)
+        x_start, levels, noise, y, counted, alone = there(batch)
         label = y if labelled else None
         with autocast():
-            return diffusion_loss(forward, x_start, levels, noise, schedule, label, counted)
+            return diffusion_loss(
+                *(forward, x_start, levels, noise, schedule, label, counted),
+                alone=alone if optim.p_alone else None,
+            )
 
     shape = latent_shape(config, next(iter(clips.sizes_in_use), None))
 

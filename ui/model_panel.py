@@ -14,7 +14,7 @@ from ui import editing
 from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
 from ui.refusals import checked
-from ui.requests import USUAL_FPS, EditorValue, Strict
+from ui.requests import USUAL_FPS, USUAL_TEMPORAL_SCALE, EditorValue, Strict
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 
@@ -145,10 +145,16 @@ def rate_of(pipeline: Any) -> int:
 
 
 def following(
-    studio: Studio, editor: EditorValue, label: str | None, conditioning: Any, fps: Any, size: Any
+    studio: Studio,
+    editor: EditorValue,
+    label: str | None,
+    conditioning: Any,
+    fps: Any,
+    size: Any,
+    temporal: Any,
 ) -> tuple[Any, ...]:
-    """Label, guidance, conditioning, frames per second, size and the sentence beside the examples,
-    as the present model has them. A rate that somebody has chosen stays."""
+    """Label, guidance, conditioning, frames per second, size, coherence and the sentence beside the
+    examples, as the present model has them. A rate or coherence that somebody has chosen stays."""
     usual, *others = studio.model.get().sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
     labels = studio.model.get().labels
@@ -166,6 +172,9 @@ def following(
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
+        gr.update(value=studio.model.get().temporal_scale)
+        if temporal == USUAL_TEMPORAL_SCALE
+        else gr.skip(),
         photographs(shipped),
     )
 
@@ -179,6 +188,7 @@ def wire_models(
     conditioning: Component,
     fps: Component,
     size: Component,
+    temporal: Component,
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
@@ -205,20 +215,21 @@ def wire_models(
     def follow(event: gr.EventData, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Fit the page to a model that came after the one it was made for."""
         had = checked(lambda: ModelChange.model_validate(event._data))
-        fitted = frames_of(studio.model.get(), shown[-1])
+        label, conditioning, _, size, _ = shown  # another model has a rate and coherence of its own
+        fitted = frames_of(studio.model.get(), size)
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        label, conditioning, _, size = shown  # another model has a rate of its own
-        followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
+        usual = USUAL_FPS, size, USUAL_TEMPORAL_SCALE
+        followed = following(studio, timeline, label, conditioning, *usual)
         return gr.update(**fitted), *followed
 
     def resize(size: Any) -> Any:
         """Show how pictures are cut to another size."""
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
-    followers = [label, guidance, conditioning, fps, size, note]
-    asked = [editor, label, conditioning, fps, size]
+    followers = [label, guidance, conditioning, fps, size, temporal, note]
+    asked = [editor, label, conditioning, fps, size, temporal]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
     panel.choose(  # type: ignore[attr-defined]

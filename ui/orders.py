@@ -49,9 +49,10 @@ class Order:
             f"{editor.frames} × {editor.steps}",
             details=f"{editor.frames} frames, {editor.steps} steps, "
             f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
-            f"{request.fps} frames per second",
+            f"coherence {request.temporal_scale:g}, {request.fps} frames per second",
             shared=f"{request.label or 'any world'}, seed {request.seed}, "
-            f"guidance {request.cfg_scale:g}, {SOLVER_NAMES[request.solver]}",
+            f"guidance {request.cfg_scale:g}, coherence {request.temporal_scale:g}, "
+            f"{SOLVER_NAMES[request.solver]}",
             fps=request.fps,
             picture=picture_of(editor),
             mark=editor.mark,

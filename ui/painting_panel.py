@@ -61,7 +61,8 @@ OF_THIS_TAB = """(painting, session) => {
   return [kept && { ...kept, editor }, session];
 }"""
 
-SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size")  # what the summary depends on
+# what the summary depends on
+SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", "temporal_scale")
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that
 # is not entered yet stays too, until the painting gets another one.
@@ -202,7 +203,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         timeline: EditorValue, label: str | None = None, guidance: Any = 1.5
     ) -> list[dict[str, Any]]:
         """Say what a timeline does, what it costs and what to look out for."""
-        return summarise(timeline, label, guidance, None, 0.0, None)
+        return studio.summary(timeline, request_of([label, guidance], SAID[:2]))
 
     def summarise(timeline: EditorValue, *settings: Any) -> list[dict[str, Any]]:
         return studio.summary(timeline, request_of(settings, SAID))
@@ -286,9 +287,10 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     for refused in changes[:2]:  # the picker shows the preset that was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
-    label, cfg, conditioning, step_cache, picture_size = said
+    label, cfg, conditioning, step_cache, picture_size, temporal = said
+    released = [each.release for each in (cfg, step_cache, temporal)]
     gr.on(
-        [cfg.release, label.input, conditioning.input, step_cache.release, picture_size.input],
+        [*released, label.input, conditioning.input, picture_size.input],
         summarise,
         [parts.editor, *said],
         [parts.summary],

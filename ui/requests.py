@@ -24,6 +24,7 @@ from fvdm_core.limits import (
     MAX_JSON_BYTES,
     MAX_LEVEL,
     MAX_ROWS,
+    MAX_TEMPORAL_SCALE,
     shown,
 )
 from fvdm_core.options import (
@@ -44,6 +45,7 @@ from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
+USUAL_TEMPORAL_SCALE = 0.5  # that of the shipped model
 MAX_FORMULA = 256
 MOST_FPS = 60
 
@@ -202,6 +204,13 @@ class GenerateRequest(Strict):
     label: str | None = Field(default=None, max_length=100)
     seed: Whole = Field(default=RunOptions.seed, ge=0, le=MAX_SEED)
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
+    temporal_scale: float = Field(
+        default=USUAL_TEMPORAL_SCALE,
+        ge=0,
+        le=MAX_TEMPORAL_SCALE,
+        strict=True,
+        description="how firmly frames hold together; 0 is off",
+    )
     solver: Solver = RunOptions.solver
     eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)
     fps: Whole = Field(default=USUAL_FPS, ge=1, le=MOST_FPS)

@@ -19,6 +19,7 @@ FIELDS = (
     "conditioning",
     "step_cache",
     "size",
+    "temporal_scale",
 )
 ANY = ""  # the label of no label
 USUAL = ""  # the size that a model makes where no other is chosen

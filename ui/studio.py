@@ -36,7 +36,13 @@ from ui.pieces import (
 )
 from ui.programs import wire_programs
 from ui.queue_panel import MAX_VARIATIONS, Parts, wire_queue
-from ui.requests import MAX_FORMULA, MAX_SEED, USUAL_FPS, GenerateRequest
+from ui.requests import (
+    MAX_FORMULA,
+    MAX_SEED,
+    USUAL_FPS,
+    USUAL_TEMPORAL_SCALE,
+    GenerateRequest,
+)
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings import ANY, FIELDS, USUAL
@@ -173,6 +179,15 @@ def build_studio(
                         elem_id="steps",
                     )
                 cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
+                temporal = Slider(
+                    0,
+                    2,
+                    USUAL_TEMPORAL_SCALE,
+                    step=0.05,
+                    label="Coherence",
+                    info="How firmly frames hold together. 0: off, and faster",
+                    elem_id="temporal-scale",
+                )
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
                     solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
                     eta = Slider(
@@ -241,7 +256,8 @@ def build_studio(
             compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
         settings: list[Any] = [
-            *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size)
+            *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size),
+            temporal,
         ]
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
@@ -313,9 +329,8 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        naming = wire_models(
-            studio, model, editor, label, cfg, conditioning, fps, size, note, reading, keeping
-        )
+        shown = label, cfg, conditioning, fps, size, temporal, note
+        naming = wire_models(studio, model, editor, *shown, reading, keeping)
         reading(visit.then(**naming).then)
 
         demo.load(name_frames, [size], [editor], **quick, **unlisted)

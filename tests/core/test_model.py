@@ -288,3 +288,29 @@ def test_recomputed_activations_give_the_same_gradients(attention):
         kept.append(sum(sizes))
     assert len(gradients[0]) > 20 and all(map(torch.equal, *gradients))
     assert kept[1] < kept[0] / 2
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("attention", ["interleaved", "joint"])
+def test_frames_that_are_alone_do_not_see_each_other(attention, rotary):
+    sizes = {"hidden_size": 32} if rotary else {}
+    model, (x, t) = random_model(attention=attention, rotary=rotary, **sizes), clip(batch=3)
+    alone = torch.tensor([True, False, True])
+    other = x.clone()
+    other[:, 1:] += 1
+    with torch.no_grad():
+        out, changed, plain = model(x, t, alone=alone), model(other, t, alone=alone), model(x, t)
+        first = model(x[:, :1], t[:, :1])  # a clip of one frame, in the place of the first
+    torch.testing.assert_close(out[1], plain[1])
+    torch.testing.assert_close(out[alone, :1], first[alone])
+    torch.testing.assert_close(out[alone, 0], changed[alone, 0])
+    assert not torch.allclose(out[1, 0], changed[1, 0])
+    assert not torch.allclose(out[alone], plain[alone])
+
+
+def test_masked_attention_is_the_same_where_it_learns():
+    q, k, v = torch.randn(3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.eye(6, dtype=torch.bool)[None, None] | (torch.arange(2) == 1)[:, None, None, None]
+    learning = attend(q.clone().requires_grad_(), k, v, mask)
+    torch.testing.assert_close(learning.detach(), attend(q, k, v, mask))
+    torch.testing.assert_close(learning[0].detach(), v[0])  # a token that sees only itself

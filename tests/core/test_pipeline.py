@@ -137,13 +137,43 @@ def test_guidance_is_one_batch_and_equals_two_calls(tmp_path, learn_sigma):
     torch.testing.assert_close(states[-1].x, expected[-1].x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("learn_sigma", [False, True])
+@pytest.mark.parametrize("label, scale", [("faces", 3.0), ("faces", 1.0), (None, 3.0)])
+def test_temporal_guidance_leads_away_from_what_each_frame_is_alone(
+    tmp_path, learn_sigma, label, scale
+):
+    pipe = load(save_tiny(tmp_path / "m", learn_sigma=learn_sigma))
+    timeline, solver = preset(frames=6), "ddpm" if learn_sigma else "dpmpp_2m"
+    options = {"cfg_scale": scale, "solver": solver, "eta": 0.0, "seed": 5, "label": label}
+    states = list(pipe.stream(timeline, temporal_scale=0.5, **options))
+    own = 3 if label is None else 1
+
+    def three_calls(x, t):
+        plain = pipe.model(x, t, torch.tensor([own]))
+        null = pipe.model(x, t, torch.tensor([3]))
+        alone = pipe.model(x, t, torch.tensor([own]), alone=torch.tensor([True]))
+        led = plain + (scale - 1) * (plain - null) + 0.5 * (plain - alone)
+        return torch.cat([led[:, :, :3], plain[:, :, 3:]], dim=2)  # the variance is not guided
+
+    expected = list(sample(three_calls, states[0].x, timeline, pipe.schedule, solver, seed=5))
+    torch.testing.assert_close(states[-1].x, expected[-1].x, rtol=1e-4, atol=1e-5)
+    without = pipe(timeline, temporal_scale=0.0, **options)
+    assert (states[-1].clip.frames != without.frames).any()
+
+
+def test_temporal_guidance_is_the_models_where_nothing_is_said(tmp_path):
+    pipe = load(save_tiny(tmp_path / "m", temporal_scale=0.75))
+    assert pipe(preset()).recipe["temporal_scale"] == 0.75
+    assert pipe(preset(), temporal_scale=0.0).recipe["temporal_scale"] == 0.0
+    assert load(save_tiny(tmp_path / "n"))(preset()).recipe["temporal_scale"] == 0.0
+
+
 @pytest.mark.parametrize(
-    "label, scale, labels", [("faces", 1.0, [1]), (None, 1.5, None), (0, 2.0, [0, 3])]
+    "label, scale, labels", [("faces", 1.0, [1]), (None, 1.5, [3]), (0, 2.0, [0, 3])]
 )
 def test_a_label_is_given_to_the_network(pipe, calls, label, scale, labels):
     pipe(preset(frames=3, steps=2), label=label, cfg_scale=scale)
-    given = [call[2] if call[2] is None else call[2].tolist() for call in calls]
-    assert given == [labels] * 2  # of None the network makes its null class (test_model)
+    assert [call[2].tolist() for call in calls] == [labels] * 2  # 3 is the null class
 
 
 def test_a_name_and_its_index_are_one_label_and_none_is_another(pipe):

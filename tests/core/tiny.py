@@ -22,7 +22,9 @@ def randomised(network, scale):
     return network
 
 
-def save_tiny(folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, **changes):
+def save_tiny(
+    folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, temporal_scale=0, **changes
+):
     config = {
         "hidden_size": 16,
         "depth": 2,
@@ -42,6 +44,7 @@ def save_tiny(folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000
             "fps": 8,
             "license": "",
             "trained_on": "nothing",
+            "temporal_scale": temporal_scale,
             "transformer": asdict(VideoDiTConfig(**config)),
             "autoencoder": asdict(CODER) if autoencoder else None,
             "schedule": schedule,
