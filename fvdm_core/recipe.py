@@ -178,7 +178,8 @@ def _recipe(document: Any) -> Recipe:
         )
     timeline = Timeline.from_json(json.dumps(_object(document, "timeline", needed=True)))
     asked = {name: document[name] for name in _OPTIONS if name in document}
-    before = {"conditioning": "clean", "temporal_scale": 0.0}  # older recipes do not name them
+    # what recipes that do not name them were made with
+    before: dict[str, Any] = {"conditioning": "clean", "temporal_scale": 0.0}
     options = RunOptions(**before | asked)
     if options.label is not None and not isinstance(options.label, str | int):
         raise ValueError(f"label is {shown(options.label)}; it must be text or null")

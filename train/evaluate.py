@@ -39,7 +39,7 @@ class Section(NamedTuple):
 def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     """Run one section; raises `ValueError` for what cannot be measured."""
     seeds, coder = options.seeds, autoencoder_of(pipe)
-    given = f"{STEPS} steps, guidance 1.5"
+    given = f"{STEPS} steps, guidance 1.5, temporal {pipe.temporal_scale:g}"
     if name == "worlds":
         rows = scores.evaluate(pipe, coder, seeds, options.keyframe_seeds, options.worlds)
         keyframes = f"keyframes of {options.keyframe_seeds} unseen clips"

@@ -49,9 +49,9 @@ class Order:
             f"{editor.frames} × {editor.steps}",
             details=f"{editor.frames} frames, {editor.steps} steps, "
             f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
-            f"coherence {request.temporal_scale:g}, {request.fps} frames per second",
+            f"{_coherence(request)}{request.fps} frames per second",
             shared=f"{request.label or 'any world'}, seed {request.seed}, "
-            f"guidance {request.cfg_scale:g}, coherence {request.temporal_scale:g}, "
+            f"guidance {request.cfg_scale:g}, {_coherence(request)}"
             f"{SOLVER_NAMES[request.solver]}",
             fps=request.fps,
             picture=picture_of(editor),
@@ -67,6 +67,12 @@ class Order:
             EditorValue.model_validate(asked["editor"]),
             GenerateRequest.model_validate(asked["request"]),
         )
+
+
+def _coherence(request: GenerateRequest) -> str:
+    """Nothing where it is the model's own."""
+    scale = request.temporal_scale
+    return "" if scale is None else f"coherence {scale:g}, "
 
 
 def title_of(editor: EditorValue, window: int) -> str:

@@ -9,7 +9,7 @@ import gradio as gr
 from anyio.to_thread import run_sync
 
 from ui.queue_panel import Parts
-from ui.requests import USUAL_TEMPORAL_SCALE, EditorValue
+from ui.requests import EditorValue
 from ui.service import Studio, session_of
 from ui.settings import request_of
 from ui.watching import clip_files, progress_value, strip_value
@@ -30,7 +30,7 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         conditioning: Any = None,
         step_cache: Any = 0.0,
         size: str | None = None,
-        temporal_scale: Any = USUAL_TEMPORAL_SCALE,
+        temporal_scale: Any = None,
         session: Any = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Make a clip from a timeline; the last update has its files."""

@@ -204,12 +204,12 @@ class GenerateRequest(Strict):
     label: str | None = Field(default=None, max_length=100)
     seed: Whole = Field(default=RunOptions.seed, ge=0, le=MAX_SEED)
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
-    temporal_scale: float = Field(
-        default=USUAL_TEMPORAL_SCALE,
+    temporal_scale: float | None = Field(
+        default=RunOptions.temporal_scale,
         ge=0,
         le=MAX_TEMPORAL_SCALE,
         strict=True,
-        description="how firmly frames hold together; 0 is off",
+        description="how firmly frames hold together; null is what the model was made for",
     )
     solver: Solver = RunOptions.solver
     eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)

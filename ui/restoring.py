@@ -53,7 +53,8 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
         named["label"] = labels[options.label] if labels is not None and known else None
     named["size"] = None if options.size is None else written_size(options.size)
     named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.fresh_noise)
-    named["temporal_scale"] = float(options.temporal_scale or 0)
+    if options.temporal_scale is not None:
+        named["temporal_scale"] = float(options.temporal_scale)
     request = checked(lambda: GenerateRequest(**named))
     if pipeline is not None:
         request, changed = fitted(request, pipeline)

@@ -27,7 +27,8 @@ def planned(timeline: Timeline, pipeline: Any) -> Timeline:
 def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> str:
     """What the time of a model call depends on, as `Costs` files it."""
     guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
-    held = "/held" if request.temporal_scale else ""
+    scale = request.temporal_scale
+    held = "/held" if (pipeline.temporal_scale if scale is None else scale) else ""
     cached = f"/{request.step_cache:g}" if request.step_cache else ""
     size = f"/{request.size}" if request.size else ""
     return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}{held}{cached}{size}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ui.refusals import checked
-from ui.requests import GenerateRequest
+from ui.requests import USUAL_TEMPORAL_SCALE, GenerateRequest
 
 FIELDS = (
     "label",
@@ -41,6 +41,8 @@ def request_of(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> Gener
 def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
     asked = request.model_dump() | {"label": request.label or ANY, "size": request.size or USUAL}
+    if request.temporal_scale is None:
+        asked["temporal_scale"] = USUAL_TEMPORAL_SCALE
     return [asked[field] for field in FIELDS]
 
 

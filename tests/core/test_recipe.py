@@ -64,6 +64,12 @@ def test_pictures_without_room_stay_out_and_are_named():
     assert list(found.pictures) == [0] and found.missing == [3]
 
 
+def test_an_older_recipe_is_of_a_clip_without_temporal_guidance():
+    older = {key: value for key, value in recipe().items() if key != "temporal_scale"}
+    assert parse_recipe(json.dumps(older)).options.temporal_scale == 0
+    assert parse_recipe(json.dumps({**older, "temporal_scale": 0.5})).options.temporal_scale == 0.5
+
+
 def test_large_pictures_survive_the_metadata_of_a_video(tmp_path):
     large = {0: RANDOM.integers(0, 256, (512, 512, 3), dtype=np.uint8)}
     hashes = {"0": picture_hash(large[0])}
@@ -87,6 +93,7 @@ def test_large_pictures_survive_the_metadata_of_a_video(tmp_path):
         ({"solver": {}}, "solver"),
         ({"solver": "rm -rf"}, "solver"),
         ({"cfg_scale": "9"}, "cfg_scale is '9'"),
+        ({"temporal_scale": 6}, "temporal_scale is 6"),
         ({"eta": 2}, "eta is 2"),
         ({"fps": "8"}, "fps is '8'"),
         ({"fps": 0}, "fps is 0"),

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.model import VideoDiT
 from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import sample
 from fvdm_core.timeline import Timeline
@@ -345,3 +346,26 @@ def test_one_clip_overfits(tmp_path, tiny_toml):
         x = state.x
     error = (x - torch.from_numpy(latents.astype(np.float32))).square().mean(dim=(1, 2, 3, 4))
     assert error.max() < 0.05  # of a variance of 1, from each of three seeds
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_clips_is_learned_frame_by_frame(tmp_path, tiny_toml, monkeypatch, share):
+    config = load_config(tiny_toml, {"optim.steps": 20, "optim.p_alone": share})
+    latents = np.zeros((1, 4, 4, 4, 4), np.float16)
+    clips = Clips(np.zeros((1, 4, 16, 16, 3), np.uint8), np.zeros(1, np.int64), ["sky:0"])
+    given = []
+
+    def learning(self, x, t, y=None, cache=None, alone=None):
+        given.append(alone)
+        return forward(self, x, t, y, cache, alone)
+
+    forward = VideoDiT.forward
+    monkeypatch.setattr(VideoDiT, "forward", learning)
+    autoencoder = Autoencoder(config.autoencoder)
+    train_transformer(config, latents, clips, autoencoder, Run(tmp_path), on_sample=lambda *_: None)
+    assert len(given) == 20
+    if share == 0:
+        assert given == [None] * 20
+    else:
+        seen = torch.cat(given).float().mean()  # of 80 clips
+        assert seen == 1 if share == 1 else 0.3 < seen < 0.7

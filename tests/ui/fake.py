@@ -19,6 +19,7 @@ from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import MAX_LEVEL, Timeline
+from ui.requests import USUAL_TEMPORAL_SCALE
 
 Result = TypeVar("Result")
 
@@ -72,6 +73,7 @@ class FakePipeline:
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
+    temporal_scale = USUAL_TEMPORAL_SCALE
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
