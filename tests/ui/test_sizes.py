@@ -17,7 +17,8 @@ from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
-from ui.requests import USUAL_TEMPORAL_SCALE, EditorValue, GenerateRequest
+from ui.requests import USUAL_TEMPORAL_SCALE as COHERENCE
+from ui.requests import EditorValue, GenerateRequest
 from ui.restoring import fitted, restored
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of
@@ -43,11 +44,11 @@ def painting() -> EditorValue:
 
 
 def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
-    *_, size, _, _ = following(studio, painting(), "sky", None, 8, "16x32", USUAL_TEMPORAL_SCALE)
+    *_, size, _, _ = following(studio, painting(), "sky", None, 8, "16x32", COHERENCE)
     assert size["visible"] and size["value"] == "16x32"
     assert size["choices"] == [("32×16", USUAL), ("16×16", "16x16"), ("16×32", "16x32")]
     *_, other, _, _ = following(
-        studio, painting(), "sky", None, 8, "64x64", USUAL_TEMPORAL_SCALE
+        studio, painting(), "sky", None, 8, "64x64", COHERENCE
     )  # of the model before
     assert other["value"] == USUAL
     assert dict(facts(studio.model.get()))["Frames"].startswith("16 of 32×16, 16×16, 16×32,")
@@ -57,14 +58,12 @@ def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "fps", 11.6)
-    *_, rate, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, USUAL_TEMPORAL_SCALE)
+    *_, rate, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
     assert rate["value"] == 12
-    *_, kept, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL, USUAL_TEMPORAL_SCALE)
+    *_, kept, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL, COHERENCE)
     assert "value" not in kept
     monkeypatch.setattr(ThreeSizes, "fps", 0.1)
-    *_, slowest, _, _, _ = following(
-        studio, painting(), "sky", None, 8, USUAL, USUAL_TEMPORAL_SCALE
-    )
+    *_, slowest, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
     assert slowest["value"] == 1
 
 
@@ -72,10 +71,9 @@ def test_a_model_brings_its_coherence_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "temporal_scale", 0.0)
-    usual = USUAL_TEMPORAL_SCALE
-    *_, brought, _ = following(studio, painting(), "sky", None, 8, USUAL, usual)
+    *_, brought, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
     assert brought["value"] == 0
-    *_, kept, _ = following(studio, painting(), "sky", None, 8, USUAL, usual + 0.25)
+    *_, kept, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE + 0.25)
     assert "value" not in kept
 
 
@@ -89,7 +87,7 @@ def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
 
 def test_a_model_of_one_size_offers_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreeSizes, "sizes", ((16, 32),))
-    *_, size, _, _ = following(studio, painting(), "sky", None, 8, USUAL, USUAL_TEMPORAL_SCALE)
+    *_, size, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
     assert not size["visible"]
 
 
