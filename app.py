@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     where = f"{chosen.host}:{chosen.port}" if chosen.port else chosen.host
     try:
         check_port(chosen.host, chosen.port or 0)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of what cannot be a host's name
         print(f"app.py: cannot listen on {where}: {error}", file=sys.stderr)
         return 2
     # Before gradio is imported: it reads both. Uploads live with the outputs, so that a painting
@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     # A link of gradio's, and who listens on a network, is reached by names that we cannot know.
     local = is_loopback(chosen.host) and not chosen.share
-    hosts = chosen.allow_host or ([] if local else None)
+    hosts = None if chosen.share else chosen.allow_host or ([] if local else None)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

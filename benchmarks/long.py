@@ -34,7 +34,7 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.long", "--row", "--frames", str(frames)]
         command += ["--steps", str(options.steps)]
         command += ["--model", options.model] if options.model else []
-        made = subprocess.run(command, check=True, capture_output=True, text=True)
+        made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         told = json.loads(made.stdout.splitlines()[-1])
         print(
             f"{frames:6d}  {told['seconds']:7.1f}  {told['seconds'] / frames:9.3f}  "

@@ -26,14 +26,14 @@ FIRST_STEP = """() => document.querySelector(".fvdm-strip[data-status=running]")
   && Number(document.querySelector(".fvdm-strip").dataset.step) > 0"""
 
 
-def wait_for_page(page: Page, address: str) -> None:
+def wait_for_page(page: Page, address: str, server: subprocess.Popen) -> None:
     """Load until the canvas can be painted; the server may still be starting."""
-    for _ in range(600):
+    while True:
         try:
             page.goto(address)
             break
         except Exception as error:  # refused until the server listens
-            if "ERR_CONNECTION_REFUSED" not in str(error):
+            if "ERR_CONNECTION_REFUSED" not in str(error) or server.poll() is not None:
                 raise
             time.sleep(0.1)
     page.wait_for_selector(".fvdm-editor[data-ready]")
@@ -84,11 +84,9 @@ def main() -> None:
         page.set_default_timeout(120_000)
         command = [sys.executable, "app.py", "--port", str(port), "--outputs", outputs]
         start = time.perf_counter()
-        server = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
-            wait_for_page(page, f"http://127.0.0.1:{port}")
+            wait_for_page(page, f"http://127.0.0.1:{port}", server)
             print(f"page ready after `python app.py`: {time.perf_counter() - start:.1f} s")
             page.wait_for_function("document.querySelector('#label input')?.value === 'faces'")
             page.wait_for_timeout(1000)

@@ -96,12 +96,10 @@ def main() -> None:
         port = free_port()
         command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu"]
         command += ["--model", str(weights), "--vae", str(vae), "--outputs", str(folder / "out")]
-        server = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
             address = f"http://127.0.0.1:{port}"
-            print(f"page ready: {wait_for_page(address):.0f} s")
+            print(f"page ready: {wait_for_page(address, server):.0f} s")
             clip, updates = drive(address, 16, options.steps, lambda: peak_gigabytes(server.pid))
             print(f"the clip has {clip.stat().st_size} bytes")
             report(updates, peak_gigabytes(server.pid))

@@ -84,7 +84,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             make_up(Path(folder), clips)
             command = [sys.executable, "-m", "benchmarks.start", "--folder", folder]
-            made = subprocess.run(command, check=True, capture_output=True, text=True)
+            made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         told = json.loads(made.stdout)
         print(f"{clips:6d}  {told['start']:7.3f}  {told['read']:13.3f}  {told['memory']:8.0f}")
 

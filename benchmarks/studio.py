@@ -32,14 +32,16 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def wait_for_page(address: str, patience: float = 300) -> float:
-    """Seconds until a server that was just started answers."""
+def wait_for_page(address: str, server: subprocess.Popen, patience: float = 300) -> float:
+    """Seconds until a server that was just started answers. Raises `RuntimeError` if it ends."""
     start = time.perf_counter()
     while time.perf_counter() - start < patience:
         try:
             urllib.request.urlopen(address, timeout=5).read()
             return time.perf_counter() - start
         except OSError:
+            if server.poll() is not None:
+                raise RuntimeError("the server has ended") from None
             time.sleep(0.05)
     raise TimeoutError(f"the page did not answer within {patience:g} s")
 
@@ -49,11 +51,9 @@ def page_ready(model: str | None) -> float:
     port = free_port()
     command = [sys.executable, "app.py", "--port", str(port)]
     command += ["--model", model] if model else []
-    server = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        return wait_for_page(f"http://127.0.0.1:{port}/")
+        return wait_for_page(f"http://127.0.0.1:{port}/", server)
     finally:
         server.terminate()
         server.wait(timeout=30)

@@ -2,7 +2,8 @@
 
 Both train the same network on the same random latents with AdamW, their steps in turn. The
 published one is in fp32, with explicit attention, modulation per token and no compiler; ours is as
-`python -m train` makes it. Every tensor is random.
+`python -m train` makes it, but for the blocks of "default", which are interleaved in both. Every
+tensor is random.
 """
 
 from __future__ import annotations

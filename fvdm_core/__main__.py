@@ -66,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int)
     run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
     run.add_argument(
-        "--temporal-scale", type=float, help="temporal guidance (default: the model's)"
+        "--temporal-scale",
+        type=float,
+        help="temporal guidance, 0 (off) to 5: how firmly frames hold together (default: "
+        "the model's)",
     )
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
     usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())

@@ -31,20 +31,19 @@ def denoiser(
     """
     weight = model.pos_embed
     channels = model.config.latent_channels
-    by_label = label is not None and cfg_scale != 1.0
-    own = model.null_label if label is None else label
-    classes, alone, scales = [own], [False], []
-    if by_label:
-        classes, alone, scales = [*classes, model.null_label], [*alone, False], [cfg_scale - 1]
-    if temporal_scale:
-        classes, alone, scales = [*classes, own], [*alone, True], [*scales, temporal_scale]
+    own = model.null_label if label is None or cfg_scale == 0.0 else label
+    classes, apart, scales = [own], [False], []
+    if own != model.null_label and cfg_scale != 1.0:
+        classes, apart, scales = [*classes, model.null_label], [*apart, False], [cfg_scale - 1]
+    if temporal_scale and model.config.num_frames > 1:
+        classes, apart, scales = [*classes, own], [*apart, True], [*scales, temporal_scale]
     # laid on the device once: a copy in every step would wait for the device
     y = torch.tensor(classes, device=weight.device)
-    seeing = torch.tensor(alone, device=weight.device) if temporal_scale else None
+    alone = torch.tensor(apart, device=weight.device) if any(apart) else None
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         size, parts = len(x), len(classes)
-        masked = None if seeing is None else seeing.repeat_interleave(size)
+        masked = None if alone is None else alone.repeat_interleave(size)
         x, t = x.repeat(parts, 1, 1, 1, 1).to(weight.dtype), t.repeat(parts, 1)
         plain, *others = model(x, t, y.repeat_interleave(size), cache, masked).float().chunk(parts)
         guided = plain.clone()

@@ -162,8 +162,8 @@ def diffusion_loss(
     of each frame's own pair of levels.
     """
     x = schedule.q_sample(x_start, levels, noise)
-    seeing = {} if alone is None else {"alone": alone}
-    output = model(x, schedule.timesteps(levels), y, **seeing).float()
+    apart = {} if alone is None else {"alone": alone}
+    output = model(x, schedule.timesteps(levels), y, **apart).float()
     prediction, variance = output, None
     if output.shape[2] == 2 * x_start.shape[2]:
         prediction, variance = output.chunk(2, dim=2)

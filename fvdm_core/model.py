@@ -190,7 +190,7 @@ class VideoDiT(nn.Module):
         temp_embed = self.temp_embed[:, :frames, None]  # (1, F, 1, D)
 
         places = self._places((frames, *grid), x)
-        masks = {} if alone is None else self._masks(alone, frames, grid[0] * grid[1])
+        masks = {} if alone is None else self._masks(alone, frames, grid[0] * grid[1], x)
         (first, over), *others = self.blocks_in_order()
         if over == "joint":
             x = x + temp_embed
@@ -237,13 +237,20 @@ class VideoDiT(nn.Module):
         used = ("joint",) if config.attention == "joint" else ("space", "time")
         return {over: rotation(over_axes[over], head_dim, x) for over in used}
 
-    def _masks(self, alone: Tensor, frames: int, tokens: int) -> dict[str, Tensor]:
-        """Which keys a query sees, bool (B, 1, L, L), in attention over more than one frame."""
+    def _masks(self, alone: Tensor, frames: int, tokens: int, like: Tensor) -> dict[str, Tensor]:
+        """What is added to the products of attention over more than one frame, (B, 1, L, L): 0
+        where a query sees a key, else -inf."""
+        place = like.device.type
+        # what attention runs in, or every block would keep a copy of its own for the way back
+        mixed = torch.is_autocast_enabled(place)
+        dtype = torch.get_autocast_dtype(place) if mixed else like.dtype
         own = torch.eye(frames, dtype=torch.bool, device=alone.device)
-        sees = own | ~alone[:, None, None]  # (B, F, F)
+        hidden = alone[:, None, None] & ~own  # (B, F, F)
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=alone.device)
+        mask = mask.masked_fill(hidden, -torch.inf)
         if self.config.attention == "interleaved":
-            return {"time": sees[:, None]}
-        of_tokens = sees.repeat_interleave(tokens, 1).repeat_interleave(tokens, 2)
+            return {"time": mask[:, None]}
+        of_tokens = mask.repeat_interleave(tokens, 1).repeat_interleave(tokens, 2)
         return {"joint": of_tokens[:, None]}
 
     def _run(
@@ -365,13 +372,13 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length.
 
-    `mask`, bool (…, 1, L, L), is True where a query sees a key.
+    `mask` (…, 1, L, L) is added to the products: -inf where a query does not see a key.
     """
     if q.requires_grad and q.device.type == "cpu" and q.shape[-2] <= 256:
         # backwards, torch's fused CPU kernel is slow on short sequences
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         if mask is not None:
-            weights = weights.masked_fill(~mask, -torch.inf)
+            weights = weights + mask
         return weights.softmax(dim=-1) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 

@@ -208,5 +208,5 @@ def _check_finite(x: Tensor, step: int) -> None:
         frame = int(torch.nonzero(~finite)[0])
         raise NotFinite(
             f"step {step + 1} gave a value that is not a number in frame {frame + 1}; "
-            "the run was stopped. Try another seed, more steps, or a lower guidance"
+            "the run was stopped. Try another seed, more steps, or a lower guidance or coherence"
         )

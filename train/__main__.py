@@ -94,6 +94,8 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             fresh=fresh,
             labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
+    if start is not None and config.decoder_only:  # what suits the transformer that is kept
+        config = replace(config, temporal_scale=start.config.get("temporal_scale", 0.0))
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
         run.log(event="exported")

@@ -95,7 +95,8 @@ class DataConfig:
             )
         if bool(self.worlds) == bool(self.folder):
             raise ValueError("data needs either worlds or a folder, and not both")
-        if not isinstance(self.aspects, list) or len(self.aspects) > MAX_ASPECTS:
+        listed = isinstance(self.aspects, list) and all(isinstance(a, str) for a in self.aspects)
+        if not listed or len(self.aspects) > MAX_ASPECTS:
             raise ValueError(
                 f"data.aspects must be a list of at most {MAX_ASPECTS}, such as ['1:1', '16:9']"
             )
@@ -189,7 +190,7 @@ class TrainConfig:
     vae: str = ""  # diffusers' autoencoder, of whose latents a model without one of its own is
     license: str = "Apache-2.0"
     trained_on: str = ""
-    temporal_scale: float = 0.0  # what samples are made with, where no other is asked for
+    temporal_scale: float = 0.0  # of the exported model, where no other is asked for
     compile: bool = False
     recompute: bool = False  # activations in the backward pass: slower, in far less memory
     shard: bool = False  # the transformer's weights in parts over the processes (FSDP2)

@@ -46,7 +46,7 @@ def draw(stages: dict[str, list[Point]], path: Path) -> None:
     try:
         from matplotlib.figure import Figure  # optional, and slow to import
     except ImportError:
-        raise ValueError("curves need matplotlib: pip install 'fvdm-studio[study]'") from None
+        raise ValueError("curves need matplotlib: pip install matplotlib") from None
     canvas = Figure(figsize=(6 * len(stages), 3.5), layout="constrained")
     for axes, (name, points) in zip(
         canvas.subplots(1, len(stages), squeeze=False)[0], stages.items(), strict=True

@@ -1,7 +1,7 @@
 """Hold a model of the miniature worlds against the truth, in numbers: `python -m train.evaluate`.
 
-Samples are those that the studio makes at its defaults (guidance 1.5, DPM-Solver++(2M) with fresh
-noise, 30 steps), for seeds 0, 1, 2, …, none of them selected. Real clips have seeds that no run has
+Samples are those that the studio makes at its defaults (guidance 1.5, the model's own temporal
+guidance, DPM-Solver++(2M) with fresh noise, 30 steps), for seeds 0, 1, 2, …, none of them selected. Real clips have seeds that no run has
 seen in training. The same model, machine and number of threads give the same numbers.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fvdm_core.options import RunOptions
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import PRIORS
 
@@ -93,6 +94,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=["worlds"],
         help="what is measured (default: worlds; docs/evidence.md describes each)",
     )
+    parser.add_argument(
+        "--temporal-scale", type=float, help="temporal guidance (default: the model's own)"
+    )
     parser.add_argument("--seeds", type=int, default=64, help="samples of each world")
     parser.add_argument(
         "--keyframe-seeds", type=int, default=16, help="worlds: clips of each per keyframe task"
@@ -135,6 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = ""
     try:
         pipe = Pipeline.from_pretrained(options.model)
+        if options.temporal_scale is not None:
+            RunOptions(temporal_scale=options.temporal_scale)  # checked
+            pipe.temporal_scale = options.temporal_scale
         for name in options.sections:
             sections[name] = measure(name, pipe, options)
             if not options.json:  # each as soon as it is there: a whole evaluation takes hours

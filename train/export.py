@@ -33,7 +33,7 @@ def model_config(
         "license": config.license,
         "trained_on": config.trained_on,
         "prior": config.optim.prior,
-        "temporal_scale": config.temporal_scale,
+        **({"temporal_scale": config.temporal_scale} if config.temporal_scale else {}),
         **({} if _frames_had_their_own(config) else {"timesteps": "scalar"}),
         "transformer": dataclasses.asdict(config.transformer),
         "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),

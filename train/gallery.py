@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
             paths = write_keyframes(folder)
         else:
             paths = draw_gallery(Pipeline.from_pretrained(options.model), folder)
-    except (ValueError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         print(f"gallery: {error}", file=sys.stderr)
         return 1
     _print_sums(paths)

@@ -16,7 +16,7 @@ MAX_KINDS = 256
 class Costs:
     """Seconds per model call by kind of call, kept in a small file between runs.
 
-    The kind names what the time depends on: model, frames in the window, guidance.
+    The kind names what the time depends on: model, frames in the window, guidance of both kinds.
     """
 
     def __init__(self, file: Path) -> None:

@@ -70,7 +70,7 @@ class Order:
 
 
 def _coherence(request: GenerateRequest) -> str:
-    """Nothing where it is the model's own."""
+    """Nothing where it is left to the model."""
     scale = request.temporal_scale
     return "" if scale is None else f"coherence {scale:g}, "
 

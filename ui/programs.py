@@ -8,11 +8,14 @@ from typing import Any
 import gradio as gr
 from anyio.to_thread import run_sync
 
+from ui.inputs import Number
 from ui.queue_panel import Parts
-from ui.requests import EditorValue
+from ui.requests import EditorValue, GenerateRequest
 from ui.service import Studio, session_of
-from ui.settings import request_of
+from ui.settings import FIELDS, request_of
 from ui.watching import clip_files, progress_value, strip_value
+
+USUAL = GenerateRequest()
 
 
 def wire_programs(studio: Studio, parts: Parts) -> None:
@@ -20,15 +23,15 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
 
     async def generate(
         timeline: EditorValue,
-        label: str | None,
-        seed: Any,
-        guidance: Any,
-        solver: str,
-        eta: Any,
-        fps: Any,
-        splice_exact: Any,
+        label: str | None = None,
+        seed: Any = USUAL.seed,
+        guidance: Any = USUAL.cfg_scale,
+        solver: str = USUAL.solver,
+        eta: Any = USUAL.eta,
+        fps: Any = USUAL.fps,
+        splice_exact: Any = USUAL.splice_exact,
         conditioning: Any = None,
-        step_cache: Any = 0.0,
+        step_cache: Any = USUAL.step_cache,
         size: str | None = None,
         temporal_scale: Any = None,
         session: Any = None,
@@ -57,9 +60,14 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         return {**progress_value(snapshot), "text": "Stopping after this step…"}
 
     unseen = gr.Button(visible=False)
+    # the slider always has a number, which gradio would take for what is meant by nothing
+    temporal = Number(None, visible=False, show_label=False)
+    temporal.told_as("temporal_scale")
+    settings = [*parts.settings[:-1], temporal]
+    assert FIELDS[-1] == temporal.option
     unseen.click(
         generate,
-        [parts.editor, *parts.settings, parts.session],
+        [parts.editor, *settings, parts.session],
         [parts.strip, parts.progress, parts.clip, parts.session],
         api_name="generate",
         concurrency_limit=None,

@@ -91,7 +91,9 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
 def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, list[str]]:
     """The request as the loaded model can take it, and what a person should know of that."""
     notes: list[str] = []
-    changes: dict[str, None] = {}
+    changes: dict[str, Any] = {}
+    if request.temporal_scale is None:
+        changes["temporal_scale"] = pipeline.temporal_scale
     if request.label not in (None, *pipeline.labels):
         notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
         changes["label"] = None

@@ -48,4 +48,9 @@ def settings_of(request: GenerateRequest) -> list[Any]:
 
 def completed(settings: Sequence[Any]) -> list[Any]:
     """What a browser kept before there were as many settings as now, with the rest as usual."""
-    return [*settings, *settings_of(GenerateRequest())[len(settings) :]]
+    usual = settings_of(GenerateRequest())
+    whole = [*settings, *usual[len(settings) :]]
+    coherence = FIELDS.index("temporal_scale")
+    if whole[coherence] is None:  # a slider's box that was cleared: a slider would show 0
+        whole[coherence] = usual[coherence]
+    return whole

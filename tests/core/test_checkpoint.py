@@ -616,6 +616,8 @@ def edit(folder: Path, **changes) -> Path:
         ({"labels": ["sky"]}, "1 different labels"),
         ({"labels": ["sky", "sky"]}, "1 different labels"),
         ({"labels": [1, 2]}, "labels"),
+        ({"temporal_scale": 9}, "temporal_scale is 9; it must be from 0 to 5"),
+        ({"temporal_scale": "1"}, "temporal_scale is 1; it must be from 0 to 5"),
         ({"fps": 0}, "fps is 0"),
         ({"fps": float("inf")}, "fps is inf"),
         ({"name": "x" * 101}, "name"),

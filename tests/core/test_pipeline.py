@@ -161,6 +161,22 @@ def test_temporal_guidance_leads_away_from_what_each_frame_is_alone(
     assert (states[-1].clip.frames != without.frames).any()
 
 
+def test_temporal_guidance_of_many_clips_is_that_of_each(tmp_path):
+    pipe = load(save_tiny(tmp_path / "m"))
+    options = {"label": "faces", "temporal_scale": 1.0}
+    together = pipe.batch(preset(frames=6), [1, 2, 3], **options)
+    for seed, clip in zip([1, 2, 3], together, strict=True):
+        alone = pipe(preset(frames=6), seed=seed, **options)
+        assert np.abs(clip.frames.astype(int) - alone.frames).max() <= 1
+
+
+def test_without_a_label_at_guidance_0_nothing_of_it_is_left(tmp_path):
+    pipe = load(save_tiny(tmp_path / "m"))
+    options = {"temporal_scale": 1.0, "cfg_scale": 0.0}
+    one, other = (pipe(preset(), label=label, **options).frames for label in ("faces", "sky"))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_temporal_guidance_is_the_models_where_nothing_is_said(tmp_path):
     pipe = load(save_tiny(tmp_path / "m", temporal_scale=0.75))
     assert pipe(preset()).recipe["temporal_scale"] == 0.75

@@ -89,6 +89,7 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"data": {"folder": "x", "stride": 2, "hop": 3}}, "multiple of the stride 2"),
         ({"data": {"folder": "x", "labels": "names"}}, "data.labels is 'names'"),
         ({"data": {"folder": "x", "pictures": "all"}}, "data.pictures is 'all'"),
+        ({"data": {"folder": "x", "aspects": [1, 2]}}, "data.aspects must be a list of at most 16"),
         ({"data": 3}, "data is 3; it must be a table"),
         ({"optim": {"learning_rate": 1}}, "unknown key 'learning_rate'"),
         ({"optim": {"lr": 5}}, "^optim.lr is 5"),
@@ -98,6 +99,8 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"optim": {"batch_size": True}}, "optim.batch_size is True"),
         ({"optim": {"lr": "fast"}}, "optim.lr is 'fast'"),
         ({"optim": {"p_independent": 1.5}}, "optim.p_independent is 1.5"),
+        ({"optim": {"p_alone": -0.1}}, "optim.p_alone is -0.1"),
+        ({"temporal_scale": 6}, "temporal_scale is 6; it must be from 0 to 5"),
         ({"transformer": {"hidden_size": 32, "depth": 3, "num_heads": 2}}, "transformer"),
         ({"autoencoder": {"detail": True}}, r"\[autoencoder\]: detail is True; it must be a whole"),
         ({"transformer": {"num_heads": 2.0}}, r"\[transformer\]: num_heads is 2.0; it must be a"),
@@ -118,7 +121,7 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
         ValueError,
         match="no config nowhere.toml; shipped ones are continued, continued2, continued3, "
-        "continued4, continued6, continued7, default, detail, published, worlds128",
+        "continued4, continued6, continued7, continued8, default, detail, published, worlds128",
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")

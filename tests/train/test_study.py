@@ -242,6 +242,8 @@ def test_a_grid_says_what_is_wrong_with_it(grid_file):
         ('["ddim", 2],', '["euler", 2],', "solver 'euler'"),
         ("seeds = [3]", "seeds = []", "at least one seed"),
         ("sample_every = 2\n", "sample_every = 2\np_condition = 0.5\n", "p_condition must be 0"),
+        ("sample_every = 2\n", "sample_every = 2\np_alone = 0.5\n", "p_alone must be 0"),
+        ("[model]\n", "[model]\ntemporal_scale = 0.5\n", "temporal_scale must be 0"),
         ('about = "for a test"', "surprise = 1", "surprise"),
     ):
         grid_file.write_text(GRID.replace(old, new))

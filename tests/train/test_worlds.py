@@ -32,6 +32,14 @@ def test_worlds_are_numbered_in_the_order_of_the_labels():
     assert [world.label for world in WORLDS.values()] == [0, 1, 2, 3]
 
 
+def test_clouds_of_any_number_of_frames_come_in_parts(monkeypatch):
+    whole = render("sky", 5, 8, 16).video
+    monkeypatch.setattr("train.worlds.sky._ROWS", 3 * 16 + 1)
+    np.testing.assert_array_equal(render("sky", 5, 8, 16).video, whole)
+    monkeypatch.undo()
+    assert render("sky", 5, 2048, 16).video.shape == (2048, 16, 16, 3)  # OpenCV takes 2047
+
+
 @pytest.mark.parametrize("world", NAMES)
 def test_same_seed_same_bytes(world):
     first, second = render(world, 11, 6), render(world, 11, 6)

@@ -19,7 +19,6 @@ from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import MAX_LEVEL, Timeline
-from ui.requests import USUAL_TEMPORAL_SCALE
 
 Result = TypeVar("Result")
 
@@ -73,7 +72,7 @@ class FakePipeline:
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
-    temporal_scale = USUAL_TEMPORAL_SCALE
+    temporal_scale = 0.25  # not the page's
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -89,6 +88,8 @@ class FakePipeline:
         **changes: Any,
     ) -> Iterator[FakeState]:
         options = replace(options or RunOptions(), **changes)
+        if options.temporal_scale is None:
+            options = replace(options, temporal_scale=self.temporal_scale)
         label, seed = options.label, options.seed
         height, width = options.size or self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))

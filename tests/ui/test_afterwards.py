@@ -38,7 +38,14 @@ from ui.service import Studio
 SESSION = new_name()
 KEPT = {"session": SESSION, "job": None}
 SETTINGS = GenerateRequest(
-    label="sky", seed=5, cfg_scale=2.0, solver="ddim", eta=0.5, fps=12, splice_exact=False
+    temporal_scale=0.75,
+    label="sky",
+    seed=5,
+    cfg_scale=2.0,
+    solver="ddim",
+    eta=0.5,
+    fps=12,
+    splice_exact=False,
 )
 
 

@@ -128,10 +128,12 @@ def test_a_request_is_made_to_fit_the_model_that_is_there() -> None:
     model = FakePipeline()
     asked = GenerateRequest(label="balls", size="16x32", conditioning="replacement")
     found, notes = fitted(asked, model)
-    assert found == GenerateRequest() and len(notes) == 3
-    assert fitted(GenerateRequest(label="sky"), model) == (GenerateRequest(label="sky"), [])
+    own = {"temporal_scale": model.temporal_scale}  # a slider has a number
+    assert found == GenerateRequest(**own) and len(notes) == 3
+    sky = GenerateRequest(label="sky", temporal_scale=1.0)
+    assert fitted(sky, model) == (sky, [])
     # what a recipe says of each run; the page asks this model for nothing
-    assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(), [])
+    assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(**own), [])
     model.timesteps = "scalar"
     assert fitted(asked, model)[0].conditioning == "replacement"
 

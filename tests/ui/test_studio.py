@@ -25,6 +25,7 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
 from ui.requests import (
+    USUAL_TEMPORAL_SCALE,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
@@ -106,6 +107,13 @@ def test_generate_gives_a_video_and_a_recipe_of_the_painted_cells(client: Client
     assert recipe["seed"] == 123 and recipe["label"] == "sky" and recipe["fps"] == 12
     strip = next(part for part in result if isinstance(part, dict) and "sheet" in part)
     assert (strip["status"], strip["step"]) == ("done", STEPS)
+
+
+def test_what_is_not_said_is_the_models(client: Client) -> None:
+    clip = clip_of(client.predict(painting(), api_name="/generate"))
+    recipe = json.loads(Path(clip["recipe"]).read_text())
+    assert recipe["temporal_scale"] == FakePipeline.temporal_scale != USUAL_TEMPORAL_SCALE
+    assert (recipe["label"], recipe["seed"], recipe["fps"]) == (None, 7, 8)
 
 
 def test_the_same_request_gives_the_same_bytes(client: Client) -> None:

@@ -71,10 +71,12 @@ class Grid:
             raise ValueError(f"the size {BASE!r} is the grid's own; choose another name")
         for arm in self.arms():
             self.config(arm)
-        optim = self.config(self.arms()[0]).optim
-        for name in ("p_staggered", "p_condition"):
-            if getattr(optim, name):
+        first = self.config(self.arms()[0])
+        for name in ("p_staggered", "p_condition", "p_alone"):
+            if getattr(first.optim, name):
                 raise ValueError(f"model.optim.{name} must be 0: p alone tells the arms apart")
+        if first.temporal_scale:
+            raise ValueError("model.temporal_scale must be 0: arms are sampled without it")
 
     def arms(self) -> list[Arm]:
         """Seed by seed, so that a study that is stopped early has every p of the first seeds."""

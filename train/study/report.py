@@ -168,7 +168,7 @@ def plot(grid: Grid, results: Sequence[Result], folder: Path) -> list[Path]:
     try:
         from matplotlib.figure import Figure as Canvas  # optional, and slow to import
     except ImportError:
-        raise ValueError("plots need matplotlib: pip install 'fvdm-studio[study]'") from None
+        raise ValueError("plots need matplotlib: pip install matplotlib") from None
     solver, steps = grid.task_solver
     paths = []
     for metric, title in METRICS.items():

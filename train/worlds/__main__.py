@@ -30,13 +30,21 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=8, help="frames shown of each clip")
     parser.add_argument("--size", type=int, default=64)
     args = parser.parse_args()
+    for name in ("seeds", "columns"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}; it must be at least 1")
+    if args.sheet and not args.sheet.lower().endswith(".png"):
+        parser.error(f"--sheet is {args.sheet}; name a .png")
 
     cv2.setNumThreads(1)
     videos = []
     for world in WORLDS if args.world == "all" else [args.world]:
         start = time.process_time()
         seeds = range(args.first_seed, args.first_seed + args.seeds)
-        videos += [render(world, seed, args.frames, args.size).video for seed in seeds]
+        try:
+            videos += [render(world, seed, args.frames, args.size).video for seed in seeds]
+        except ValueError as error:
+            parser.error(str(error))
         each = (time.process_time() - start) / args.seeds
         shape = f"{args.frames}x{args.size}x{args.size}"
         print(f"{world:10} {1000 * each:6.1f} ms of one core per {shape} clip")

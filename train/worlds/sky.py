@@ -37,6 +37,7 @@ PALETTES = (
             (70, 80, 96), (40, 58, 54), (0.10, 0.34), 0.40, (0.62, 0.85)),
 )  # fmt: skip
 
+_ROWS = 32_766  # that OpenCV's remap takes at once
 _TILE = 256  # pixels of a cloud field, which repeats seamlessly
 _WAVES = 44  # the finest waves of a cloud field, per tile
 _SPAN = 0.36  # tiles across the picture where clouds are nearest
@@ -188,9 +189,14 @@ def _clouds(
     def sample(noise: np.ndarray, at: np.ndarray, pace: float, toward: float = 0.0) -> np.ndarray:
         u_t = u + at[0] + pace * drift[0] + toward * (sun[0] - 0.5 - x) * _SPAN
         v_t = v + at[1] + pace * drift[1] + toward * (sun[1] - y) * _SPAN
-        map_x, map_y = ((c * np.float32(_TILE)).reshape(-1, size) for c in (u_t, v_t))
-        noisy = cv2.remap(noise, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        return noisy.reshape(len(times), size, size)
+        map_x, map_y = (c * np.float32(_TILE) for c in (u_t, v_t))  # (F, H, W)
+        noisy = np.empty_like(map_x)
+        for first in range(0, len(times), _ROWS // size):  # OpenCV takes so many rows at once
+            part = slice(first, first + _ROWS // size)
+            at_x, at_y = (each[part].reshape(-1, size) for each in (map_x, map_y))
+            found = cv2.remap(noise, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+            noisy[part] = found.reshape(-1, size, size)
+        return noisy
 
     # two fields at different paces, so that clouds change shape as they drift
     bulk = sample(body, start[:2], 1.0)
