@@ -1,8 +1,9 @@
 """Hold a model of the miniature worlds against the truth, in numbers: `python -m train.evaluate`.
 
 Samples are those that the studio makes at its defaults (guidance 1.5, the model's own temporal
-guidance, DPM-Solver++(2M) with fresh noise, 30 steps), for seeds 0, 1, 2, …, none of them selected. Real clips have seeds that no run has
-seen in training. The same model, machine and number of threads give the same numbers.
+guidance, DPM-Solver++(2M) with fresh noise, 30 steps), for seeds 0, 1, 2, …, none of them selected.
+Real clips have seeds that no run has seen in training. The same model, machine and number of
+threads give the same numbers.
 """
 
 from __future__ import annotations
