@@ -71,6 +71,11 @@ def parser() -> argparse.ArgumentParser:
         help="temporal guidance, 0 (off) to 5: how firmly frames hold together (default: "
         "the model's)",
     )
+    run.add_argument(
+        "--guidance-from",
+        type=float,
+        help="guide frames only above this noise level, 0 to 1000 (default: the model's)",
+    )
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
     usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())
     run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {usual})")

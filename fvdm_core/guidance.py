@@ -4,6 +4,7 @@ Classifier-free guidance leads away from the prediction without the label (Ho & 
 6). Temporal guidance leads away from the one that each frame gets alone, so that frames agree: the
 weaker model of autoguidance (Karras et al. 2024, eq. 3) is here the same one, whose frames do not
 see each other, as spatiotemporal skip guidance (Hyung et al. 2024) leaves out temporal layers.
+Both may end at a level of each frame's own (Kynkäänniemi et al. 2024, guidance in an interval).
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ def denoiser(
     cfg_scale: float,
     cache: StepCache | None = None,
     temporal_scale: float = 0.0,
+    guidance_from: float = 0.0,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """x (B, F, C, h, w) and timesteps (B, F) -> the prediction for a label, or for none.
 
     It is p + (cfg_scale − 1) · (p − without the label) + temporal_scale · (p − each frame alone),
     where p is the plain prediction; all that it needs run as one batch. A learned variance is p's.
+    Frames at levels up to `guidance_from` get p itself, and where all are, nothing else is run.
     """
     weight = model.pos_embed
     channels = model.config.latent_channels
@@ -42,13 +45,16 @@ def denoiser(
     alone = torch.tensor(apart, device=weight.device) if any(apart) else None
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
+        led = t >= guidance_from  # (B, F); timesteps are levels less 1
+        if not scales or not led.any():
+            return model(x.to(weight.dtype), t, y[:1].expand(len(x)), cache)
         size, parts = len(x), len(classes)
         masked = None if alone is None else alone.repeat_interleave(size)
         x, t = x.repeat(parts, 1, 1, 1, 1).to(weight.dtype), t.repeat(parts, 1)
         plain, *others = model(x, t, y.repeat_interleave(size), cache, masked).float().chunk(parts)
-        guided = plain.clone()
+        guided, share = plain.clone(), led[:, :, None, None, None].float()
         for scale, other in zip(scales, others, strict=True):
-            guided[:, :, :channels] += scale * (plain - other)[:, :, :channels]
+            guided[:, :, :channels] += scale * share * (plain - other)[:, :, :channels]
         return guided
 
     return predict

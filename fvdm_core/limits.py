@@ -12,7 +12,8 @@ MAX_CELLS = 1_000_000
 MAX_SIDE = 4096  # pixels of a frame that is made or read at another size
 MAX_JSON_BYTES = 2_000_000
 MIN_FPS, MAX_FPS = 0.001, 240  # of a clip
-MAX_TEMPORAL_SCALE = 5.0
+# what a model says it is best sampled with, and a run may change: the most of each
+SAMPLING = {"temporal_scale": 5.0, "guidance_from": 1000}
 
 LISTED = 5  # more runs of frames than this are not all named
 

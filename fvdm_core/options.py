@@ -9,7 +9,7 @@ from fvdm_core.limits import (
     MAX_FPS,
     MAX_FRAMES,
     MAX_SIDE,
-    MAX_TEMPORAL_SCALE,
+    SAMPLING,
     checked_integer,
     shown,
 )
@@ -33,6 +33,8 @@ class RunOptions:
     cfg_scale: guidance; 1 is the label alone, 0 the null class alone.
     temporal_scale: temporal guidance, which leads frames away from what each would be alone, so
         that they agree (`guidance`); 0 is none. None is what the model was made for.
+    guidance_from: frames are guided, in both ways, at levels above it (0 to 1000) and below follow
+        the plain prediction; 0 guides them at all levels. None is what the model was made for.
     eta: fresh noise in each step of ddim and dpmpp_2m, from 0 (none) to 1; ddpm always makes it.
         None is what is usual, 1 for dpmpp_2m and 0 for ddim.
     fps: of the clip; None is what the model was trained on.
@@ -62,14 +64,16 @@ class RunOptions:
     step_cache: float = 0.0
     size: tuple[int, int] | None = None
     temporal_scale: float | None = None
+    guidance_from: float | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
         _check_number("cfg_scale", self.cfg_scale, 0, MAX_CFG_SCALE)
-        if self.temporal_scale is not None:
-            _check_number("temporal_scale", self.temporal_scale, 0, MAX_TEMPORAL_SCALE)
+        for name, most in SAMPLING.items():
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name), 0, most)
         if self.eta is not None:
             _check_number("eta", self.eta, 0, 1)
         _check_number("step_cache", self.step_cache, 0, MAX_STEP_CACHE)

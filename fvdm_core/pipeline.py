@@ -20,7 +20,7 @@ from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
-from .limits import MAX_SIDE, frame_name
+from .limits import MAX_SIDE, SAMPLING, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
@@ -55,6 +55,7 @@ class Pipeline:
         timesteps: checkpoint.Timesteps = "vectorised",
         prior: str = "independent",
         temporal_scale: float = 0.0,
+        guidance_from: float = 0.0,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -84,7 +85,7 @@ class Pipeline:
         self.license = license
         self.timesteps = timesteps
         self.prior = prior  # of the noise that it was trained with
-        self.temporal_scale = temporal_scale  # where no other is asked for
+        self.temporal_scale, self.guidance_from = temporal_scale, guidance_from  # `SAMPLING`
         self.num_frames = model.config.num_frames
 
     @classmethod
@@ -130,7 +131,7 @@ class Pipeline:
             license=config.get("license", ""),
             timesteps=config.get("timesteps", "vectorised"),
             prior=config.get("prior", "independent"),
-            temporal_scale=config.get("temporal_scale", 0.0),
+            **{key: config.get(key, 0.0) for key in SAMPLING},
             device=device,
             dtype=dtype,
         )
@@ -291,13 +292,11 @@ class Pipeline:
             label=None if index is None else self.labels[index],
             fps=options.fps or self.fps,
             conditioning=self._conditioning(timeline, options),
-            temporal_scale=self._temporal_scale(options),
+            **{
+                key: getattr(self if getattr(options, key) is None else options, key)
+                for key in SAMPLING
+            },
         )
-
-    def _temporal_scale(self, options: RunOptions) -> float:
-        """What was asked for, or what the model was made for."""
-        asked = options.temporal_scale
-        return self.temporal_scale if asked is None else asked
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""
@@ -324,7 +323,11 @@ class Pipeline:
         show = replacement(timeline, self.schedule, seeds) if replaced else None
         cache = StepCache(options.step_cache) if options.step_cache else None
         return sample(
-            denoiser(self.model, label, options.cfg_scale, cache, options.temporal_scale or 0.0),
+            denoiser(
+                *(self.model, label, options.cfg_scale, cache),
+                temporal_scale=options.temporal_scale or 0.0,
+                guidance_from=options.guidance_from or 0.0,
+            ),
             x,
             timeline,
             self.schedule,

@@ -16,7 +16,7 @@ from typing import Any
 
 from fvdm_core.containers import kind_of
 from fvdm_core.files import file_name, open_plain
-from fvdm_core.limits import MAX_FRAMES, shown
+from fvdm_core.limits import MAX_FRAMES, SAMPLING, shown
 from fvdm_core.media import read_metadata
 from fvdm_core.options import RunOptions
 from fvdm_core.pictures import MAX_METADATA_BYTES, Frame, png_bytes, png_frame
@@ -179,7 +179,7 @@ def _recipe(document: Any) -> Recipe:
     timeline = Timeline.from_json(json.dumps(_object(document, "timeline", needed=True)))
     asked = {name: document[name] for name in _OPTIONS if name in document}
     # what recipes that do not name them were made with
-    before: dict[str, Any] = {"conditioning": "clean", "temporal_scale": 0.0}
+    before: dict[str, Any] = {"conditioning": "clean", **dict.fromkeys(SAMPLING, 0.0)}
     options = RunOptions(**before | asked)
     if options.label is not None and not isinstance(options.label, str | int):
         raise ValueError(f"label is {shown(options.label)}; it must be text or null")

@@ -14,6 +14,7 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
+from fvdm_core.limits import SAMPLING
 from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 
@@ -95,7 +96,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
     if start is not None and config.decoder_only:  # what suits the transformer that is kept
-        config = replace(config, temporal_scale=start.config.get("temporal_scale", 0.0))
+        config = replace(config, **{key: start.config.get(key, 0.0) for key in SAMPLING})
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
         run.log(event="exported")

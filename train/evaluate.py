@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fvdm_core.limits import SAMPLING
 from fvdm_core.options import RunOptions
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import PRIORS
@@ -41,7 +42,8 @@ class Section(NamedTuple):
 def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     """Run one section; raises `ValueError` for what cannot be measured."""
     seeds, coder = options.seeds, autoencoder_of(pipe)
-    given = f"{STEPS} steps, guidance 1.5, temporal {pipe.temporal_scale:g}"
+    given = f"{STEPS} steps, guidance 1.5, temporal {pipe.temporal_scale:g}, "
+    given += f"both above level {pipe.guidance_from:g}"
     if name == "worlds":
         rows = scores.evaluate(pipe, coder, seeds, options.keyframe_seeds, options.worlds)
         keyframes = f"keyframes of {options.keyframe_seeds} unseen clips"
@@ -98,6 +100,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--temporal-scale", type=float, help="temporal guidance (default: the model's own)"
     )
+    parser.add_argument(
+        "--guidance-from", type=float, help="guide above this level (default: the model's own)"
+    )
     parser.add_argument("--seeds", type=int, default=64, help="samples of each world")
     parser.add_argument(
         "--keyframe-seeds", type=int, default=16, help="worlds: clips of each per keyframe task"
@@ -140,9 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = ""
     try:
         pipe = Pipeline.from_pretrained(options.model)
-        if options.temporal_scale is not None:
-            RunOptions(temporal_scale=options.temporal_scale)  # checked
-            pipe.temporal_scale = options.temporal_scale
+        asked = {key: getattr(options, key) for key in SAMPLING}
+        RunOptions(**asked)  # checks it
+        for key, value in asked.items():
+            if value is not None:
+                setattr(pipe, key, value)
         for name in options.sections:
             sections[name] = measure(name, pipe, options)
             if not options.json:  # each as soon as it is there: a whole evaluation takes hours

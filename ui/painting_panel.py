@@ -11,6 +11,7 @@ import gradio as gr
 from ui import editing
 from ui.refusals import checked
 from ui.requests import (
+    USUAL_SAMPLING,
     BringRequest,
     EditorValue,
     FormulaRequest,
@@ -62,7 +63,7 @@ OF_THIS_TAB = """(painting, session) => {
 }"""
 
 # what the summary depends on
-SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", "temporal_scale")
+SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", *USUAL_SAMPLING)
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that
 # is not entered yet stays too, until the painting gets another one.
@@ -287,8 +288,8 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     for refused in changes[:2]:  # the picker shows the preset that was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
-    label, cfg, conditioning, step_cache, picture_size, temporal = said
-    released = [each.release for each in (cfg, step_cache, temporal)]
+    label, cfg, conditioning, step_cache, picture_size, *sampling = said
+    released = [each.release for each in (cfg, step_cache, *sampling)]
     gr.on(
         [*released, label.input, conditioning.input, picture_size.input],
         summarise,

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from anyio.to_thread import run_sync
 
+from fvdm_core.limits import SAMPLING
 from ui.inputs import Number
 from ui.queue_panel import Parts
 from ui.requests import EditorValue, GenerateRequest
@@ -34,11 +35,13 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         step_cache: Any = USUAL.step_cache,
         size: str | None = None,
         temporal_scale: Any = None,
+        guidance_from: Any = None,
         session: Any = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Make a clip from a timeline; the last update has its files."""
         of_the_panel = [label, seed, guidance, solver, eta, fps, splice_exact]
-        request = request_of([*of_the_panel, conditioning, step_cache, size, temporal_scale])
+        sampling = [temporal_scale, guidance_from]
+        request = request_of([*of_the_panel, conditioning, step_cache, size, *sampling])
         await studio.model.wait()
         kept = session_of(session)
         kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
@@ -60,11 +63,14 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         return {**progress_value(snapshot), "text": "Stopping after this step…"}
 
     unseen = gr.Button(visible=False)
-    # the slider always has a number, which gradio would take for what is meant by nothing
-    temporal = Number(None, visible=False, show_label=False)
-    temporal.told_as("temporal_scale")
-    settings = [*parts.settings[:-1], temporal]
-    assert FIELDS[-1] == temporal.option
+    # a slider always has a number, which gradio would take for what is meant by nothing
+    unsaid = [Number(None, visible=False, show_label=False) for _ in SAMPLING]
+    for number, field in zip(unsaid, SAMPLING, strict=True):
+        number.told_as(field)
+    settings = [
+        dict(zip(SAMPLING, unsaid, strict=True)).get(field, of_page)
+        for field, of_page in zip(FIELDS, parts.settings, strict=True)
+    ]
     unseen.click(
         generate,
         [parts.editor, *settings, parts.session],

@@ -24,7 +24,7 @@ from fvdm_core.limits import (
     MAX_JSON_BYTES,
     MAX_LEVEL,
     MAX_ROWS,
-    MAX_TEMPORAL_SCALE,
+    SAMPLING,
     shown,
 )
 from fvdm_core.options import (
@@ -45,7 +45,7 @@ from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
-USUAL_TEMPORAL_SCALE = 0.5  # that of the shipped model
+USUAL_SAMPLING = {"temporal_scale": 0.5, "guidance_from": 500.0}  # the shipped model's
 MAX_FORMULA = 256
 MOST_FPS = 60
 
@@ -207,9 +207,16 @@ class GenerateRequest(Strict):
     temporal_scale: float | None = Field(
         default=RunOptions.temporal_scale,
         ge=0,
-        le=MAX_TEMPORAL_SCALE,
+        le=SAMPLING["temporal_scale"],
         strict=True,
         description="how firmly frames hold together; null is what the model was made for",
+    )
+    guidance_from: float | None = Field(
+        default=RunOptions.guidance_from,
+        ge=0,
+        le=SAMPLING["guidance_from"],
+        strict=True,
+        description="frames are guided above this level; null is what the model was made for",
     )
     solver: Solver = RunOptions.solver
     eta: float = Field(default=USUAL_ETA[RunOptions.solver], ge=0, le=1, strict=True)

@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
 from pydantic import ValidationError
 
-from fvdm_core.limits import frame_names
+from fvdm_core.limits import SAMPLING, frame_names
 from fvdm_core.options import written_size
 from fvdm_core.pictures import png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
@@ -53,8 +53,9 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
         named["label"] = labels[options.label] if labels is not None and known else None
     named["size"] = None if options.size is None else written_size(options.size)
     named["cfg_scale"], named["eta"] = float(options.cfg_scale), float(options.fresh_noise)
-    if options.temporal_scale is not None:
-        named["temporal_scale"] = float(options.temporal_scale)
+    for key in SAMPLING:
+        if named[key] is not None:
+            named[key] = float(named[key])
     request = checked(lambda: GenerateRequest(**named))
     if pipeline is not None:
         request, changed = fitted(request, pipeline)
@@ -92,8 +93,9 @@ def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, li
     """The request as the loaded model can take it, and what a person should know of that."""
     notes: list[str] = []
     changes: dict[str, Any] = {}
-    if request.temporal_scale is None:
-        changes["temporal_scale"] = pipeline.temporal_scale
+    for key in SAMPLING:
+        if getattr(request, key) is None:
+            changes[key] = float(getattr(pipeline, key))
     if request.label not in (None, *pipeline.labels):
         notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
         changes["label"] = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ui.refusals import checked
-from ui.requests import USUAL_TEMPORAL_SCALE, GenerateRequest
+from ui.requests import USUAL_SAMPLING, GenerateRequest
 
 FIELDS = (
     "label",
@@ -19,7 +19,7 @@ FIELDS = (
     "conditioning",
     "step_cache",
     "size",
-    "temporal_scale",
+    *USUAL_SAMPLING,
 )
 ANY = ""  # the label of no label
 USUAL = ""  # the size that a model makes where no other is chosen
@@ -41,8 +41,7 @@ def request_of(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> Gener
 def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
     asked = request.model_dump() | {"label": request.label or ANY, "size": request.size or USUAL}
-    if request.temporal_scale is None:
-        asked["temporal_scale"] = USUAL_TEMPORAL_SCALE
+    asked |= {key: usual for key, usual in USUAL_SAMPLING.items() if asked[key] is None}
     return [asked[field] for field in FIELDS]
 
 
@@ -50,7 +49,7 @@ def completed(settings: Sequence[Any]) -> list[Any]:
     """What a browser kept before there were as many settings as now, with the rest as usual."""
     usual = settings_of(GenerateRequest())
     whole = [*settings, *usual[len(settings) :]]
-    coherence = FIELDS.index("temporal_scale")
-    if whole[coherence] is None:  # a slider's box that was cleared: a slider would show 0
-        whole[coherence] = usual[coherence]
+    for place in map(FIELDS.index, USUAL_SAMPLING):
+        if whole[place] is None:  # a slider's box that was cleared: a slider would show 0
+            whole[place] = usual[place]
     return whole

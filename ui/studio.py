@@ -40,7 +40,7 @@ from ui.requests import (
     MAX_FORMULA,
     MAX_SEED,
     USUAL_FPS,
-    USUAL_TEMPORAL_SCALE,
+    USUAL_SAMPLING,
     GenerateRequest,
 )
 from ui.rewinding import wire_rewinding
@@ -182,13 +182,22 @@ def build_studio(
                 temporal = Slider(
                     0,
                     2,
-                    USUAL_TEMPORAL_SCALE,
+                    USUAL_SAMPLING["temporal_scale"],
                     step=0.05,
                     label="Coherence",
                     info="How firmly frames hold together. 0: off, and faster",
                     elem_id="temporal-scale",
                 )
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
+                    guided = Slider(
+                        0,
+                        1000,
+                        USUAL_SAMPLING["guidance_from"],
+                        step=50,
+                        label="Guide above",
+                        info="Cleaner frames follow neither guidance nor coherence. 0: all do",
+                        elem_id="guidance-from",
+                    )
                     solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
                     eta = Slider(
                         0,
@@ -257,7 +266,7 @@ def build_studio(
 
         settings: list[Any] = [
             *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size),
-            temporal,
+            *(temporal, guided),
         ]
         for setting, field in zip(settings, FIELDS, strict=True):
             setting.told_as(field)
@@ -329,7 +338,7 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        shown = label, cfg, conditioning, fps, size, temporal, note
+        shown = label, cfg, conditioning, fps, size, (temporal, guided), note
         naming = wire_models(studio, model, editor, *shown, reading, keeping)
         reading(visit.then(**naming).then)
 

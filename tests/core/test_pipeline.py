@@ -13,6 +13,7 @@ from tiny import CODER, LABELS, load, save_tiny
 
 from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.guidance import denoiser
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
@@ -177,11 +178,39 @@ def test_without_a_label_at_guidance_0_nothing_of_it_is_left(tmp_path):
     np.testing.assert_array_equal(one, other)
 
 
-def test_temporal_guidance_is_the_models_where_nothing_is_said(tmp_path):
-    pipe = load(save_tiny(tmp_path / "m", temporal_scale=0.75))
-    assert pipe(preset()).recipe["temporal_scale"] == 0.75
-    assert pipe(preset(), temporal_scale=0.0).recipe["temporal_scale"] == 0.0
-    assert load(save_tiny(tmp_path / "n"))(preset()).recipe["temporal_scale"] == 0.0
+@pytest.mark.parametrize("key, value", [("temporal_scale", 0.75), ("guidance_from", 400)])
+def test_sampling_is_the_models_where_nothing_is_said(tmp_path, key, value):
+    pipe = load(save_tiny(tmp_path / "m", sampling={key: value}))
+    assert pipe(preset()).recipe[key] == value
+    assert pipe(preset(), **{key: 0.0}).recipe[key] == 0.0
+    assert load(save_tiny(tmp_path / "n"))(preset()).recipe[key] == 0.0
+
+
+@pytest.mark.parametrize("temporal_scale", [0.0, 0.5])
+def test_guidance_ends_at_a_level_of_each_frames_own(tmp_path, temporal_scale):
+    """Frames above it are led as ever, those at it and below get what is predicted plainly."""
+    pipe = load(save_tiny(tmp_path / "m"))
+    x = torch.randn(2, 4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    levels = torch.tensor([[1000, 501, 500, 1]]).expand(2, -1)
+    t = pipe.schedule.timesteps(levels)
+    ways = [
+        denoiser(pipe.model, 1, cfg, None, temporal_scale=temporal, guidance_from=end)(x, t)
+        for cfg, temporal, end in (
+            (3.0, temporal_scale, 500),
+            (3.0, temporal_scale, 0),
+            (1.0, 0.0, 0),
+        )
+    ]
+    ended, everywhere, plain = ways
+    torch.testing.assert_close(ended[:, :2], everywhere[:, :2])
+    torch.testing.assert_close(ended[:, 2:], plain[:, 2:])
+    assert not torch.isclose(everywhere, plain).any()
+
+
+def test_where_guidance_has_ended_nothing_but_the_plain_prediction_is_made(pipe, calls):
+    options = {"label": "faces", "cfg_scale": 2.0, "temporal_scale": 0.5, "guidance_from": 500}
+    pipe(preset(steps=4), **options)  # at levels 1000, 750, 500 and 250
+    assert [len(call[0]) for call in calls] == [3, 3, 1, 1]
 
 
 @pytest.mark.parametrize(

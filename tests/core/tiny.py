@@ -23,7 +23,7 @@ def randomised(network, scale):
 
 
 def save_tiny(
-    folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, temporal_scale=0, **changes
+    folder, labels=LABELS, frames=16, autoencoder=True, timesteps=1000, sampling=None, **changes
 ):
     config = {
         "hidden_size": 16,
@@ -44,7 +44,7 @@ def save_tiny(
             "fps": 8,
             "license": "",
             "trained_on": "nothing",
-            "temporal_scale": temporal_scale,
+            **(sampling or {}),
             "transformer": asdict(VideoDiTConfig(**config)),
             "autoencoder": asdict(CODER) if autoencoder else None,
             "schedule": schedule,

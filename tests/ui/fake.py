@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fvdm_core.limits import SAMPLING
 from fvdm_core.media import write_png
 from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
@@ -72,7 +73,7 @@ class FakePipeline:
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
-    temporal_scale = 0.25  # not the page's
+    temporal_scale, guidance_from = 0.25, 250.0  # not the page's
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -88,8 +89,8 @@ class FakePipeline:
         **changes: Any,
     ) -> Iterator[FakeState]:
         options = replace(options or RunOptions(), **changes)
-        if options.temporal_scale is None:
-            options = replace(options, temporal_scale=self.temporal_scale)
+        unsaid = [key for key in SAMPLING if getattr(options, key) is None]
+        options = replace(options, **{key: getattr(self, key) for key in unsaid})
         label, seed = options.label, options.seed
         height, width = options.size or self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))

@@ -39,6 +39,7 @@ SESSION = new_name()
 KEPT = {"session": SESSION, "job": None}
 SETTINGS = GenerateRequest(
     temporal_scale=0.75,
+    guidance_from=100.0,
     label="sky",
     seed=5,
     cfg_scale=2.0,

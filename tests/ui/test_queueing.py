@@ -246,7 +246,8 @@ def test_the_small_picture_has_both_ends() -> None:
 
 def test_settings_travel_to_the_page_and_back() -> None:
     request = GenerateRequest(
-        label=None, seed=5, cfg_scale=2.0, temporal_scale=0.25, solver="ddpm", fps=24
+        **{"temporal_scale": 0.25, "guidance_from": 700.0},
+        **{"label": None, "seed": 5, "cfg_scale": 2.0, "solver": "ddpm", "fps": 24},
     )
     assert len(settings_of(request)) == len(FIELDS)
     assert request_of(settings_of(request)) == request

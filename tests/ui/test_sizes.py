@@ -17,8 +17,7 @@ from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
-from ui.requests import USUAL_TEMPORAL_SCALE as COHERENCE
-from ui.requests import EditorValue, GenerateRequest
+from ui.requests import USUAL_SAMPLING, EditorValue, GenerateRequest
 from ui.restoring import fitted, restored
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of
@@ -39,16 +38,19 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     studio.jobs.close()
 
 
+SAMPLED = tuple(USUAL_SAMPLING.values())
+
+
 def painting() -> EditorValue:
     return EditorValue(levels=[[1000] * 4, [500] * 4, [0] * 4])
 
 
 def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
-    *_, size, _, _ = following(studio, painting(), "sky", None, 8, "16x32", COHERENCE)
+    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, "16x32", *SAMPLED)
     assert size["visible"] and size["value"] == "16x32"
     assert size["choices"] == [("32×16", USUAL), ("16×16", "16x16"), ("16×32", "16x32")]
-    *_, other, _, _ = following(
-        studio, painting(), "sky", None, 8, "64x64", COHERENCE
+    *_, other, _, _, _ = following(
+        studio, painting(), "sky", None, 8, "64x64", *SAMPLED
     )  # of the model before
     assert other["value"] == USUAL
     assert dict(facts(studio.model.get()))["Frames"].startswith("16 of 32×16, 16×16, 16×32,")
@@ -58,23 +60,22 @@ def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "fps", 11.6)
-    *_, rate, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
+    *_, rate, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
     assert rate["value"] == 12
-    *_, kept, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL, COHERENCE)
+    *_, kept, _, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL, *SAMPLED)
     assert "value" not in kept
     monkeypatch.setattr(ThreeSizes, "fps", 0.1)
-    *_, slowest, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
+    *_, slowest, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
     assert slowest["value"] == 1
 
 
-def test_a_model_brings_its_coherence_unless_somebody_chose(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ThreeSizes, "temporal_scale", 0.0)
-    *_, brought, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
-    assert brought["value"] == 0
-    *_, kept, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE + 0.25)
-    assert "value" not in kept
+def test_a_model_brings_its_sampling_unless_somebody_chose(studio: Studio) -> None:
+    coherence, guided = SAMPLED
+    *_, brought, too, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
+    assert (brought["value"], too["value"]) == (ThreeSizes.temporal_scale, ThreeSizes.guidance_from)
+    chosen = coherence + 0.25, guided
+    *_, kept, too, _ = following(studio, painting(), "sky", None, 8, USUAL, *chosen)
+    assert "value" not in kept and too["value"] == ThreeSizes.guidance_from
 
 
 def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
@@ -87,7 +88,7 @@ def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
 
 def test_a_model_of_one_size_offers_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreeSizes, "sizes", ((16, 32),))
-    *_, size, _, _ = following(studio, painting(), "sky", None, 8, USUAL, COHERENCE)
+    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
     assert not size["visible"]
 
 
@@ -128,9 +129,9 @@ def test_a_request_is_made_to_fit_the_model_that_is_there() -> None:
     model = FakePipeline()
     asked = GenerateRequest(label="balls", size="16x32", conditioning="replacement")
     found, notes = fitted(asked, model)
-    own = {"temporal_scale": model.temporal_scale}  # a slider has a number
+    own = {key: getattr(model, key) for key in USUAL_SAMPLING}  # sliders have numbers
     assert found == GenerateRequest(**own) and len(notes) == 3
-    sky = GenerateRequest(label="sky", temporal_scale=1.0)
+    sky = GenerateRequest(label="sky", temporal_scale=1.0, guidance_from=0.0)
     assert fitted(sky, model) == (sky, [])
     # what a recipe says of each run; the page asks this model for nothing
     assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(**own), [])

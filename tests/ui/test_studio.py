@@ -25,7 +25,7 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
 from ui.requests import (
-    USUAL_TEMPORAL_SCALE,
+    USUAL_SAMPLING,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
@@ -112,7 +112,8 @@ def test_generate_gives_a_video_and_a_recipe_of_the_painted_cells(client: Client
 def test_what_is_not_said_is_the_models(client: Client) -> None:
     clip = clip_of(client.predict(painting(), api_name="/generate"))
     recipe = json.loads(Path(clip["recipe"]).read_text())
-    assert recipe["temporal_scale"] == FakePipeline.temporal_scale != USUAL_TEMPORAL_SCALE
+    for key, usual in USUAL_SAMPLING.items():
+        assert recipe[key] == getattr(FakePipeline, key) != usual
     assert (recipe["label"], recipe["seed"], recipe["fps"]) == (None, 7, 8)
 
 
