@@ -181,9 +181,9 @@ def build_studio(
                 cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
                 temporal = Slider(
                     0,
-                    2,
+                    4,
                     USUAL_SAMPLING["temporal_scale"],
-                    step=0.05,
+                    step=0.1,
                     label="Coherence",
                     info="How firmly frames hold together. 0: off, and faster",
                     elem_id="temporal-scale",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from fake import FakePipeline
 
 from fvdm_core.media import read_video
+from fvdm_core.pipeline import SHIPPED_MODEL
 from fvdm_core.recipe import read_recipe
 from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
@@ -76,6 +78,11 @@ def test_a_model_brings_its_sampling_unless_somebody_chose(studio: Studio) -> No
     chosen = coherence + 0.25, guided
     *_, kept, too, _ = following(studio, painting(), "sky", None, 8, USUAL, *chosen)
     assert "value" not in kept and too["value"] == ThreeSizes.guidance_from
+
+
+def test_the_page_begins_with_what_the_shipped_model_is_sampled_with() -> None:
+    config = json.loads((SHIPPED_MODEL / "config.json").read_text("utf-8"))
+    assert {key: config[key] for key in USUAL_SAMPLING} == USUAL_SAMPLING
 
 
 def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
