@@ -92,9 +92,9 @@ def losses(monkeypatch):
     seen = []
     real = stages.diffusion_loss
 
-    def spy(forward, x_start, levels, noise, *rest):
+    def spy(forward, x_start, levels, noise, *rest, **others):
         seen.append((levels.clone(), x_start.clone(), noise.clone()))
-        return real(forward, x_start, levels, noise, *rest)
+        return real(forward, x_start, levels, noise, *rest, **others)
 
     monkeypatch.setattr(stages, "diffusion_loss", spy)
     return seen

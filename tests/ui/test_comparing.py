@@ -28,11 +28,17 @@ from ui.comparing import (
 from ui.jobs import Snapshot, Status
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
-from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest
+from ui.requests import (
+    USUAL_SAMPLING,
+    EditorValue,
+    GenerateRequest,
+    KeyframeValue,
+    PresetRequest,
+)
 from ui.service import Studio
 
 ANN, BOB = new_name(), new_name()
-PANEL = GenerateRequest(seed=7, label="sky")
+PANEL = GenerateRequest(seed=7, label="sky", **USUAL_SAMPLING)
 
 
 def clip(frames: int = 3, value: int = 100, size: int = 8) -> np.ndarray:
