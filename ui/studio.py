@@ -185,7 +185,7 @@ def build_studio(
                     USUAL_SAMPLING["temporal_scale"],
                     step=0.1,
                     label="Coherence",
-                    info="How firmly frames hold together. 0: off, and faster",
+                    info="Frames hold together. 0: off",
                     elem_id="temporal-scale",
                 )
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):

@@ -143,7 +143,7 @@ def test_both_sides_run_with_the_panel_s_seed_and_are_shown(place: Place) -> Non
     recipes = [run.about.unpack()[1] for run in runs]
     assert recipes == [PANEL, PANEL]
     value = compared_value(runs)
-    assert value["text"] == "Both with sky, seed 7, guidance 1.5, DPM-Solver++ (2M)."
+    assert value["text"] == "Both with sky, seed 7, guidance 1.5, coherence 2, DPM-Solver++ (2M)."
     assert [side["title"] for side in value["sides"]] == ["Generate", "Pyramid"]
     clips = [read_frames(run.result.frames) for run in runs]
     wanted = difference(*clips).mean
