@@ -46,7 +46,8 @@ def denoiser(
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         led = t >= guidance_from  # (B, F); timesteps are levels less 1
-        if not scales or not led.any():
+        # asked only where it can be: a device has to be waited for
+        if not scales or (guidance_from > 0 and not led.any()):
             return model(x.to(weight.dtype), t, y[:1].expand(len(x)), cache)
         size, parts = len(x), len(classes)
         masked = None if alone is None else alone.repeat_interleave(size)
