@@ -15,8 +15,9 @@ from torch import Tensor
 
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.containers import kind_of, why_not
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.files import atomic_write, file_name, open_plain, save_error
-from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS, SAMPLING
+from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
 from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
@@ -33,7 +34,7 @@ MAX_SIZES = 32
 _TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
     *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior", "sizes"),
-    *(*SAMPLING, "transformer", "autoencoder", "schedule", "sha256"),
+    *("sampling", "transformer", "autoencoder", "schedule", "sha256"),
 )
 
 
@@ -222,10 +223,10 @@ def _check_config(
             f"{name}: prior is {str(config['prior'])[:40]!r}; it must be one of "
             f"{', '.join(TRAINED_PRIORS)}"
         )
-    for key, most in SAMPLING.items():
-        value = config.get(key, 0)
-        if type(value) not in (int, float) or not 0 <= value <= most:
-            raise ValueError(f"{name}: {key} is {str(value)[:20]}; it must be from 0 to {most:g}")
+    try:
+        SamplingDefaults.read(config.get("sampling", {}), labels)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
     if len(set(labels)) != len(labels) or len(labels) not in (0, model.num_classes):
         raise ValueError(

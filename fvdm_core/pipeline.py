@@ -16,11 +16,12 @@ from torch import Tensor
 from . import checkpoint
 from .autoencoder import Autoencoder
 from .conditioning import replacement
+from .defaults import SamplingDefaults
 from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
-from .limits import MAX_SIDE, SAMPLING, frame_name
+from .limits import MAX_SIDE, frame_name
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
@@ -54,8 +55,7 @@ class Pipeline:
         license: str = "",
         timesteps: checkpoint.Timesteps = "vectorised",
         prior: str = "independent",
-        temporal_scale: float = 0.0,
-        guidance_from: float = 0.0,
+        sampling: SamplingDefaults | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class Pipeline:
         self.license = license
         self.timesteps = timesteps
         self.prior = prior  # of the noise that it was trained with
-        self.temporal_scale, self.guidance_from = temporal_scale, guidance_from  # `SAMPLING`
+        self.sampling = sampling or SamplingDefaults()
         self.num_frames = model.config.num_frames
 
     @classmethod
@@ -131,7 +131,7 @@ class Pipeline:
             license=config.get("license", ""),
             timesteps=config.get("timesteps", "vectorised"),
             prior=config.get("prior", "independent"),
-            **{key: config.get(key, 0.0) for key in SAMPLING},
+            sampling=SamplingDefaults(**config.get("sampling", {})),
             device=device,
             dtype=dtype,
         )
@@ -286,16 +286,16 @@ class Pipeline:
                 f"size is {size[0]}×{size[1]} (height × width), which {self.name} was not trained "
                 f"on; choose one of {known}"
             )
+        label = None if index is None else self.labels[index]
+        own = self.sampling.of(label)
+        unsaid: dict[str, Any] = {key: own[key] for key in own if getattr(options, key) is None}
         return index, replace(
             options,
             size=None if size == self.image_size else size,
-            label=None if index is None else self.labels[index],
+            label=label,
             fps=options.fps or self.fps,
             conditioning=self._conditioning(timeline, options),
-            **{
-                key: getattr(self if getattr(options, key) is None else options, key)
-                for key in SAMPLING
-            },
+            **unsaid,
         )
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:

@@ -36,6 +36,7 @@ CORE = {  # what a module of the core may import of the core
     "model": {"embeddings", "rotary", "step_cache"},
     "pixels": set(),
     "guidance": {"model", "step_cache"},
+    "defaults": {"limits"},
     "autoencoder": set(),
     "device": set(),
     "formula": {"limits"},
@@ -47,10 +48,19 @@ CORE = {  # what a module of the core may import of the core
     "pipeline": {
         *("autoencoder", "checkpoint", "keyframes", "model", "sampler", "schedule", "timeline"),
         *("conditioning", "device", "kl_autoencoder", "limits", "noise", "options", "state"),
-        *("guidance", "pixels", "recipe", "step_cache"),
+        *("defaults", "guidance", "pixels", "recipe", "step_cache"),
     },
 }
-WITHOUT_TORCH = ("timeline", "presets", "formula", "media", "options", "recipe", "keyframes")
+WITHOUT_TORCH = (
+    "defaults",
+    "timeline",
+    "presets",
+    "formula",
+    "media",
+    "options",
+    "recipe",
+    "keyframes",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -12,9 +12,9 @@ import torch
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
-from fvdm_core.limits import SAMPLING
 from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 
@@ -74,6 +74,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         torch=torch.__version__,
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
+    config.sampling.check_labels(clips.label_names)
     config = config.with_labels(len(clips.label_names))
     if start is not None and config.decoder_only:
         transformer = _kept_transformer(start, clips.label_names)
@@ -96,7 +97,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
     if start is not None and config.decoder_only:  # what suits the transformer that is kept
-        config = replace(config, **{key: start.config.get(key, 0.0) for key in SAMPLING})
+        config = replace(config, sampling=SamplingDefaults(**start.config.get("sampling", {})))
     if parallel.is_first():
         export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
         run.log(event="exported")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
-from fvdm_core.limits import SAMPLING
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
@@ -20,7 +20,9 @@ from fvdm_core.weights import config_from
 from .aspects import MAX_ASPECTS, Size, sizes_of
 
 CONFIGS = Path(__file__).parent / "configs"
-SECTIONS = ("data", "autoencoder", "autoencoder_optim", "transformer", "optim", "schedule")
+SECTIONS = (
+    *("data", "autoencoder", "autoencoder_optim", "transformer", "optim", "schedule", "sampling"),
+)
 
 
 FITS = ("crop", "contain", "stretch")
@@ -190,16 +192,13 @@ class TrainConfig:
     vae: str = ""  # diffusers' autoencoder, of whose latents a model without one of its own is
     license: str = "Apache-2.0"
     trained_on: str = ""
-    temporal_scale: float = 0.0  # of the exported model, where no other is asked for;
-    guidance_from: float = 0.0  # the same
+    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)  # of the exported model
     compile: bool = False
     recompute: bool = False  # activations in the backward pass: slower, in far less memory
     shard: bool = False  # the transformer's weights in parts over the processes (FSDP2)
 
     def __post_init__(self) -> None:
         _check_whole("run", "seed", self.seed, 0, 2**31 - 1)
-        for name, most in SAMPLING.items():
-            _check("run", name, getattr(self, name), 0, most)
         limits = {"name": 100, "license": 200, "trained_on": 2000}  # those of config.json
         for name, most in (limits | {"init": 2000, "vae": 2000}).items():
             text = getattr(self, name)
@@ -326,6 +325,7 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
             VideoDiTConfig, "transformer", {**derived, **raw.pop("transformer", {})}
         ),
         "optim": _build(OptimConfig, "optim", raw.pop("optim", {})),
+        "sampling": _build(SamplingDefaults, "sampling", raw.pop("sampling", {})),
         "schedule": {"name": "linear", "prediction_type": "v", **raw.pop("schedule", {})},
     }
     return _build(TrainConfig, "run", {**raw, **parts})

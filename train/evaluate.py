@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fvdm_core.limits import SAMPLING
-from fvdm_core.options import RunOptions
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import PRIORS
 
@@ -42,8 +41,7 @@ class Section(NamedTuple):
 def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     """Run one section; raises `ValueError` for what cannot be measured."""
     seeds, coder = options.seeds, autoencoder_of(pipe)
-    given = f"{STEPS} steps, guidance 1.5, temporal {pipe.temporal_scale:g}, "
-    given += f"both above level {pipe.guidance_from:g}"
+    given = f"{STEPS} steps, guidance 1.5, {sampled_with(pipe)}"
     if name == "worlds":
         rows = scores.evaluate(pipe, coder, seeds, options.keyframe_seeds, options.worlds)
         keyframes = f"keyframes of {options.keyframe_seeds} unseen clips"
@@ -69,6 +67,17 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames, options.prior)
     what = f"{options.long_frames} frames, noise {options.prior}; {what}"
     return Section(lengths, long.table(lengths), what)
+
+
+def sampled_with(pipe: Pipeline) -> str:
+    """The model's own sampling, in words: "temporal 2, both above level 500 (sky: 0, 300)"."""
+    usual = pipe.sampling.of(None)
+    others = "; ".join(
+        f"{label}: {', '.join(f'{value:g}' for value in pipe.sampling.of(label).values())}"
+        for label in pipe.sampling.by_label
+    )
+    words = f"temporal {usual['temporal_scale']:g}, both above level {usual['guidance_from']:g}"
+    return f"{words} ({others})" if others else words
 
 
 def extractor_of(options: argparse.Namespace, pipe: Pipeline) -> Extractor:
@@ -146,10 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         pipe = Pipeline.from_pretrained(options.model)
         asked = {key: getattr(options, key) for key in SAMPLING}
-        RunOptions(**asked)  # checks it
-        for key, value in asked.items():
-            if value is not None:
-                setattr(pipe, key, value)
+        said = {key: value for key, value in asked.items() if value is not None}
+        pipe.sampling = pipe.sampling.for_all(**said)
         for name in options.sections:
             sections[name] = measure(name, pipe, options)
             if not options.json:  # each as soon as it is there: a whole evaluation takes hours

@@ -15,7 +15,6 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.files import atomic_write
 from fvdm_core.hub import DIFFUSERS_FILES
-from fvdm_core.limits import SAMPLING
 from fvdm_core.model import VideoDiT
 
 from .aspects import Size
@@ -34,7 +33,7 @@ def model_config(
         "license": config.license,
         "trained_on": config.trained_on,
         "prior": config.optim.prior,
-        **{key: getattr(config, key) for key in SAMPLING if getattr(config, key)},
+        "sampling": dataclasses.asdict(config.sampling),
         **({} if _frames_had_their_own(config) else {"timesteps": "scalar"}),
         "transformer": dataclasses.asdict(config.transformer),
         "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,7 @@ from ui import editing
 from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
 from ui.refusals import checked
-from ui.requests import USUAL_FPS, USUAL_SAMPLING, EditorValue, Strict
+from ui.requests import USUAL_FPS, EditorValue, Strict
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 
@@ -152,11 +151,9 @@ def following(
     conditioning: Any,
     fps: Any,
     size: Any,
-    *sampling: Any,
 ) -> tuple[Any, ...]:
-    """Label, guidance, conditioning, frames per second, size, `USUAL_SAMPLING` and the sentence
-    beside the examples, as the present model has them. What somebody has chosen of rate and
-    sampling stays."""
+    """Label, guidance, conditioning, frames per second, size and the sentence beside the examples,
+    as the present model has them. A rate that somebody has chosen stays."""
     usual, *others = studio.model.get().sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
     labels = studio.model.get().labels
@@ -174,10 +171,6 @@ def following(
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
-        *(
-            gr.update(value=getattr(studio.model.get(), key)) if value == usual else gr.skip()
-            for (key, usual), value in zip(USUAL_SAMPLING.items(), sampling, strict=True)
-        ),
         photographs(shipped),
     )
 
@@ -191,7 +184,6 @@ def wire_models(
     conditioning: Component,
     fps: Component,
     size: Component,
-    sampling: Sequence[Component],
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
@@ -218,21 +210,20 @@ def wire_models(
     def follow(event: gr.EventData, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Fit the page to a model that came after the one it was made for."""
         had = checked(lambda: ModelChange.model_validate(event._data))
-        label, conditioning, _, size, *_ = shown  # another model has a rate of its own, and so on
+        label, conditioning, _, size = shown  # another model has a rate of its own
         fitted = frames_of(studio.model.get(), size)
         if had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        usual = USUAL_FPS, size, *USUAL_SAMPLING.values()
-        followed = following(studio, timeline, label, conditioning, *usual)
+        followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
         return gr.update(**fitted), *followed
 
     def resize(size: Any) -> Any:
         """Show how pictures are cut to another size."""
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
-    followers = [label, guidance, conditioning, fps, size, *sampling, note]
-    asked = [editor, label, conditioning, fps, size, *sampling]
+    followers = [label, guidance, conditioning, fps, size, note]
+    asked = [editor, label, conditioning, fps, size]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
     panel.choose(  # type: ignore[attr-defined]

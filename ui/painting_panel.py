@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
+from fvdm_core.limits import SAMPLING
 from ui import editing
 from ui.refusals import checked
 from ui.requests import (
-    USUAL_SAMPLING,
     BringRequest,
     EditorValue,
     FormulaRequest,
@@ -63,7 +63,7 @@ OF_THIS_TAB = """(painting, session) => {
 }"""
 
 # what the summary depends on
-SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", *USUAL_SAMPLING)
+SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", *SAMPLING)
 
 # What somebody is typing into stays: the answer was made of a painting from before. A formula that
 # is not entered yet stays too, until the painting gets another one.
@@ -289,9 +289,9 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
     label, cfg, conditioning, step_cache, picture_size, *sampling = said
-    released = [each.release for each in (cfg, step_cache, *sampling)]
+    typed = [each.input for each in (label, conditioning, picture_size, *sampling)]
     gr.on(
-        [*released, label.input, conditioning.input, picture_size.input],
+        [cfg.release, step_cache.release, *typed],
         summarise,
         [parts.editor, *said],
         [parts.summary],

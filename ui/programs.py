@@ -8,12 +8,10 @@ from typing import Any
 import gradio as gr
 from anyio.to_thread import run_sync
 
-from fvdm_core.limits import SAMPLING
-from ui.inputs import Number
 from ui.queue_panel import Parts
 from ui.requests import EditorValue, GenerateRequest
 from ui.service import Studio, session_of
-from ui.settings import FIELDS, request_of
+from ui.settings import request_of
 from ui.watching import clip_files, progress_value, strip_value
 
 USUAL = GenerateRequest()
@@ -63,17 +61,9 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         return {**progress_value(snapshot), "text": "Stopping after this step…"}
 
     unseen = gr.Button(visible=False)
-    # a slider always has a number, which gradio would take for what is meant by nothing
-    unsaid = [Number(None, visible=False, show_label=False) for _ in SAMPLING]
-    for number, field in zip(unsaid, SAMPLING, strict=True):
-        number.told_as(field)
-    settings = [
-        dict(zip(SAMPLING, unsaid, strict=True)).get(field, of_page)
-        for field, of_page in zip(FIELDS, parts.settings, strict=True)
-    ]
     unseen.click(
         generate,
-        [parts.editor, *settings, parts.session],
+        [parts.editor, *parts.settings, parts.session],
         [parts.strip, parts.progress, parts.clip, parts.session],
         api_name="generate",
         concurrency_limit=None,

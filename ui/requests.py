@@ -45,7 +45,6 @@ from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
-USUAL_SAMPLING = {"temporal_scale": 2.0, "guidance_from": 500.0}  # the shipped model's
 MAX_FORMULA = 256
 MOST_FPS = 60
 

@@ -93,12 +93,12 @@ def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, li
     """The request as the loaded model can take it, and what a person should know of that."""
     notes: list[str] = []
     changes: dict[str, Any] = {}
-    for key in SAMPLING:
-        if getattr(request, key) is None:
-            changes[key] = float(getattr(pipeline, key))
     if request.label not in (None, *pipeline.labels):
         notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
         changes["label"] = None
+    # what the model does by itself is left to it, also when another label is chosen
+    own = pipeline.sampling.of(changes.get("label", request.label))
+    changes |= {key: None for key, value in own.items() if getattr(request, key) == value}
     if request.size not in (None, *map(written_size, pipeline.sizes)):
         notes.append(f"This model does not know {request.size}, so its usual size is chosen.")
         changes["size"] = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fvdm_core.limits import SAMPLING, frame_names
+from fvdm_core.limits import frame_names
 from fvdm_core.media import load_image
 from fvdm_core.timeline import Timeline
 from ui.costs import Costs
@@ -27,8 +27,8 @@ def planned(timeline: Timeline, pipeline: Any) -> Timeline:
 def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> str:
     """What the time of a model call depends on, as `Costs` files it."""
     guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
-    own = {key: getattr(pipeline, key) for key in SAMPLING}
-    asked = {key: getattr(request, key) for key in SAMPLING}
+    own = pipeline.sampling.of(request.label)
+    asked = {key: getattr(request, key) for key in own}
     used = own | {key: value for key, value in asked.items() if value is not None}
     held = ("/held" if used["temporal_scale"] else "") + f"/{used['guidance_from']:g}"
     cached = f"/{request.step_cache:g}" if request.step_cache else ""

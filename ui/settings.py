@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fvdm_core.limits import SAMPLING
 from ui.refusals import checked
-from ui.requests import USUAL_SAMPLING, GenerateRequest
+from ui.requests import GenerateRequest
 
 FIELDS = (
     "label",
@@ -19,7 +20,7 @@ FIELDS = (
     "conditioning",
     "step_cache",
     "size",
-    *USUAL_SAMPLING,
+    *SAMPLING,
 )
 ANY = ""  # the label of no label
 USUAL = ""  # the size that a model makes where no other is chosen
@@ -41,15 +42,9 @@ def request_of(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> Gener
 def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
     asked = request.model_dump() | {"label": request.label or ANY, "size": request.size or USUAL}
-    asked |= {key: usual for key, usual in USUAL_SAMPLING.items() if asked[key] is None}
     return [asked[field] for field in FIELDS]
 
 
 def completed(settings: Sequence[Any]) -> list[Any]:
     """What a browser kept before there were as many settings as now, with the rest as usual."""
-    usual = settings_of(GenerateRequest())
-    whole = [*settings, *usual[len(settings) :]]
-    for place in map(FIELDS.index, USUAL_SAMPLING):
-        if whole[place] is None:  # a slider's box that was cleared: a slider would show 0
-            whole[place] = usual[place]
-    return whole
+    return [*settings, *settings_of(GenerateRequest())[len(settings) :]]

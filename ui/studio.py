@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
+from fvdm_core.limits import MAX_FRAMES, MAX_ROWS, SAMPLING
 from fvdm_core.options import USUAL_ETA
 from ui import afterwards, editing
 from ui.compare_panel import wire_compare
@@ -40,7 +40,6 @@ from ui.requests import (
     MAX_FORMULA,
     MAX_SEED,
     USUAL_FPS,
-    USUAL_SAMPLING,
     GenerateRequest,
 )
 from ui.rewinding import wire_rewinding
@@ -179,23 +178,25 @@ def build_studio(
                         elem_id="steps",
                     )
                 cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
-                temporal = Slider(
-                    0,
-                    4,
-                    USUAL_SAMPLING["temporal_scale"],
-                    step=0.1,
-                    label="Coherence",
-                    info="Frames hold together. 0: off",
-                    elem_id="temporal-scale",
-                )
                 with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-                    guided = Slider(
-                        0,
-                        1000,
-                        USUAL_SAMPLING["guidance_from"],
-                        step=50,
+                    temporal = Number(
+                        None,
+                        label="Coherence",
+                        info="How firmly frames hold together, 0 to 5. 0: off",
+                        placeholder="as the model likes it",
+                        minimum=0,
+                        maximum=SAMPLING["temporal_scale"],
+                        step=0.5,
+                        elem_id="temporal-scale",
+                    )
+                    guided = Number(
+                        None,
                         label="Guide above",
-                        info="Cleaner frames follow neither guidance nor coherence. 0: all do",
+                        info="Frames below this level follow neither guidance nor coherence",
+                        placeholder="as the model likes it",
+                        minimum=0,
+                        maximum=SAMPLING["guidance_from"],
+                        step=50,
                         elem_id="guidance-from",
                     )
                     solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
@@ -338,7 +339,7 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        shown = label, cfg, conditioning, fps, size, (temporal, guided), note
+        shown = label, cfg, conditioning, fps, size, note
         naming = wire_models(studio, model, editor, *shown, reading, keeping)
         reading(visit.then(**naming).then)
 

@@ -186,6 +186,16 @@ def test_sampling_is_the_models_where_nothing_is_said(tmp_path, key, value):
     assert load(save_tiny(tmp_path / "n"))(preset()).recipe[key] == 0.0
 
 
+def test_a_label_may_have_sampling_of_its_own(tmp_path):
+    sampling = {"temporal_scale": 2.0, "by_label": {"sky": {"temporal_scale": 0.5}}}
+    pipe = load(save_tiny(tmp_path / "m", sampling=sampling))
+    for label, scale in (("sky", 0.5), (0, 0.5), ("faces", 2.0), (None, 2.0)):
+        assert pipe(preset(), label=label).recipe["temporal_scale"] == scale
+    assert pipe(preset(), label="sky", temporal_scale=1.0).recipe["temporal_scale"] == 1.0
+    pipe.sampling = pipe.sampling.for_all(temporal_scale=0.25)
+    assert {pipe(preset(), label=label).recipe["temporal_scale"] for label in (0, 1)} == {0.25}
+
+
 @pytest.mark.parametrize("temporal_scale", [0.0, 0.5])
 def test_guidance_ends_at_a_level_of_each_frames_own(tmp_path, temporal_scale):
     """Frames above it are led as ever, those at it and below get what is predicted plainly."""

@@ -44,7 +44,7 @@ def save_tiny(
             "fps": 8,
             "license": "",
             "trained_on": "nothing",
-            **(sampling or {}),
+            **({"sampling": sampling} if sampling else {}),
             "transformer": asdict(VideoDiTConfig(**config)),
             "autoencoder": asdict(CODER) if autoencoder else None,
             "schedule": schedule,

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.model_folder import load_model_folder
 from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
@@ -194,13 +195,13 @@ def test_a_decoder_learns_larger_pictures_alone(tmp_path, tiny_toml, finished_ru
     shutil.copytree(finished_run / "model", init)
     config = json.loads((init / "config.json").read_text())
     (init / "config.json").write_text(
-        json.dumps(config | {"temporal_scale": 0.25, "guidance_from": 300})
+        json.dumps(config | {"sampling": {"temporal_scale": 0.25, "guidance_from": 300}})
     )
     flags = ["--init", str(init), "--out", str(run), "--threads", "1"]
     assert main([_detailed(tiny_toml, tmp_path), *flags]) == 0
     before, after = load_model_folder(init), load_model_folder(run / "model")
-    sampled = after.config["temporal_scale"], after.config["guidance_from"]
-    assert sampled == (0.25, 300)  # what suits the transformer that is kept
+    # what suits the transformer that is kept
+    assert SamplingDefaults(**after.config["sampling"]) == SamplingDefaults(0.25, 300)
     kept = after.transformer.state_dict()
     assert all(torch.equal(v, kept[k]) for k, v in before.transformer.state_dict().items())
     old, new = before.autoencoder.state_dict(), after.autoencoder.state_dict()

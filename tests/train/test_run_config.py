@@ -100,7 +100,7 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"optim": {"lr": "fast"}}, "optim.lr is 'fast'"),
         ({"optim": {"p_independent": 1.5}}, "optim.p_independent is 1.5"),
         ({"optim": {"p_alone": -0.1}}, "optim.p_alone is -0.1"),
-        ({"temporal_scale": 6}, "temporal_scale is 6; it must be from 0 to 5"),
+        ({"sampling": {"temporal_scale": 6}}, "temporal_scale is 6; it must be from 0 to 5"),
         ({"transformer": {"hidden_size": 32, "depth": 3, "num_heads": 2}}, "transformer"),
         ({"autoencoder": {"detail": True}}, r"\[autoencoder\]: detail is True; it must be a whole"),
         ({"transformer": {"num_heads": 2.0}}, r"\[transformer\]: num_heads is 2.0; it must be a"),

@@ -243,7 +243,7 @@ def test_a_grid_says_what_is_wrong_with_it(grid_file):
         ("seeds = [3]", "seeds = []", "at least one seed"),
         ("sample_every = 2\n", "sample_every = 2\np_condition = 0.5\n", "p_condition must be 0"),
         ("sample_every = 2\n", "sample_every = 2\np_alone = 0.5\n", "p_alone must be 0"),
-        ("[model]\n", "[model]\ntemporal_scale = 0.5\n", "temporal_scale must be 0"),
+        ("[model]\n", "[model]\nsampling = {temporal_scale = 0.5}\n", "sampling must be left out"),
         ('about = "for a test"', "surprise = 1", "surprise"),
     ):
         grid_file.write_text(GRID.replace(old, new))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fvdm_core.limits import SAMPLING
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.media import write_png
 from fvdm_core.options import RunOptions
 from fvdm_core.recipe import picture_hash
@@ -73,7 +73,7 @@ class FakePipeline:
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
-    temporal_scale, guidance_from = 0.25, 250.0  # not the page's
+    sampling = SamplingDefaults(0.25, 250.0, {"faces": {"temporal_scale": 0.75}})
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -89,9 +89,10 @@ class FakePipeline:
         **changes: Any,
     ) -> Iterator[FakeState]:
         options = replace(options or RunOptions(), **changes)
-        unsaid = [key for key in SAMPLING if getattr(options, key) is None]
-        options = replace(options, **{key: getattr(self, key) for key in unsaid})
         label, seed = options.label, options.seed
+        own = self.sampling.of(label)
+        unsaid = {key: value for key, value in own.items() if getattr(options, key) is None}
+        options = replace(options, **unsaid)
         height, width = options.size or self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))
         clean = np.full_like(noise, 60 if label is None else 120 + 40 * self.labels.index(label))

@@ -29,7 +29,6 @@ from ui.jobs import Snapshot, Status
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
 from ui.requests import (
-    USUAL_SAMPLING,
     EditorValue,
     GenerateRequest,
     KeyframeValue,
@@ -38,7 +37,7 @@ from ui.requests import (
 from ui.service import Studio
 
 ANN, BOB = new_name(), new_name()
-PANEL = GenerateRequest(seed=7, label="sky", **USUAL_SAMPLING)
+PANEL = GenerateRequest(seed=7, label="sky", temporal_scale=2.0)
 
 
 def clip(frames: int = 3, value: int = 100, size: int = 8) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +12,12 @@ import pytest
 from fake import FakePipeline
 
 from fvdm_core.media import read_video
-from fvdm_core.pipeline import SHIPPED_MODEL
 from fvdm_core.recipe import read_recipe
 from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
 from ui.outputs import Outputs, new_name
 from ui.refusals import RequestError
-from ui.requests import USUAL_SAMPLING, EditorValue, GenerateRequest
+from ui.requests import EditorValue, GenerateRequest
 from ui.restoring import fitted, restored
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of
@@ -40,20 +38,15 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     studio.jobs.close()
 
 
-SAMPLED = tuple(USUAL_SAMPLING.values())
-
-
 def painting() -> EditorValue:
     return EditorValue(levels=[[1000] * 4, [500] * 4, [0] * 4])
 
 
 def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
-    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, "16x32", *SAMPLED)
+    *_, size, _ = following(studio, painting(), "sky", None, 8, "16x32")
     assert size["visible"] and size["value"] == "16x32"
     assert size["choices"] == [("32×16", USUAL), ("16×16", "16x16"), ("16×32", "16x32")]
-    *_, other, _, _, _ = following(
-        studio, painting(), "sky", None, 8, "64x64", *SAMPLED
-    )  # of the model before
+    *_, other, _ = following(studio, painting(), "sky", None, 8, "64x64")  # of the model before
     assert other["value"] == USUAL
     assert dict(facts(studio.model.get()))["Frames"].startswith("16 of 32×16, 16×16, 16×32,")
 
@@ -62,27 +55,13 @@ def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "fps", 11.6)
-    *_, rate, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
+    *_, rate, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert rate["value"] == 12
-    *_, kept, _, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL, *SAMPLED)
+    *_, kept, _, _ = following(studio, painting(), "sky", None, 15, USUAL)
     assert "value" not in kept
     monkeypatch.setattr(ThreeSizes, "fps", 0.1)
-    *_, slowest, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
+    *_, slowest, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert slowest["value"] == 1
-
-
-def test_a_model_brings_its_sampling_unless_somebody_chose(studio: Studio) -> None:
-    coherence, guided = SAMPLED
-    *_, brought, too, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
-    assert (brought["value"], too["value"]) == (ThreeSizes.temporal_scale, ThreeSizes.guidance_from)
-    chosen = coherence + 0.25, guided
-    *_, kept, too, _ = following(studio, painting(), "sky", None, 8, USUAL, *chosen)
-    assert "value" not in kept and too["value"] == ThreeSizes.guidance_from
-
-
-def test_the_page_begins_with_what_the_shipped_model_is_sampled_with() -> None:
-    config = json.loads((SHIPPED_MODEL / "config.json").read_text("utf-8"))
-    assert {key: config[key] for key in USUAL_SAMPLING} == USUAL_SAMPLING
 
 
 def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
@@ -95,7 +74,7 @@ def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
 
 def test_a_model_of_one_size_offers_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreeSizes, "sizes", ((16, 32),))
-    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL, *SAMPLED)
+    *_, size, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert not size["visible"]
 
 
@@ -136,12 +115,15 @@ def test_a_request_is_made_to_fit_the_model_that_is_there() -> None:
     model = FakePipeline()
     asked = GenerateRequest(label="balls", size="16x32", conditioning="replacement")
     found, notes = fitted(asked, model)
-    own = {key: getattr(model, key) for key in USUAL_SAMPLING}  # sliders have numbers
-    assert found == GenerateRequest(**own) and len(notes) == 3
+    assert found == GenerateRequest() and len(notes) == 3
     sky = GenerateRequest(label="sky", temporal_scale=1.0, guidance_from=0.0)
     assert fitted(sky, model) == (sky, [])
+    # what the model does by itself is left to it, whatever label comes next
+    for label in ("sky", "faces"):
+        same = GenerateRequest(label=label, **model.sampling.of(label))
+        assert fitted(same, model)[0] == GenerateRequest(label=label)
     # what a recipe says of each run; the page asks this model for nothing
-    assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(**own), [])
+    assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(), [])
     model.timesteps = "scalar"
     assert fitted(asked, model)[0].conditioning == "replacement"
 

@@ -25,7 +25,6 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
 from ui.requests import (
-    USUAL_SAMPLING,
     EditorValue,
     FormulaRequest,
     GenerateRequest,
@@ -110,10 +109,12 @@ def test_generate_gives_a_video_and_a_recipe_of_the_painted_cells(client: Client
 
 
 def test_what_is_not_said_is_the_models(client: Client) -> None:
-    clip = clip_of(client.predict(painting(), api_name="/generate"))
-    recipe = json.loads(Path(clip["recipe"]).read_text())
-    for key, usual in USUAL_SAMPLING.items():
-        assert recipe[key] == getattr(FakePipeline, key) != usual
+    recipe = {}
+    for label in ("faces", None):
+        clip = clip_of(client.predict(painting(), label=label, api_name="/generate"))
+        recipe = json.loads(Path(clip["recipe"]).read_text())
+        for key, value in FakePipeline.sampling.of(label).items():
+            assert recipe[key] == value
     assert (recipe["label"], recipe["seed"], recipe["fps"]) == (None, 7, 8)
 
 

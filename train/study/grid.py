@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fvdm_core.limits import SAMPLING
+from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.options import SOLVERS
 from fvdm_core.presets import PRESETS
 from train.config import TrainConfig, build_config
@@ -76,9 +76,8 @@ class Grid:
         for name in ("p_staggered", "p_condition", "p_alone"):
             if getattr(first.optim, name):
                 raise ValueError(f"model.optim.{name} must be 0: p alone tells the arms apart")
-        for name in SAMPLING:
-            if getattr(first, name):
-                raise ValueError(f"model.{name} must be 0: arms are sampled without it")
+        if first.sampling != SamplingDefaults():
+            raise ValueError("model.sampling must be left out: arms are sampled without guidance")
 
     def arms(self) -> list[Arm]:
         """Seed by seed, so that a study that is stopped early has every p of the first seeds."""
