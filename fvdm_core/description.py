@@ -84,6 +84,13 @@ def warnings(
             f"The {picture} on {_named(unused)} {starts} from noise. Freeze {column}, or paint the "
             "first row below full noise."
         )
+    held = [f for f, source in enumerate(sources or ()) if source == "hold"]
+    if held and (levels[0, held] == MAX_LEVEL).all():  # some may, as in a ramp
+        are, start = _verb(len(held), "is", "are"), _verb(len(held), "starts", "start")
+        said.append(
+            f"{_named(held).capitalize()} {are} to start from the nearest picture, but {start} "
+            "from noise, which hides it. Paint the first row below full noise."
+        )
     if len(out_of_sight) and not levels[0].all():
         said.append(
             f"{_named(out_of_sight).capitalize()} {_verb(len(out_of_sight), 'is', 'are')} made out "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -203,7 +204,13 @@ def is_preset(editor: EditorValue, window: int) -> bool:
         )
     except (ValueError, TypeError):
         return False
-    return np.array_equal(preset.levels, editor.levels)
+    same = np.array_equal(preset.levels, editor.levels)
+    return same and _held(preset.sources) == _held(editor.sources)
+
+
+def _held(sources: Sequence[str] | None) -> list[int]:
+    """The frames that start from the nearest picture; the rest follows from where pictures are."""
+    return [frame for frame, source in enumerate(sources or ()) if source == "hold"]
 
 
 def steps_of(editor: EditorValue, window: int) -> int:

@@ -11,9 +11,9 @@ MOST = 1000
 
 
 def history_value(outputs: Outputs, session: object, count: int = PAGE) -> dict[str, Any]:
-    """The newest `count` runs of a session, and how many there are in all."""
-    runs = outputs.runs(session)
-    return {"runs": [_entry(saved) for saved in runs[: min(count, MOST)]], "total": len(runs)}
+    """The newest `count` runs of a session, and how many can be listed in all."""
+    runs = outputs.runs(session)[:MOST]
+    return {"runs": [_entry(saved) for saved in runs[:count]], "total": len(runs)}
 
 
 def listed_now(shown: object) -> int:

@@ -30,76 +30,17 @@ IN_TURN: dict[str, Any] = {
     "api_visibility": "private",
 }
 
-# The browser keeps the newest painting for the next visit, and each of its tabs its own.
-# A browser keeps about 5 MB: of large ones a row is kept as runs, [level, how many, …].
-KEEP = """(editor, ...settings) => {
-  const runs = (row) => {
-    const found = [];
-    for (const level of row) {
-      if (found.length && found.at(-2) === level) found[found.length - 1] += 1;
-      else found.push(level, 1);
-    }
-    return found;
-  };
-  let kept = { editor, settings };
-  if (editor.levels.length * editor.levels[0].length > 100000) {
-    kept = { editor: { ...editor, levels: editor.levels.map(runs) }, settings, runs: true };
-  }
-  if (JSON.stringify(kept).length > 1500000) kept = null;
-  sessionStorage.setItem("fvdm-painting", JSON.stringify(kept));
-  return kept;
-}"""
-# Gradio refuses the whole visit over one picture that lies elsewhere, after a move of the outputs
-# say, if it is told that this is a file; untold, the picture alone is left out.
-OF_THIS_TAB = """(painting, session) => {
-  const own = sessionStorage.getItem("fvdm-painting");
-  const kept = own ? JSON.parse(own) : painting;
-  const untold = ({ file: { meta, url, ...file }, ...keyframe }) => ({ ...keyframe, file });
-  const row = (runs) => runs.flatMap((level, k) => (k % 2 ? [] : Array(runs[k + 1]).fill(level)));
-  const editor = { ...kept?.editor };
-  if (editor.keyframes) editor.keyframes = editor.keyframes.map(untold);
-  if (kept?.runs) editor.levels = editor.levels.map(row);
-  return [kept && { ...kept, editor }, session];
-}"""
+# Of `page.js`, which is in the page's head.
+KEEP, OF_THIS_TAB, SETTLE, CHANGING, CHANGED, ALL_CHANGED, IN_PLACE = (
+    f"(...values) => window.fvdmPage.{name}(...values)"
+    for name in (
+        *("keep", "ofThisTab", "settle", "changing", "changed"),
+        *("allChanged", "inPlace"),  # what changes the painting whatever it was waits first
+    )
+)
 
 # what the summary depends on
 SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", *SAMPLING)
-
-# What somebody is typing into stays: the answer was made of a painting from before. A formula that
-# is not entered yet stays too, until the painting gets another one.
-SETTLE = """(panel, frames, steps, formula) => {
-  if (!panel) return Array(4).fill({ __type__: "update" });
-  const told = window.fvdmFormula;
-  window.fvdmFormula = panel.formula;
-  const typed = (id) => document.activeElement?.closest(id);
-  return [
-    typed("#frames") ? frames : panel.frames,
-    { __type__: "update", label: panel.steps_label, value: typed("#steps") ? steps : panel.steps },
-    typed("#formula") || told === panel.formula ? formula : panel.formula,
-    panel.prior,
-  ];
-}"""
-
-# A change of the painting, and of its boxes, is on its way from CHANGING to CHANGED. Whoever wants
-# the painting as it is after all of them waits first: for a moment without any, as one change
-# follows another; and not for ever, as an answer can be lost with its connection.
-CHANGING = """(...values) => {
-  window.fvdmChanging = (window.fvdmChanging ?? 0) + 1;
-  return values;
-}"""
-CHANGED = "() => { window.fvdmChanging = Math.max(0, window.fvdmChanging - 1); }"
-ALL_CHANGED = """async () => {
-  const until = Date.now() + 10000;
-  for (let rest = window.fvdmChanging ? 3 : 0; rest > 0; ) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    if (Date.now() > until) window.fvdmChanging = 0;
-    rest = window.fvdmChanging ? 3 : rest - 1;
-  }
-}"""
-IN_PLACE = f"""async (...values) => {{
-  await ({ALL_CHANGED})();
-  return ({CHANGING})(...values);
-}}"""  # of what changes the painting whatever it was
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def wire_queue(
             )
         return as_typed(timeline, panel, frames, steps, studio.window)
 
-    async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
+    async def queue_run(timeline: EditorValue, *rest: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Queue what is painted, with the seeds that follow where there are to be variations."""
         *settings, variations, kept_session, panel, frames, steps, formula = rest
         typed = entered(timeline, panel, frames, steps, formula)
@@ -116,8 +116,12 @@ def wire_queue(
         request = request_of(settings)
         asked = checked(lambda: Variations(seed=request.seed, variations=variations))
         seeds = asked.seeds
-        await studio.model.wait()
         kept = session_of(kept_session)
+        if not studio.model.ready:  # what is painted meanwhile stays on the canvas
+            waiting = {"status": "queued", "text": "Your run waits for the model…"}
+            yield *[gr.skip()] * (len(changing) + 1), typed or gr.skip(), waiting
+            typed = None
+            await studio.model.wait()
         if len(seeds) < asked.variations:
             gr.Warning(f"{len(seeds)} of {asked.variations}: {MAX_SEED} is the last seed there is.")
         for seed in seeds:
@@ -136,7 +140,7 @@ def wire_queue(
                     "gives the same clip. Roll a seed for another.",
                     title="Once more",
                 )
-        return *listed(kept["session"]), kept, typed or gr.skip()
+        yield *listed(kept["session"]), kept, typed or gr.skip(), gr.skip()
 
     def repeats(job: str, known: Collection[Snapshot], session: str) -> bool:
         """Whether a run gives what one of those known gave or will give."""
@@ -182,6 +186,11 @@ def wire_queue(
         waiting = len([other for other in view.waiting if other.job != run.job])
         return strip_value(run, seen_step), progress_value(run, waiting), files
 
+    def going(kept_session: Any) -> dict[str, Any]:
+        """How far the session's run is, in place of what a refused one said."""
+        kept = session_of(kept_session)
+        return shown_run(studio.queue.view(kept["session"]), -1, kept)[1]
+
     def stop_first(kept_session: Any) -> dict[str, Any]:
         """End the session's run after its current step and keep what it has."""
         session = session_of(kept_session)["session"]
@@ -208,14 +217,15 @@ def wire_queue(
 
     def take_up(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
         """Put a run's painting, pictures and settings on the canvas."""
-        order = studio.order_of(job_in(event), session_of(kept_session)["session"])
-        painting, request = order.unpack()
+        job, session = job_in(event), session_of(kept_session)["session"]
+        painting, request = studio.order_of(job, session).unpack()
         if studio.model.ready:
             request, notes = fitted(request, studio.model.get())
             for note in notes:
                 gr.Warning(plain(note), title="Put on the canvas, but")
         present = [keyframe for keyframe in painting.keyframes if is_present(keyframe)]
-        return painting.model_copy(update={"keyframes": present}), *settings_of(request)
+        taken = listed(session)[-1] | {"taken": job}
+        return painting.model_copy(update={"keyframes": present}), *settings_of(request), taken
 
     async def renew(event: gr.EventData, timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Put what is painted in the place of a run that waits."""
@@ -233,7 +243,9 @@ def wire_queue(
     changing = [parts.run, parts.stop, runs]
     # what was asked for just before counts: a press is quicker than the answer of a preset
     pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
-    queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
+    made = [*changing, session, parts.editor, parts.progress]
+    queued = pressed.then(queue_run, generating, made, **CAN_FAIL)
+    queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
     load(
@@ -253,10 +265,12 @@ def wire_queue(
     )
     reading(following.then)
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
-    page = [parts.editor, *parts.settings]
-    taken = runs.take_up(take_up, [session], page, js=IN_PLACE, **IN_TURN)
+    page = [parts.editor, *parts.settings, runs]
+    # each press names its run: of two, the second counts
+    each: dict[str, Any] = {"trigger_mode": "multiple"}
+    taken = runs.take_up(take_up, [session], page, js=IN_PLACE, **IN_TURN, **each)
     follow_change(taken, reading, keeping)
-    renewed = runs.renew(renew, asking, [*changing, parts.editor], **CAN_FAIL)
+    renewed = runs.renew(renew, asking, [*changing, parts.editor], **CAN_FAIL, **each)
     reading(renewed.success).then(**keeping)
 
 

@@ -21,7 +21,7 @@ from ui.inputs import Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
 from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
 from ui.outputs import Outputs
-from ui.painting_panel import ALL_CHANGED, OF_THIS_TAB, PaintingParts, wire_painting
+from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
     ClipView,
     CompareView,
@@ -67,9 +67,7 @@ TOGGLE_THEME = """() => {
   const dark = document.body.classList.toggle("dark");
   localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
 }"""
-START = (
-    f"() => {{ window.fvdmAllChanged = {ALL_CHANGED};"
-    """
+START = """() => {
   const kept = localStorage.getItem("fvdm-theme");
   if (kept) document.body.classList.toggle("dark", kept === "dark");
   const names = { dice: "Roll a new seed", theme: "Light or dark" };
@@ -85,7 +83,6 @@ START = (
     document.getElementById("generate")?.click();
   });
 }"""
-)
 TAGLINE = "Paint how noisy each frame of a video is while it is denoised."
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
@@ -376,6 +373,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
         ),
         "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards", "models")],
         "js": START,
+        "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,

@@ -2,8 +2,8 @@
 
     fake_studio.py FOLDER
 
-Runs stand still while there is a file FOLDER/hold, and presets are not made while there is
-FOLDER/hold-presets.
+Runs stand still while there is a file FOLDER/hold, presets are not made while there is
+FOLDER/hold-presets, and the model is not loaded while there is FOLDER/hold-model.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ def with_preset(*arguments: Any) -> Any:
     return make_preset(*arguments)
 
 
+def load() -> HeldPipeline:
+    while (folder / "hold-model").exists():
+        time.sleep(0.02)
+    return HeldPipeline()
+
+
 make_preset, editing.with_preset = editing.with_preset, with_preset
 demo = build_studio(
-    HeldPipeline, outputs=folder / "outputs", examples=example_pictures(folder / "examples")
+    load, outputs=folder / "outputs", examples=example_pictures(folder / "examples")
 )
 demo.launch(**launch_options(demo))

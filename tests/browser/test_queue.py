@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
 Open = Callable[..., Page]
 
 
@@ -86,6 +87,41 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     expect(page.locator("#generate")).to_have_text("Generate")
     expect(page.locator("#clip")).to_be_visible()
     expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
+
+
+def test_of_two_runs_taken_up_at_once_the_second_is_on_the_canvas_and_marked(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    queue(page, 1, 2, 3)
+    page.evaluate(
+        """() => {
+          const edit = document.querySelectorAll("[data-testid=run-edit]");
+          edit[1].click();
+          edit[2].click();
+        }"""
+    )
+    expect(page.get_by_test_id("run-update").nth(2)).to_be_visible()
+    expect(page.get_by_test_id("run-update").nth(1)).to_be_hidden()
+    expect(page.locator("#seed input")).to_have_value("3")
+
+
+def test_a_press_before_the_model_is_there_says_that_it_waits(
+    new_page: Open, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    wait = tmp_path / "hold-model"
+    wait.touch()
+    page = new_page(serve(FAKE_STUDIO, str(tmp_path)))
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    page.wait_for_function("window.fvdmEditor.value.preset?.name")  # the visit has begun
+    page.locator("#preset-standard").click()
+    page.wait_for_function("window.fvdmEditor.value.preset.name === 'standard'")
+    page.locator("#generate").click()
+    expect(page.locator("#progress")).to_contain_text("waits for the model")
+    expect(runs(page)).to_have_count(0)
+    wait.unlink()
+    expect(page.locator("#progress")).to_contain_text("Done")
+    expect(runs(page)).to_have_count(1)
 
 
 def test_what_is_asked_for_just_before_generate_is_the_run_s(

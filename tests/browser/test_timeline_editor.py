@@ -609,3 +609,18 @@ def test_a_head_chooses_its_curve_and_freezes_with_shift(editor: Page) -> None:
     assert value(editor) == start
     head.click(modifiers=["Shift"])
     assert (levels(editor)[:, 5] == 0).all()
+
+
+def test_a_stroke_during_which_the_timeline_changes_is_one_undo_away(editor: Page) -> None:
+    editor.mouse.move(*cell(editor, 2, 3))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 6, 3), steps=3)
+    editor.get_by_role("button", name="64 × 200").dispatch_event("click")
+    editor.wait_for_timeout(1500)  # the answer arrives under the stroke
+    assert levels(editor).shape == (31, 16)
+    editor.mouse.up()
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 201")
+    expect(editor.get_by_test_id("editor-status")).to_contain_text("Undo brings your stroke back")
+    editor.get_by_test_id("undo").click()
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 31")
+    assert (levels(editor)[3, 2:7] == 600).all()

@@ -178,6 +178,15 @@ def test_painted_timelines_in_words(timeline, words):
     assert timeline.describe() == words
 
 
+def test_held_frames_that_all_start_from_noise_are_told_apart_from_a_ramp():
+    levels = [[0, 1000, 1000], [0, 0, 0]]
+    said, *_ = Timeline(levels, sources=("keyframe", "hold", "hold")).warnings({0})
+    assert said.startswith("Frames 2 and 3 are to start from the nearest picture, but start from")
+    lower = [[0, 900, 1000], [0, 0, 0]]
+    said = Timeline(lower, sources=("keyframe", "hold", "hold")).warnings({0})
+    assert not [each for each in said if "nearest picture" in each]
+
+
 def test_a_good_timeline_has_no_warnings():
     assert preset("standard").warnings() == []
     assert preset("image-to-video").warnings({0}) == []

@@ -449,3 +449,36 @@ test("of points that lie close together the nearest is meant", () => {
   }
   assert.ok(curves.pointsOf(state).length > 20);
 });
+
+test("a fill or a paste that changes nothing is no edit, and neither is the fit that was chosen", () => {
+  const state = C.standard(4, 6);
+  const all = C.rectangle(state, { f: 0, r: 0 }, { f: 3, r: 6 });
+  assert.equal(C.fill(state, all, () => 500, [0, 1, 2, 3]), state);
+  assert.equal(C.pasteBlock(state, C.copyBlock(state, all), 0, 0), state);
+  assert.notEqual(C.fill(state, all, () => 500), state);
+  const pictured = C.setKeyframe(state, 1, { path: "a.png" }, "crop");
+  assert.equal(C.setFit(pictured, 1, "crop"), pictured);
+  assert.equal(C.setFit(pictured, 1, "stretch").keyframes[0].fit, "stretch");
+});
+
+test("a tool that meets only protected frames says so and changes nothing", () => {
+  const state = C.freeze(C.standard(4, 6), [1, 2], true);
+  const options = { level: 500, width: 1, height: 1, guarded: [1, 2], selection: null };
+  const cell = (f, r) => ({ f, r, x: f + 0.5, y: r + 0.5 });
+  for (const tool of ["fill", "ramp"]) {
+    const gesture = G.start[tool](state, cell(1, 1), options);
+    gesture.move(cell(2, 3));
+    assert.equal(gesture.result, state);
+    assert.match(gesture.note, /protected/);
+    gesture.move(cell(3, 3));
+    assert.notEqual(gesture.result, state);
+    assert.equal(gesture.note, "");
+  }
+  const selection = C.rectangle(state, cell(1, 1), cell(2, 2));
+  const moved = G.start.select(state, cell(1, 1), { ...options, selection });
+  moved.move(cell(1, 3));
+  assert.equal(moved.result, state);
+  assert.match(moved.note, /protected/);
+  const drawn = G.start.select(state, cell(1, 1), options);
+  assert.equal(drawn.note, "");
+});

@@ -466,6 +466,16 @@ def test_a_painted_timeline_is_resampled_not_rebuilt() -> None:
     assert smaller.timeline() == editor.timeline().resampled(6, 5)
 
 
+def test_held_frames_stay_held_at_another_size() -> None:
+    editor = preset("image-to-video", frames=8)
+    held = editor.model_copy(update={"sources": ["keyframe", *["hold"] * 7]})
+    longer = editing.with_size(held, SizeRequest(frames=16, steps=6), 16)
+    assert longer.sources == ["keyframe", *["hold"] * 15]
+    ramp = preset("ramp", frames=8)  # whose frames the preset itself holds
+    assert editing.is_preset(ramp, 16)
+    assert not editing.is_preset(ramp.model_copy(update={"sources": None}), 16)
+
+
 def test_a_formula_is_rebuilt_at_another_size() -> None:
     request = FormulaRequest(formula="min(0.2*i*t, t)", frames=8, steps=6)
     editor = editing.with_formula(preset("standard"), request)

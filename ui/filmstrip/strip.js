@@ -222,7 +222,7 @@ const FvdmStrip = (() => {
       root.style.setProperty("--view", `${view}px`);
       root.style.setProperty("--column", `${ui.column}px`);
       const [w, h2] = ui.shown?.tile ?? [1, 1];
-      root.style.setProperty("--tile", `${Math.min(128, ui.column - 3)}px`);
+      root.style.setProperty("--tile", `${C.clamp(ui.column - 3, 1, 128)}px`);
       root.classList.toggle("told", ui.column >= 36);
       root.style.setProperty("--aspect", `${w} / ${h2}`);
       row.style.width = `${ui.column * frames}px`;

@@ -91,7 +91,7 @@ class ModelPanel(_Piece):
     """
 
     SCRIPT = "model_panel"
-    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/dom", "model_panel")
+    SCRIPTS = ("../timeline_editor/dom", "model_panel")
 
 
 class PresetPicker(_Piece):

@@ -54,7 +54,8 @@ function draw() {
 
   const link = (text, file, name, title, id) =>
     h("a", { href: `${base}/${file}`, download: name, title, id }, text);
-  const act = (event, details) => {
+  const act = async (event, details) => {
+    await window.fvdmPage?.allChanged(); // the canvas as it will be
     const sent = { job: clip.job, ...details };
     if (event === "continue") trigger("continue_clip", sent);
     else if (event === "extend") trigger("extend_clip", sent);

@@ -68,12 +68,13 @@ function chosen(side) {
   return { kind, name: name.join(":") };
 }
 
-function start() {
+async function start() {
   if (props.value?.status === "working") return;
   asked = false;
   touched = true;
   text.textContent = "Looking for both…";
   text.classList.remove("wrong");
+  await window.fvdmPage?.allChanged();
   trigger("compare", { a: chosen("a"), b: chosen("b") });
 }
 

@@ -13,7 +13,10 @@ function draw() {
     picture.alt = name;
     picture.draggable = false;
     button.append(picture);
-    button.addEventListener("click", () => trigger("choose", { name, file }));
+    button.addEventListener("click", async () => {
+      await window.fvdmPage?.allChanged(); // two in a row go to two frames
+      trigger("choose", { name });
+    });
     button.addEventListener("dragstart", (event) => {
       event.dataTransfer.setData("text/uri-list", new URL(file.url, location.href).href);
       event.dataTransfer.effectAllowed = "copy";

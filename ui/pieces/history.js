@@ -55,7 +55,17 @@ function thumbnail(run) {
   return button;
 }
 
-function draw() {
+/** Does what builds elements anew, and leaves the focus on what has taken the place of its. */
+function keepingFocus(build) {
+  const { id, dataset } = document.activeElement ?? {};
+  const inside = root.contains(document.activeElement);
+  build();
+  if (!inside || root.contains(document.activeElement)) return;
+  const same = id ? document.getElementById(id) : strip.querySelector(`[data-job="${CSS.escape(dataset.job ?? "")}"]`);
+  (same ?? strip.querySelector(".run") ?? open).focus({ preventScroll: true });
+}
+
+const draw = () => keepingFocus(() => {
   const kept = new Map([...strip.children].map((node) => [node.dataset.job, node]));
   const nodes = runs().map((run) => kept.get(run.job) ?? thumbnail(run));
   const total = props.value?.total ?? 0;
@@ -67,9 +77,9 @@ function draw() {
   strip.hidden = !nodes.length;
   status.textContent = nodes.length ? "" : "What you generate is kept here.";
   choose(chosen);
-}
+});
 
-function choose(job) {
+const choose = (job) => keepingFocus(() => {
   chosen = job;
   clearTimeout(sure);
   sure = null;
@@ -97,7 +107,7 @@ function choose(job) {
     onClick: () => dispatchEvent(new CustomEvent("fvdm:compare", { detail: { job, title: run.name } })) }, "Compare");
   detail.replaceChildren(restore, compare, remove,
     h("span", {}, `${run.name}${run.stopped ? ", stopped early" : ""}. ${run.says}`));
-}
+});
 
 // ── Files that carry a recipe ────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@ const root = element.querySelector(".piece");
 
 function draw() {
   const lines = Array.isArray(props.value) ? props.value : [];
+  const mending = root.contains(document.activeElement); // the button goes with what it mended
   root.replaceChildren(...lines.map(({ kind, text, mend, frames }) => {
     const line = document.createElement(kind === "mend" ? "button" : "p");
     line.className = `line ${kind}`;
@@ -15,6 +16,7 @@ function draw() {
     return line;
   }));
   root.setAttribute("aria-live", "polite");
+  if (mending) (root.querySelector("button") ?? document.querySelector("#editor canvas"))?.focus({ preventScroll: true });
 }
 
 watch("value", draw);

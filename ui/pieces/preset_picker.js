@@ -159,9 +159,11 @@ function draw() {
       h("span", { class: "name" }, field.title), ...control(field, value.frames))));
 }
 
-function pick(name) {
+async function pick(name) {
   props.value = { name, params: {} };
   draw();
+  await window.fvdmPage?.allChanged(); // with the pictures that are on their way
+  props.value = { name, params: {} }; // which an answer to them may have moved
   trigger("pick");
 }
 

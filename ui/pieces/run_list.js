@@ -98,15 +98,11 @@ function makeRow(job) {
   return row;
 }
 
-function edit(job) {
-  if (placeOf(job) >= 0) editing = job;
-  trigger("take_up", { job });
-  draw();
-}
+const edit = (job) => trigger("take_up", { job });
 
 /** With what was asked for just before, such as a preset that is on its way. */
 async function renew(job) {
-  await window.fvdmAllChanged?.();
+  await window.fvdmPage?.allChanged();
   trigger("renew", { job });
 }
 
@@ -180,6 +176,7 @@ function receive() {
   const going = new Set(value.runs.filter(({ status }) => goesOn(status)).map(({ job }) => job));
   value = JSON.parse(JSON.stringify(props.value));
   if (value.runs.some(({ job, status }) => going.has(job) && !goesOn(status))) trigger("ended");
+  if (value.taken) editing = value.taken; // its painting is on the canvas now
   if (value.renewed && value.renewed === editing) editing = null;
   draw();
   if (!value.followed) trigger("follow");

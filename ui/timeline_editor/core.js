@@ -258,6 +258,10 @@ const FvdmCore = (() => {
     result() { return this.changed ? withLevels(this.state, this.levels) : this.state; }
   }
 
+  /** The state with other levels, or itself where they are no others: that is no edit. */
+  const unlessSame = (state, levels) =>
+    levels.every((v, k) => v === state.levels[k]) ? state : withLevels(state, levels);
+
   /** The rectangle of two corner cells, inclusive, within the canvas: { f0, r0, f1, r1 }. */
   function rectangle(state, a, b) {
     const inF = (f) => clamp(f, 0, state.frames - 1);
@@ -277,7 +281,7 @@ const FvdmCore = (() => {
         if (!skip.has(f)) levels[r * state.frames + f] = clamp(Math.round(level(f, r)), 0, MAX);
       }
     }
-    return withLevels(state, levels);
+    return unlessSame(state, levels);
   }
 
   /** Even levels from cell a (level `from`) to cell b (level `to`). A drag along one axis is
@@ -399,6 +403,7 @@ const FvdmCore = (() => {
   }
 
   function setFit(state, frame, fit) {
+    if (keyframeOn(state, frame)?.fit === fit) return state;
     return {
       ...state,
       keyframes: state.keyframes.map((k) => (k.frame === frame ? { ...k, fit } : k)),
@@ -433,7 +438,7 @@ const FvdmCore = (() => {
         if (inside) levels[(r + y) * state.frames + f + x] = block.cells[y * block.width + x];
       }
     }
-    return withLevels(state, levels);
+    return unlessSame(state, levels);
   }
 
   const restore = (state, rect, guarded = []) =>

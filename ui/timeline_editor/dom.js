@@ -53,12 +53,13 @@ const FvdmDom = (() => {
     return svg;
   }
 
-  /** Calls back now and whenever the page turns light or dark. */
-  function onTheme(callback) {
+  /** Calls back now and, until `signal` ends it, whenever the page turns light or dark. */
+  function onTheme(callback, signal) {
     const observer = new MutationObserver(callback);
+    signal.addEventListener("abort", () => observer.disconnect());
     observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     observer.observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", callback);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", callback, { signal });
     callback();
   }
 

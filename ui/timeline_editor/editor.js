@@ -8,7 +8,7 @@ const FvdmEditor = (() => {
   const { Controls, TOOLS } = FvdmControls;
 
   const NARROW = 620; // pixels; below this the tools lie above the canvas
-  const LEAST_COLUMN = { mouse: 26, touch: 34, all: 2 }; // pixels; below this the columns scroll
+  const LEAST_COLUMN = { mouse: 26, touch: 34, all: 0.25 }; // pixels; below this the columns scroll
   const TUNING_MS = 1500; // between two values of one slider
   const ROW = 12; // pixels of a step, as far as the height allows
   const AXIS_STEPS = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000];
@@ -38,7 +38,7 @@ const FvdmEditor = (() => {
       this.history = new FvdmUndo.History(levels ? C.fromValue(io.value) : C.standard(16, 30));
       this.settings.height = Math.max(1, Math.round(this.state.rows / 14));
       this.build();
-      onTheme(() => this.readTheme());
+      onTheme(() => this.readTheme(), this.closing.signal);
     }
 
     get state() { return this.history.state; }
@@ -106,7 +106,7 @@ const FvdmEditor = (() => {
 
     setMode(mode) {
       this.mode = mode;
-      this.gesture = null;
+      this.cancel();
       this.selection = null;
       this.tip.hide();
       if (mode === "curves") {
@@ -146,7 +146,7 @@ const FvdmEditor = (() => {
     travel(way) {
       const label = this.history[way]();
       if (label === null) return this.say(`Nothing to ${way}.`);
-      this.gesture = null;
+      this.gesture = this.late = null;
       this.keepInside();
       this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
       this.send();
@@ -155,8 +155,9 @@ const FvdmEditor = (() => {
 
     /** A new value from the server: it can be undone like any edit. */
     receive(value) {
+      this.late = null;
       if (!value?.levels?.length || C.says(this.state, value)) return;
-      this.gesture = null;
+      if (this.gesture) { this.late = value; return; } // what is being painted is not taken away
       this.selection = null;
       this.hover = null;
       this.tip.hide();
@@ -212,18 +213,28 @@ const FvdmEditor = (() => {
     }
 
     finish() {
-      const { gesture } = this;
+      const { gesture, late } = this;
       this.gesture = null;
       if (!gesture) return;
+      if (late) return this.finishLate(gesture, late);
       if (gesture.selection) this.selection = gesture.selection;
       if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
       else this.redraw();
       if (gesture.note) this.say(gesture.note);
     }
 
+    /** Ends a gesture during which the timeline was changed from elsewhere: that stays, and what
+        was painted is one undo away. */
+    finishLate(gesture, value) {
+      const painted = this.history.push(gesture.result, gesture.label);
+      this.receive(value);
+      if (painted) this.say("The timeline changed while you painted. Undo brings your stroke back.");
+    }
+
     cancel() {
       this.gesture = null;
       this.redraw();
+      if (this.late) this.receive(this.late);
     }
 
     /** After a change of size: no block or cursor lies outside. */

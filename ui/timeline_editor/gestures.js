@@ -32,10 +32,17 @@ const FvdmGestures = (() => {
     return gesture;
   }
 
-  /** A gesture that is computed afresh from its first and its latest cell. */
-  function between(state, cell, compute, label) {
+  /** A gesture that is computed afresh from its first and its latest cell. guarded: frames that it
+      leaves alone, and where it passes over these only, it says so. */
+  function between(state, cell, compute, label, guarded = []) {
     const gesture = { label, note: "" };
-    gesture.move = (next) => Object.assign(gesture, compute(cell, next));
+    gesture.move = (next) => {
+      Object.assign(gesture, compute(cell, next));
+      const { f0, f1 } = C.rectangle(state, cell, next);
+      const passed = Array.from({ length: f1 - f0 + 1 }, (_, k) => f0 + k);
+      const none = gesture.preview === state && passed.every((f) => guarded.includes(f));
+      gesture.note = none ? PROTECTED : "";
+    };
     Object.defineProperty(gesture, "result", { get: () => gesture.preview });
     gesture.move(cell);
     return gesture;
@@ -70,13 +77,13 @@ const FvdmGestures = (() => {
       return between(state, cell, (a, b) => ({
         preview: same(a, b) ? state : C.ramp(state, a, b, { ...o, from, to: o.level }),
         overlay: { arrow: [a, b], text: `${C.percent(from)} → ${C.percent(o.level)}` },
-      }), "ramp");
+      }), "ramp", o.guarded);
     },
 
     fill: (state, cell, o) => between(state, cell, (a, b) => {
       const rect = C.rectangle(state, a, b);
       return { preview: C.fill(state, rect, () => o.level, o.guarded), overlay: { rect } };
-    }, "filled block"),
+    }, "filled block", o.guarded),
 
     freeze: (state, cell) => columns(state, cell, {
       isOn: C.isFrozen, apply: C.freeze, label: (on) => (on ? "freeze" : "unfreeze"),
@@ -106,7 +113,7 @@ const FvdmGestures = (() => {
       const ground = copy ? state : C.restore(state, selection, guarded);
       const preview = df || dr ? C.pasteBlock(ground, block, rect.f0, rect.r0, guarded) : state;
       return { preview, selection: rect, overlay: { selection: rect } };
-    }, copy ? "copied block" : "moved block");
+    }, copy ? "copied block" : "moved block", guarded);
   }
 
   /** Drags the lower right corner of the selection: the block is scaled to it. */

@@ -13,12 +13,14 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   send: (value) => {
     props.value = structuredClone(value); // gradio sees new objects only
     trigger("edited");
+    setTimeout(() => window.fvdmPage?.painted(value));
   },
 });
 
 /* For the next mount, for tests and for benchmarks. */
 window.fvdmEditor = {
   close: () => editor.closing.abort(),
+  say: (text, isError) => editor.say(text, isError),
   lastDrawMs: 0,
   get value() { return FvdmCore.toValue(editor.state); },
   get geometry() { return window.fvdmGeometry; },

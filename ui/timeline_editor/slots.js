@@ -126,7 +126,7 @@ const FvdmSlots = (() => {
       node.signature = signature;
       node.setAttribute("aria-pressed", String(frozen));
       node.setAttribute("aria-label", `Frame ${frame + 1}, ${summary}${held ? ", held" : ""}. Freeze`);
-      node.title = `Frame ${frame + 1}: ${summary}${held ? ", starts from a copy of the nearest known frame" : ""}. ${curves ? "Click for its curve; with Shift" : "Click"} to ${frozen ? "unfreeze" : "freeze"}.`;
+      node.title = `Frame ${frame + 1}: ${summary}${held && C.levelAt(state, frame, 0) < C.MAX ? ", starts from a copy of the nearest known frame" : ""}. ${curves ? "Click for its curve; with Shift" : "Click"} to ${frozen ? "unfreeze" : "freeze"}.`;
       node.classList.toggle("frozen", frozen);
       node.classList.toggle("held", held);
       node.classList.toggle("current", current);

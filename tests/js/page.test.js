@@ -1,0 +1,70 @@
+/* What the page keeps and waits for: run with `node --test tests/js`. */
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const path = require("node:path");
+const P = require(path.join(__dirname, "../../ui/page.js"));
+
+function painting(frames, rows, level, windows = null) {
+  const levels = Array.from({ length: rows }, (_, r) =>
+    Array.from({ length: frames }, (_, f) => level(f, r)));
+  return { version: 1, levels, windows, keyframes: [] };
+}
+
+const even = (f, r) => Math.max(0, 1000 - r - (f > 700 ? 7 : 0));
+const uneven = (f, r) => Math.max(0, 1000 - 7 * ((f + r) % 100));
+
+/** As image-to-video has them: of 16 frames, in every step the same. */
+const windowed = (frames, rows) => Array.from({ length: rows - 1 }, () =>
+  Array.from({ length: Math.ceil(frames / 8) }, (_, k) => {
+    const seen = Array.from({ length: 16 }, (_, j) => Math.min(frames - 1, 8 * k + j));
+    return { frames: seen, updates: seen.slice(4) };
+  }));
+
+for (const [frames, rows, level] of [[3, 4, even], [1024, 900, even], [4, 30_000, even], [300, 900, uneven]]) {
+  test(`a painting of ${frames} × ${rows} comes back as it was`, () => {
+    const editor = painting(frames, rows, level);
+    const text = P.pack(editor, [1, null]);
+    assert.deepEqual(P.unpack(JSON.parse(text)), { editor, settings: [1, null] });
+    assert.ok(text.length <= JSON.stringify({ editor, settings: [1, null] }).length);
+  });
+}
+
+test("windows of many steps are counted, and those that differ stay", () => {
+  const editor = painting(1024, 100, even, windowed(1024, 100));
+  editor.windows[50] = [{ frames: [0], updates: [0] }];
+  const text = P.pack(editor, []);
+  assert.ok(text.length < 300_000, String(text.length));
+  assert.deepEqual(P.unpack(JSON.parse(text)).editor, editor);
+});
+
+test("what is too large for a browser is not kept in part", () => {
+  assert.equal(P.pack(painting(1000, 990, uneven), []), null);
+});
+
+test("pictures come back without what gradio refuses a visit over", () => {
+  const editor = painting(2, 2, even);
+  const file = { path: "/a.png", url: "http://here/a.png", meta: { _type: "gradio.FileData" }, size: 3 };
+  editor.keyframes = [{ frame: 0, fit: "crop", file }];
+  const [back] = P.unpack(JSON.parse(P.pack(editor, []))).editor.keyframes;
+  assert.deepEqual(back, { frame: 0, fit: "crop", file: { path: "/a.png", size: 3 } });
+});
+
+test("what a browser kept and is none is handed on", () => {
+  for (const kept of [null, undefined, {}, { editor: 3 }, { editor: { levels: "x" } }]) {
+    assert.equal(P.unpack(kept), kept);
+  }
+});
+
+test("whoever waits for changes waits for all of them, and their followers", async () => {
+  await P.allChanged(); // none: at once
+  assert.deepEqual(P.changing(1, 2), [1, 2]);
+  let done = false;
+  const waited = P.allChanged().then(() => { done = true; });
+  setTimeout(() => { P.changed(); P.changing(); }, 40); // one follows another
+  setTimeout(() => { assert.ok(!done); P.changed(); }, 200);
+  await waited;
+  assert.ok(done);
+  P.changed(); // one too many is none
+  await P.allChanged();
+});

@@ -1,0 +1,164 @@
+/* What the page itself keeps in the browser and waits for: gradio's events call it by name. It is in
+   the head of the page, so that it is there before any of them. Its core knows no DOM (tests/js).
+
+   A painting is kept as { editor, settings }: each row of levels as itself or as [level, count]
+   runs, whichever is shorter, and of the steps' windows a number for as many steps as have the same
+   again. So a painting of any size that anybody paints by hand fits. */
+
+const FvdmPage = (() => {
+  const KEPT = "fvdm-painting";
+  const MOST = 1_500_000; // characters; a browser keeps about 5 million of a page
+  const PATIENCE = 10_000; // ms that a change is waited for
+  const UNCHANGED = { __type__: "update" };
+
+  // ── A painting as text ─────────────────────────────────────────────────────────────────────
+
+  function coded(row) {
+    const runs = [];
+    for (const level of row) {
+      const last = runs.at(-1);
+      if (last?.[0] === level) last[1] += 1; else runs.push([level, 1]);
+    }
+    return 3 * runs.length < row.length ? runs : row;
+  }
+
+  const decoded = (row) => (Array.isArray(row[0])
+    ? row.flatMap(([level, count]) => Array(count).fill(level)) : row);
+
+  /** Steps, of which those that say the same as the one before are only counted. */
+  function counted(steps) {
+    const out = [];
+    let before = null;
+    for (const step of steps) {
+      const text = JSON.stringify(step);
+      if (text !== before) out.push(step);
+      else if (typeof out.at(-1) === "number") out[out.length - 1] += 1;
+      else out.push(1);
+      before = text;
+    }
+    return out;
+  }
+
+  const recounted = (steps) => steps.flatMap((step, k) =>
+    (typeof step === "number" ? Array(step).fill(steps[k - 1]) : [step]));
+
+  /** The painting and the settings as text, or null where a browser cannot keep as much. */
+  function pack(editor, settings) {
+    const { levels, windows } = editor;
+    const small = { ...editor, levels: levels.map(coded), windows: windows && counted(windows) };
+    const text = JSON.stringify({ editor: small, settings });
+    return text.length > MOST ? null : text;
+  }
+
+  /** What `pack` was given. Gradio refuses the whole visit over one picture that lies elsewhere,
+      after a move of the outputs say, if it is told that this is a file; untold, the picture alone
+      is left out. */
+  function unpack(kept) {
+    if (kept?.runs) return null; // as an earlier version kept large ones
+    if (!Array.isArray(kept?.editor?.levels)) return kept;
+    const untold = ({ file: { meta, url, ...file }, ...keyframe }) => ({ ...keyframe, file });
+    const editor = { ...kept.editor, levels: kept.editor.levels.map(decoded) };
+    if (editor.windows) editor.windows = recounted(editor.windows);
+    if (editor.keyframes) editor.keyframes = editor.keyframes.map(untold);
+    return { ...kept, editor };
+  }
+
+  // ── What the browser keeps ─────────────────────────────────────────────────────────────────
+
+  let tooLarge = false; // said already
+
+  function keptText() {
+    try {
+      return sessionStorage.getItem(KEPT);
+    } catch {
+      return null; // no storage
+    }
+  }
+
+  /** Keeps a painting for this tab; returns its text, or null where it is too large. */
+  function keepHere(editor, settings) {
+    const text = pack(editor, settings);
+    if (text === null && !tooLarge) {
+      window.fvdmEditor?.say("This timeline is too large for the browser to keep: a reload brings "
+        + "back an earlier one. Save it as a file under Presets.", true);
+    }
+    tooLarge = text === null;
+    try {
+      if (text !== null) sessionStorage.setItem(KEPT, text);
+    } catch { /* no storage, or none left */ }
+    return text;
+  }
+
+  /** The newest painting for the next visit, and each of the browser's tabs its own. */
+  function keep(editor, ...settings) {
+    const text = keepHere(editor, settings);
+    return text === null ? UNCHANGED : JSON.parse(text);
+  }
+
+  /** Keeps a stroke at once: the server, which is told of it, may be away, and gradio then loads the
+      page anew. */
+  function painted(editor) {
+    const settings = JSON.parse(keptText() ?? "null")?.settings ?? [];
+    keepHere(editor, settings);
+  }
+
+  const ofThisTab = (newest, session) => {
+    const own = keptText();
+    return [unpack(own ? JSON.parse(own) : newest), session];
+  };
+
+  // ── The boxes beside the painting ──────────────────────────────────────────────────────────
+
+  /** What somebody is typing into stays: the answer was made of a painting from before. A formula
+      that is not entered yet stays too, until the painting gets another one. */
+  function settle(panel, frames, steps, formula) {
+    if (!panel) return Array(4).fill(UNCHANGED);
+    const told = window.fvdmFormula;
+    window.fvdmFormula = panel.formula;
+    const typed = (id) => document.activeElement?.closest(id);
+    return [
+      typed("#frames") ? frames : panel.frames,
+      { ...UNCHANGED, label: panel.steps_label, value: typed("#steps") ? steps : panel.steps },
+      typed("#formula") || told === panel.formula ? formula : panel.formula,
+      panel.prior,
+    ];
+  }
+
+  // ── Changes under way ──────────────────────────────────────────────────────────────────────
+  // A change of the painting, and of its boxes, is on its way from `changing` to `changed`. Whoever
+  // wants the painting as it is after all of them waits first: for a moment without any, as one
+  // change follows another; and not for ever, as an answer can be lost with its connection.
+
+  let under = 0;
+
+  function changing(...values) {
+    under += 1;
+    return values;
+  }
+
+  function changed() {
+    under = Math.max(0, under - 1);
+  }
+
+  async function allChanged() {
+    const until = Date.now() + PATIENCE;
+    for (let rest = under ? 3 : 0; rest > 0;) {
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+      if (Date.now() > until) under = 0;
+      rest = under ? 3 : rest - 1;
+    }
+  }
+
+  /** Of what changes the painting whatever it was. */
+  async function inPlace(...values) {
+    await allChanged();
+    return changing(...values);
+  }
+
+  return {
+    pack, unpack, keep, painted, ofThisTab, settle, changing, changed, allChanged, inPlace,
+  };
+})();
+
+if (typeof module === "object") module.exports = FvdmPage;
+else window.fvdmPage = FvdmPage;
