@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from fvdm_core.options import (
 )
 from fvdm_core.pictures import FITS, MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
+from fvdm_core.timeline_checks import PRIORS
 
 if TYPE_CHECKING:
     from fvdm_core.timeline import Timeline
@@ -75,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
         "--guidance-from",
         type=float,
         help="guide frames only above this noise level, 0 to 1000 (default: the model's)",
+    )
+    run.add_argument(
+        "--prior",
+        choices=PRIORS,
+        help="how the frames' starting noise hangs together (default: that of the --timeline, or "
+        "what the model was trained with)",
     )
     run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
     usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())
@@ -196,6 +203,10 @@ def generate(options: argparse.Namespace) -> str:
     gif = options.output.suffix.lower() == ".gif"
     check_fps(pipe.fps if options.fps is None else options.fps, MAX_GIF_FPS if gif else MAX_FPS)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
+    if options.prior:
+        timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.prior_alpha)
+    elif not options.timeline:  # which says what noise it wants
+        timeline = pipe.with_own_noise(timeline)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
     notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.prior)]
     if options.variations > 1:

@@ -24,13 +24,13 @@ def denoiser(
     cfg_scale: float,
     cache: StepCache | None = None,
     temporal_scale: float = 0.0,
-    guidance_from: float = 0.0,
+    led_from: int = 0,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """x (B, F, C, h, w) and timesteps (B, F) -> the prediction for a label, or for none.
 
     It is p + (cfg_scale − 1) · (p − without the label) + temporal_scale · (p − each frame alone),
     where p is the plain prediction; all that it needs run as one batch. A learned variance is p's.
-    Frames at levels up to `guidance_from` get p itself, and where all are, nothing else is run.
+    Frames at timesteps below `led_from` get p itself, and where all are, nothing else is run.
     """
     weight = model.pos_embed
     channels = model.config.latent_channels
@@ -45,9 +45,9 @@ def denoiser(
     alone = torch.tensor(apart, device=weight.device) if any(apart) else None
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        led = t >= guidance_from  # (B, F); timesteps are levels less 1
+        led = t >= led_from  # (B, F)
         # asked only where it can be: a device has to be waited for
-        if not scales or (guidance_from > 0 and not led.any()):
+        if not scales or (led_from > 0 and not led.any()):
             return model(x.to(weight.dtype), t, y[:1].expand(len(x)), cache)
         size, parts = len(x), len(classes)
         masked = None if alone is None else alone.repeat_interleave(size)

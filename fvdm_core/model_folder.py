@@ -22,6 +22,7 @@ from fvdm_core.model import VideoDiT, VideoDiTConfig
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import open_tensors, write_safetensors
+from fvdm_core.timeline_checks import checked_alpha
 from fvdm_core.weights import Timesteps, build, config_from, map_model
 
 FORMAT, VERSION = "fvdm-studio", 1
@@ -33,7 +34,7 @@ MAX_JSON_BYTES = 4 << 20
 MAX_SIZES = 32
 _TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
-    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior", "sizes"),
+    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior", "prior_alpha", "sizes"),
     *("sampling", "transformer", "autoencoder", "schedule", "sha256"),
 )
 
@@ -224,6 +225,7 @@ def _check_config(
             f"{', '.join(TRAINED_PRIORS)}"
         )
     try:
+        checked_alpha(config.get("prior_alpha", 1.0))
         SamplingDefaults.read(config.get("sampling", {}), labels)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

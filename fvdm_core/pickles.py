@@ -14,6 +14,8 @@ import zipfile
 from collections.abc import Iterable
 from typing import IO, BinaryIO
 
+from fvdm_core.pickle_shape import Nesting
+
 MAX_TENSORS = 20_000  # a network of 674 million parameters has 400
 MAX_PICKLE_BYTES = 16 << 20
 MAX_OPCODES = 1_000_000
@@ -103,7 +105,7 @@ def foreign_names(stream: IO[bytes], name: str) -> list[str]:
     """Everything that a pickle wants to import and that is not in `ALLOWED`, as "module name"."""
     foreign: list[str] = []
     texts: list[str] = ["?", "?"]
-    tensors = 0
+    tensors, nesting = 0, Nesting()
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if opcode.name in ("GLOBAL", "INST"):
@@ -118,12 +120,14 @@ def foreign_names(stream: IO[bytes], name: str) -> list[str]:
                     texts = [texts[-1], argument]
             if asked and asked not in ALLOWED and len(foreign) < 1000:
                 foreign.append(asked)
+            if not nesting.follow(opcode, argument):
+                raise ValueError(f"{name} holds objects within objects, deeper than a network has")
             tensors += opcode.name == "BINPERSID"
             if tensors > MAX_TENSORS or count > MAX_OPCODES:
                 raise ValueError(
                     f"{name} describes more than {MAX_TENSORS} tensors, far more than a network has"
                 )
-    except (ValueError, MemoryError, OverflowError) as error:  # a text may claim any length
+    except (ValueError, LookupError, MemoryError, OverflowError) as error:  # a text may claim any
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name} is damaged: its description cannot be read") from None

@@ -18,6 +18,7 @@ from .autoencoder import Autoencoder
 from .conditioning import replacement
 from .defaults import SamplingDefaults
 from .device import fast_bf16, pick_device, pick_dtype
+from .files import place
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
@@ -55,6 +56,7 @@ class Pipeline:
         license: str = "",
         timesteps: checkpoint.Timesteps = "vectorised",
         prior: str = "independent",
+        prior_alpha: float = 1.0,
         sampling: SamplingDefaults | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
@@ -84,7 +86,7 @@ class Pipeline:
         self.trained_on = trained_on
         self.license = license
         self.timesteps = timesteps
-        self.prior = prior  # of the noise that it was trained with
+        self.prior, self.prior_alpha = prior, prior_alpha  # of the noise it was trained with
         self.sampling = sampling or SamplingDefaults()
         self.num_frames = model.config.num_frames
 
@@ -108,6 +110,10 @@ class Pipeline:
         """
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
+        if autoencoder is not None and loaded.autoencoder is not None:
+            raise ValueError(
+                f"{place(path)} has an autoencoder of its own; leave out {place(autoencoder)}"
+            )
         config, model_hash = loaded.config, loaded.model_hash
         name = config.get("name") or path.name
         coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
@@ -131,6 +137,7 @@ class Pipeline:
             license=config.get("license", ""),
             timesteps=config.get("timesteps", "vectorised"),
             prior=config.get("prior", "independent"),
+            prior_alpha=config.get("prior_alpha", 1.0),
             sampling=SamplingDefaults(**config.get("sampling", {})),
             device=device,
             dtype=dtype,
@@ -148,6 +155,10 @@ class Pipeline:
         self.model.to(self.device, self.dtype)
         self.autoencoder.to(self.device, torch.float32)
         return self
+
+    def with_own_noise(self, timeline: Timeline) -> Timeline:
+        """The timeline with starting noise of the kind that the model was trained with."""
+        return replace(timeline, prior=self.prior, prior_alpha=self.prior_alpha)
 
     @property
     def parameters(self) -> int:
@@ -326,7 +337,7 @@ class Pipeline:
             denoiser(
                 *(self.model, label, options.cfg_scale, cache),
                 temporal_scale=options.temporal_scale or 0.0,
-                guidance_from=options.guidance_from or 0.0,
+                led_from=self._led_from(options.guidance_from or 0.0),
             ),
             x,
             timeline,
@@ -336,6 +347,11 @@ class Pipeline:
             seed=seeds,
             show=show if cache is None else cache.watching(show),
         )
+
+    def _led_from(self, level: float) -> int:
+        """The first timestep above a level; 0 where all are guided."""
+        above = torch.tensor(int(level) + 1)
+        return int(self.schedule.timesteps(above)) if level > 0 else 0
 
     def _initial(
         self,

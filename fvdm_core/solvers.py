@@ -63,8 +63,8 @@ def dpmpp_2m_step(
     `memory` is (x_start, log-SNR half lambda) of the step before; a frame whose remembered lambda
     is NaN has none and takes the first-order step, which for eta = 1 is DDIM's with eta = 1. Each
     step keeps the share exp(-eta h) of the noise that there was, h = lambda_to - lambda_now, and
-    makes the rest afresh; a step longer than twice the last one is then extrapolated as if it were
-    that long. The step to 0 is x = x_start.
+    makes the rest afresh. A step longer than twice the last one is extrapolated as if it were that
+    long. The step to 0 is x = x_start.
     """
     (signal, sigma), (signal_to, sigma_to) = now, to
     data = x_start
@@ -74,8 +74,9 @@ def dpmpp_2m_step(
         # 1 / (2 r) with r = h_before / h; infinite h (the step to 0) must not extrapolate
         weight = (lambda_to - lambda_now) / (2 * (lambda_now - lambda_before))
         weight = torch.where(torch.isfinite(weight) & (sigma_to > 0), weight, 0.0)
-        if eta > 0:  # fresh noise has moved x_start too: a far larger step would multiply that
-            weight = weight.clamp(max=1.0)
+        # What moved x_start since is not only the step, and a far larger one would multiply that.
+        # Even steps stay below; a painted column has a small one before a large one.
+        weight = weight.clamp(max=1.0)
         data = x_start + weight * (x_start - x_start_before)
     # sigma_to / sigma * x - signal_to * expm1(-h) * data, written without logarithms
     if eta == 0.0 or noise is None:

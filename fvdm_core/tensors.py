@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain, save_error
+from fvdm_core.limits import shown
 from fvdm_core.pickles import MAX_TENSORS, check_bare_pickle, check_torch_zip
 
 MAX_HEADER_BYTES = 16 << 20
@@ -230,14 +231,18 @@ def _map_torch(path: str | os.PathLike[str], name: str) -> dict[str, Tensor]:
     wrapped = [key for key in WRAPPERS if isinstance(content, dict) and key in content]
     tensors = content[wrapped[0]] if wrapped else content
     if not isinstance(tensors, dict) or not any(isinstance(t, Tensor) for t in tensors.values()):
-        holds = list(tensors)[:5] if isinstance(tensors, dict) else type(tensors).__name__
+        names = (
+            [key for key in tensors if isinstance(key, str)] if isinstance(tensors, dict) else []
+        )
+        holds = ", ".join(map(shown, names[:5])) or type(tensors).__name__
         raise ValueError(
             f"{name} holds no named tensors at its top, nor in {', '.join(WRAPPERS)}; "
-            f"it holds {str(holds)[:120]}"
+            f"it holds {holds}"
         )
     nested = [key for key, value in tensors.items() if isinstance(value, dict | list | tuple)]
     if nested or not all(isinstance(key, str) for key in tensors):
-        raise ValueError(f"{name} mixes tensors with other things: {str(nested[:3])[:120]}")
+        named = ", ".join(shown(key) for key in nested[:3] if isinstance(key, str))
+        raise ValueError(f"{name} mixes tensors with other things{named and ': '}{named}")
     return _without_prefixes({k: v.detach() for k, v in tensors.items() if isinstance(v, Tensor)})
 
 

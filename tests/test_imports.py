@@ -47,7 +47,16 @@ CORE = {  # what a module of the core may import of the core
     "keyframes": {"limits", "media", "pictures", "timeline"},
     "pipeline": {
         *("autoencoder", "checkpoint", "keyframes", "model", "sampler", "schedule", "timeline"),
-        *("conditioning", "device", "kl_autoencoder", "limits", "noise", "options", "state"),
+        *(
+            "conditioning",
+            "device",
+            "files",
+            "kl_autoencoder",
+            "limits",
+            "noise",
+            "options",
+            "state",
+        ),
         *("defaults", "guidance", "pixels", "recipe", "step_cache"),
     },
 }

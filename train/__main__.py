@@ -12,16 +12,16 @@ import torch
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
-from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.model import VideoDiT
+from fvdm_core.noise import PRIORS
 from fvdm_core.schedule import NoiseSchedule
 
 from . import parallel
 from .clips import Clips, prepare_worlds
 from .config import TrainConfig
-from .export import export
+from .export import export, model_config
 from .loop import Diverged
 from .options import configure, parse, run_folder
 from .published import FixedCoder
@@ -35,6 +35,8 @@ KEPT = (
 )
 LABELS = "y_embedder."
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
+# of a model's config.json, what says how its transformer was trained and is sampled
+OF_TRANSFORMER = ("timesteps", "prior", "prior_alpha", "sampling")
 IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_only")
 
 
@@ -96,10 +98,13 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             fresh=fresh,
             labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
         )
-    if start is not None and config.decoder_only:  # what suits the transformer that is kept
-        config = replace(config, sampling=SamplingDefaults(**start.config.get("sampling", {})))
+    kept: dict[str, Any] = {}
+    if start is not None and config.decoder_only:  # what belongs to the transformer that is kept
+        kept = {key: start.config.get(key) for key in OF_TRANSFORMER}
     if parallel.is_first():
-        export(config, exported, transformer, export_to, clips.label_names, clips.sizes_in_use)
+        about = model_config(config, clips.label_names, clips.sizes_in_use) | kept
+        about = {key: value for key, value in about.items() if value is not None}
+        export(about, exported, transformer, export_to)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
 
@@ -130,7 +135,7 @@ def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
         same = (
             start.transformer.config == replace(config.transformer, num_classes=labels)
             and _parts(start.schedule) == _parts(config.noise_schedule())
-            and start.config.get("prior", config.optim.prior) == config.optim.prior
+            and start.config.get("prior", PRIORS[0]) == config.optim.prior
         )
         if not same:
             raise ValueError(KEPT)
@@ -156,9 +161,13 @@ def _train_coder(
 
 def _kept_transformer(start: ModelFolder, names: tuple[str, ...]) -> VideoDiT:
     """That of the model to start from. Raises `ValueError` where the clips have other labels."""
-    if tuple(start.config["labels"]) != names:
+    if _labels(start) != names:
         raise ValueError(KEPT)
     return start.transformer
+
+
+def _labels(start: ModelFolder) -> tuple[str, ...]:
+    return tuple(start.config.get("labels", ()))
 
 
 def _parts(schedule: NoiseSchedule) -> tuple[str, str, int]:
@@ -183,7 +192,7 @@ def _learned_anew(
     """The parts of the transformer that mean something else now: labels, or the latents' layers."""
     fresh: tuple[str, ...] = ()
     known = start.transformer.config.num_classes == len(names)
-    if not known or tuple(start.config["labels"]) != names:  # published files do not name theirs
+    if not known or _labels(start) != names:  # published files do not name theirs
         fresh += (LABELS,)
     return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
 
@@ -191,7 +200,7 @@ def _learned_anew(
 def _known_labels(start: ModelFolder, names: tuple[str, ...]) -> dict[int, int]:
     """{label of the run: that of the same name in `start`}; where there is one, the null label too,
     which both have last."""
-    there = {name: row for row, name in enumerate(start.config["labels"])}
+    there = {name: row for row, name in enumerate(_labels(start))}
     known = {row: there[name] for row, name in enumerate(names) if name in there}
     return known | {len(names): len(there)} if known else {}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ Size = tuple[int, int]  # (height, width)
 MAX_ASPECTS = 16
 _ASPECT = re.compile(r"([1-9][0-9]{0,2}):([1-9][0-9]{0,2})")  # width:height, as people say it
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_BLOCK = 4096  # steps
 
 
 def sizes_of(aspects: Sequence[str], side: int, multiple: int) -> tuple[Size, ...]:
@@ -68,10 +70,21 @@ def turns(counts: np.ndarray, step: int) -> tuple[int, int]:
     theirs before. Each group comes as often as it has clips, as evenly as can be."""
     ends = np.cumsum(counts) / counts.sum()
     ends[counts.nonzero()[0][-1] :] = 1.0  # whatever the sum was rounded to
-    drawn = (np.arange(1, step + 2) * _GOLDEN) % 1.0
-    group = int(np.searchsorted(ends, drawn[-1], side="right"))
-    low = ends[group - 1] if group else 0.0
-    return group, int(((drawn[:-1] >= low) & (drawn[:-1] < ends[group])).sum())
+    block = step // _BLOCK * _BLOCK
+    groups = _drawn(tuple(ends), block, step + 1)
+    group = int(groups[-1])
+    return group, _before(tuple(ends), block)[group] + int((groups[:-1] == group).sum())
+
+
+def _drawn(ends: tuple[float, ...], first: int, behind: int) -> np.ndarray:
+    """Whose turn it is at the steps from `first` to the one before `behind`."""
+    return np.searchsorted(ends, (np.arange(first + 1, behind + 1) * _GOLDEN) % 1.0, side="right")
+
+
+@lru_cache(maxsize=4)
+def _before(ends: tuple[float, ...], block: int) -> list[int]:
+    """How often it was each group's turn before a step; of one in many, as it takes long."""
+    return np.bincount(_drawn(ends, 0, block), minlength=len(ends)).tolist()
 
 
 class MixedVideo:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from fvdm_core.files import atomic_write, place
 
-from .aspects import MixedVideo, Size, turns
+from .aspects import MAX_ASPECTS, MixedVideo, Size, turns
 from .config import DataConfig
 from .run import Stopped
 from .worlds import render
@@ -130,8 +130,10 @@ def prepare_worlds(
     path, done_path = folder / "clips.npy", folder / "clips-done.json"
     key = {"worlds": config.worlds, "shape": list(shape), "fps": config.fps}
     done = _read_done(done_path, key) if path.exists() else set()
-    video = _open_array(path, shape, begun=bool(done))
     chunks = [c for c in range(0, len(jobs), CHUNK) if c not in done]
+    folder.mkdir(parents=True, exist_ok=True)
+    check_space(path, len(chunks) * CHUNK * int(np.prod(shape[1:])))  # the rest is there already
+    video = _open_array(path, shape, begun=bool(done))
     tasks = [(str(path), c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
     progress = tqdm(total=len(chunks) * CHUNK, unit="clip", desc="rendering", disable=not chunks)
     with progress, _mapper(min(workers or os.cpu_count() or 1, len(tasks))) as each:
@@ -195,8 +197,6 @@ def _open_array(path: Path, shape: tuple[int, ...], begun: bool) -> np.ndarray:
             f"{path.name} holds clips of shape {existing.shape}, this run needs {shape}; "
             "choose another --out or delete the file"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    check_space(path, int(np.prod(shape)))
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
@@ -242,7 +242,7 @@ def batches(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
     return indices
 
 
-@lru_cache(maxsize=2)  # a batch may lie in two epochs
+@lru_cache(maxsize=2 * MAX_ASPECTS)  # a batch may lie in two epochs, and each size has its own
 def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The clips' order in an epoch; drawn once and not for every batch, as it grows with them."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -64,8 +64,9 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     if name == "constancy":
         constant = constancy.measure(pipe, coder, seeds)
         return Section(constant, constancy.table(constant), what)
-    lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames, options.prior)
-    what = f"{options.long_frames} frames, noise {options.prior}; {what}"
+    prior = options.prior or pipe.prior
+    lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames, prior)
+    what = f"{options.long_frames} frames, noise {prior}; {what}"
     return Section(lengths, long.table(lengths), what)
 
 
@@ -133,8 +134,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prior",
         choices=PRIORS,
-        default=PRIORS[0],
-        help="long: of the noise (default: %(default)s)",
+        help="long: of the noise (default: what the model was trained with)",
     )
     parser.add_argument(
         "--photographs",

@@ -16,6 +16,7 @@ from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.files import atomic_write
 from fvdm_core.hub import DIFFUSERS_FILES
 from fvdm_core.model import VideoDiT
+from fvdm_core.noise import PRIORS
 
 from .aspects import Size
 from .config import TrainConfig
@@ -24,7 +25,10 @@ from .config import TrainConfig
 def model_config(
     config: TrainConfig, labels: Sequence[str], sizes: Sequence[Size] = ()
 ) -> dict[str, Any]:
-    """What config.json says: enough to rebuild both networks and the schedule."""
+    """What config.json says: enough to rebuild both networks and the schedule.
+
+    `sizes` are (H, W) that were learned, the usual one first, where there are several.
+    """
     return {
         **({"sizes": [list(size) for size in sizes]} if sizes else {}),
         "name": config.name,
@@ -33,6 +37,7 @@ def model_config(
         "license": config.license,
         "trained_on": config.trained_on,
         "prior": config.optim.prior,
+        **({} if config.optim.prior == PRIORS[0] else {"prior_alpha": config.optim.prior_alpha}),
         "sampling": dataclasses.asdict(config.sampling),
         **({} if _frames_had_their_own(config) else {"timesteps": "scalar"}),
         "transformer": dataclasses.asdict(config.transformer),
@@ -48,16 +53,11 @@ def _frames_had_their_own(config: TrainConfig) -> bool:
 
 
 def export(
-    config: TrainConfig,
-    autoencoder: Autoencoder | Path,
-    transformer: VideoDiT,
-    folder: Path,
-    labels: Sequence[str] = (),
-    sizes: Sequence[Size] = (),
+    about: dict[str, Any], autoencoder: Autoencoder | Path, transformer: VideoDiT, folder: Path
 ) -> None:
     """Write averaged weights as bf16 (halves the size; sampling runs in bf16 or rounds once).
 
-    `sizes` are (H, W) that were learned, the usual one first, where there are several.
+    `about` is what config.json says: a `model_config`.
 
     A folder of an autoencoder that was not trained is copied, as `vae`, where the pipeline looks.
     """
@@ -68,7 +68,7 @@ def export(
                 shutil.copyfile(autoencoder / name, temporary)
     save_model_folder(
         folder,
-        config=model_config(config, labels, sizes),
+        config=about,
         transformer=_bf16(transformer),
         autoencoder=None if isinstance(autoencoder, Path) else _bf16(autoencoder),
     )

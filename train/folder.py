@@ -32,7 +32,7 @@ from .clips import Clips, never
 from .config import DataConfig
 from .labels import labeller
 from .listing import BYTE, LABEL, SIZE, SKIPPED, STILL, File, Listing, Names, Summary, counted
-from .run import Stopped
+from .run import Stopped, located
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -194,7 +194,9 @@ def _read_files(
                 break
             raw.truncate(written)  # drops what an interrupted call left of a file
             raw.seek(written)
-            file = _read_one(config, name, label_of(name), config.max_clips - clips, sizes, raw)
+            file = _read_one(
+                config, name, label_of(name), config.max_clips - clips, sizes, raw, stop
+            )
             clips, skipped = clips + file.clips, skipped + (not file.clips)
             written += file.clips * clip_bytes[file.size]
             _finish(raw, path, written)
@@ -221,7 +223,13 @@ def _check_whole(path: Path, wanted: int) -> None:
 
 
 def _read_one(
-    config: DataConfig, name: str, label: str, most: int, sizes: Sequence[Size], raw: BinaryIO
+    config: DataConfig,
+    name: str,
+    label: str,
+    most: int,
+    sizes: Sequence[Size],
+    raw: BinaryIO,
+    stop: Callable[[], bool],
 ) -> File:
     path = Path(config.folder) / name
     still = name.lower().endswith(PICTURES) and not path.is_dir()
@@ -233,7 +241,7 @@ def _read_one(
         if still:
             clips, wrong = _append_still(config, path, size, raw), None
         else:
-            clips, wrong = _append(config, path, size, most, raw)
+            clips, wrong = _append(config, path, size, most, raw, stop)
         if wrong is None:
             return File(name, clips, label, still, size=number)
         return File(name, clips, label, still, _reason(path, still, wrong), str(wrong), number)
@@ -269,11 +277,17 @@ def _append_still(config: DataConfig, path: Path, size: Size, raw: BinaryIO) -> 
 
 
 def _append(
-    config: DataConfig, path: Path, size: Size, most: int, raw: BinaryIO
+    config: DataConfig,
+    path: Path,
+    size: Size,
+    most: int,
+    raw: BinaryIO,
+    stop: Callable[[], bool],
 ) -> tuple[int, ValueError | None]:
     """Write the clips of one video: how many, and what was wrong with it behind them.
 
-    Raises `ValueError` where there is none.
+    Raises `ValueError` where there is none, and `Stopped` between two pieces of a long one, which
+    is then read anew.
     """
     read = _read_frames if path.is_dir() else _read_video
     frame_bytes = size[0] * size[1] * 3
@@ -281,6 +295,8 @@ def _append(
     at_once = max(1, (PIECE_BYTES // frame_bytes - config.frames) // apart + 1)  # clips
     done = 0
     while done < most:
+        if done and stop():
+            raise Stopped(f"reading stopped in {file_name(path)}, after {done} of its clips")
         wanted = min(at_once, most - done)
         try:
             count = (wanted - 1) * apart + config.frames
@@ -352,8 +368,7 @@ def key_of(config: DataConfig, sizes: Sequence[Size] = ()) -> dict[str, Any]:
     """What the clips depend on."""
     square = (config.image_size, config.image_size)  # which runs were of before there were others
     return {
-        "folder": str(Path(config.folder).resolve()),
-        "labels": config.labels,
+        **located({"folder": config.folder, "labels": config.labels}),
         "pictures": config.pictures,
         "frames": config.frames,
         "image_size": config.image_size,

@@ -18,6 +18,8 @@ import numpy as np
 
 from fvdm_core.files import atomic_write, save_error
 
+from .run import located
+
 FILES, INDEX, SUMMARY, SKIPPED = "files.jsonl", "clips-index.npy", "files.json", "skipped.json"
 OFFSET, START, LABEL, STILL, SIZE, BYTE = range(6)  # columns of the index
 UNPRINTABLE = "backslashreplace"  # file names may hold bytes that are no text; as JSON escapes them
@@ -174,8 +176,10 @@ class Listing:
         if not path.exists():
             return {}
         saved = json.loads(path.read_text("utf-8"))
-        both = {**saved["key"], **self.key}
-        different = [name for name in both if saved["key"].get(name) != self.key.get(name)]
+        before = located(saved["key"])
+        different = [
+            name for name in {**before, **self.key} if before.get(name) != self.key.get(name)
+        ]
         if different:
             raise ValueError(
                 f"{path} was made from other data ({', '.join(different)} differ); "

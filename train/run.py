@@ -122,8 +122,11 @@ class Run:
         if not self.writes:
             return
         newest = self.folder / f"{stage}-{step:08d}.pt"
-        with atomic_write(newest) as temporary:
-            torch.save({"stage": stage, "step": step, **state}, temporary)
+        with atomic_write(newest) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save({"stage": stage, "step": step, **state}, file)
+            except RuntimeError as error:  # torch's own, in which a full disk is not to be seen
+                raise error.__context__ if isinstance(error.__context__, OSError) else error
         states = self._states(stage)
         there = states.index(newest)
         for other in states[:there] + states[there + KEEP :]:
@@ -169,17 +172,19 @@ def _is_torn(file: BinaryIO) -> bool:
 
 
 def _located(identity: dict[str, Any]) -> dict[str, Any]:
-    """With the places of the data in full: however typed, the same folder is the same data."""
     data = identity.get("data")
-    if not isinstance(data, dict):
-        return identity
+    return identity | {"data": located(data)} if isinstance(data, dict) else identity
+
+
+def located(data: dict[str, Any]) -> dict[str, Any]:
+    """With the places of the data in full: however typed, the same folder is the same data."""
     places = {"folder": data.get("folder"), "labels": data.get("labels")}
     full = {
         name: str(Path(text).resolve())
         for name, text in places.items()
         if text and (name == "folder" or text.lower().endswith(".csv"))
     }
-    return identity | {"data": data | full}
+    return data | full
 
 
 def _set(value: Any) -> Any:

@@ -270,6 +270,42 @@ def test_a_deflated_bomb_is_refused(tmp_path):
     assert "unpacks to" in messages[0]
 
 
+def doubled(times: int) -> bytes:
+    """A tuple that holds one twice, which holds one twice, …: 2 ** times parts in a few bytes."""
+    twice = b"".join(b"q%ch%ch%c\x86" % (k, k, k) for k in range(times))
+    return b"\x80\x02})" + twice + b"K\x01s."
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02})" + b"\x85" * 900_000 + b"K\x01s.",  # a key within 900 000 tuples
+        b"\x80\x02})" + b"\x85" * 1_000 + b"K\x01s.",
+        doubled(25),
+        b"\x80\x02" + b"(" * 1_000 + b"t" * 1_000 + b".",
+        b"\x80\x02]" + b"]" * 1_000 + b"a" * 1_000 + b".",
+    ],
+)
+def test_objects_within_objects_are_refused_before_they_are_read(tmp_path, pickled):
+    message = refusal(read_tensors, torch_zip(tmp_path / "nested.pt", pickled))
+    assert "objects within objects" in message
+
+
+def test_an_optimizer_s_state_is_no_objects_within_objects(tmp_path):
+    network = torch.nn.Sequential(*[torch.nn.Linear(3, 3) for _ in range(200)])
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    content = {"model": network.state_dict(), "opt": optimizer.state_dict()}
+    torch.save(content, tmp_path / "whole.pt")
+    assert len(read_tensors(tmp_path / "whole.pt")) == 400
+
+
+@pytest.mark.parametrize("pickled", [b"\x80\x02\x86.", b"\x80\x02h\x00.", b"\x80\x02t."])
+def test_what_takes_from_an_empty_stack_is_damaged(tmp_path, pickled):
+    assert "is damaged" in refusal(read_tensors, torch_zip(tmp_path / "empty.pt", pickled))
+
+
 def test_a_line_without_an_end_is_not_read_whole(tmp_path):
     path = tmp_path / "line.pt"
     with path.open("wb") as file:

@@ -122,6 +122,24 @@ def test_a_timeline_is_a_preset_a_formula_or_a_file(model, here, options, timeli
     assert Timeline.from_json(json.dumps(recipe("out.gif")["timeline"])) == timeline
 
 
+def test_noise_is_of_the_kind_that_the_model_learned_unless_somebody_asks(here, capsys):
+    model = str(save_tiny(here / "m"))
+    about = here / "m" / "config.json"
+    said = json.loads(about.read_text()) | {"prior": "mixed", "prior_alpha": 2.0}
+    about.write_text(json.dumps(said))
+    painted = Timeline.preset("standard", frames=16, steps=2)
+    (here / "t.json").write_text(painted.to_json())
+    for options, noise in (
+        ("", ("mixed", 2.0)),
+        ("--prior independent", ("independent", 2.0)),
+        ("--timeline t.json", ("independent", 1.0)),
+        ("--timeline t.json --prior mixed", ("mixed", 2.0)),
+    ):
+        assert generate(model, "--steps", "2", *options.split(), "-o", "out.gif") == 0
+        made = Timeline.from_json(json.dumps(recipe("out.gif")["timeline"]))
+        assert (made.prior, made.prior_alpha) == noise
+
+
 @pytest.mark.parametrize(
     "options, words",
     [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import randomised
+from tiny import randomised, save_tiny
 
 from benchmarks.made_up import save_vae
 from fvdm_core import Pipeline, Timeline, load_model
@@ -145,6 +145,12 @@ def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
     save_file({key: value + 1e-3 for key, value in tensors.items()}, other / WEIGHTS)
     different = Pipeline.from_pretrained(weights, device="cpu", autoencoder=other)
     assert pipe.model_hash == again.model_hash != different.model_hash
+
+
+def test_another_autoencoder_is_refused_where_the_model_has_its_own(vae, tmp_path):
+    folder = save_tiny(tmp_path / "whole")
+    with pytest.raises(ValueError, match="whole has an autoencoder of its own; leave out"):
+        Pipeline.from_pretrained(folder, device="cpu", autoencoder=vae[0])
 
 
 def test_an_autoencoder_of_other_latents_is_refused(weights, tmp_path):

@@ -204,7 +204,7 @@ def test_guidance_ends_at_a_level_of_each_frames_own(tmp_path, temporal_scale):
     levels = torch.tensor([[1000, 501, 500, 1]]).expand(2, -1)
     t = pipe.schedule.timesteps(levels)
     ways = [
-        denoiser(pipe.model, 1, cfg, None, temporal_scale=temporal, guidance_from=end)(x, t)
+        denoiser(pipe.model, 1, cfg, None, temporal_scale=temporal, led_from=end)(x, t)
         for cfg, temporal, end in (
             (3.0, temporal_scale, 500),
             (3.0, temporal_scale, 0),
@@ -217,10 +217,18 @@ def test_guidance_ends_at_a_level_of_each_frames_own(tmp_path, temporal_scale):
     assert not torch.isclose(everywhere, plain).any()
 
 
-def test_where_guidance_has_ended_nothing_but_the_plain_prediction_is_made(pipe, calls):
+def test_where_guidance_has_ended_nothing_but_the_plain_prediction_is_made(
+    pipe, calls, monkeypatch
+):
     options = {"label": "faces", "cfg_scale": 2.0, "temporal_scale": 0.5, "guidance_from": 500}
     pipe(preset(steps=4), **options)  # at levels 1000, 750, 500 and 250
     assert [len(call[0]) for call in calls] == [3, 3, 1, 1]
+    flow = NoiseSchedule("flow", 1000, "flow")  # whose timesteps are the levels themselves
+    monkeypatch.setattr(pipe, "schedule", flow)
+    for end, parts in ((500, [3, 3, 1, 1]), (499.5, [3, 3, 3, 1]), (0, [3, 3, 3, 3])):
+        del calls[:]
+        pipe(preset(steps=4), **options | {"guidance_from": end})
+        assert [len(call[0]) for call in calls] == parts
 
 
 @pytest.mark.parametrize(

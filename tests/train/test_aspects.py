@@ -62,6 +62,12 @@ def test_sizes_take_turns_as_often_as_they_have_clips():
         before = [times for whose, times in given if whose == group]
         assert before == list(range(len(before)))  # no batch of a group is left out or repeated
         assert abs(len(before) - 10 * count) <= 3
+    # however far on: as when all turns before are counted one by one
+    ends = np.array([0.6, 0.6, 0.9, 1.0])
+    for step in (4095, 4096, 100_000):
+        golden = (np.arange(1, step + 2) * (np.sqrt(5) - 1) / 2) % 1.0
+        whose = np.searchsorted(ends, golden, side="right")
+        assert turns(counts, step) == (whose[-1], (whose[:-1] == whose[-1]).sum())
 
 
 @pytest.fixture(scope="module")

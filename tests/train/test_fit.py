@@ -6,6 +6,9 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +22,9 @@ from fvdm_core.sampler import sample
 from fvdm_core.timeline import Timeline
 from train.ahead import ahead
 from train.clips import Clips
-from train.config import OptimConfig, load_config
+from train.config import DataConfig, OptimConfig, load_config
 from train.ema import Ema
+from train.folder import key_of
 from train.loop import Diverged, _generator, fit
 from train.run import Run, Stopped
 from train.stages import train_transformer
@@ -197,6 +201,32 @@ def test_a_new_state_outlives_damaged_ones_of_later_steps(tmp_path):
     assert run.load_state("toy")["step"] == 500
 
 
+FULL_DISK = """
+import resource, signal, sys, torch
+from pathlib import Path
+from train.run import Run
+run = Run(Path(sys.argv[1]))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    run.save_state("toy", 1, {"w": torch.zeros(1_000_000)})
+except OSError as error:
+    print("said:", error)
+"""
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_a_state(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "run")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.startswith("said: "), done.stderr
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["lock"]
+
+
 def test_a_torn_line_takes_no_other_with_it(tmp_path):
     run, path = Run(tmp_path), tmp_path / "metrics.jsonl"
     run.log(step=1)
@@ -211,6 +241,11 @@ def test_data_are_the_same_however_their_place_is_typed(tmp_path, monkeypatch):
     run = Run(tmp_path / "run")
     run.claim({"data": {"folder": "clips", "labels": "own.csv"}})
     run.claim({"data": {"folder": str(tmp_path / "clips") + "/", "labels": "./own.csv"}})
+    first, second = (
+        key_of(DataConfig(folder=folder, labels=labels))
+        for folder, labels in (("clips", "own.csv"), (f"{tmp_path}/clips/", f"{tmp_path}/own.csv"))
+    )
+    assert first == second
     with pytest.raises(ValueError, match="a run with another data"):
         run.claim({"data": {"folder": "others", "labels": "own.csv"}})
 

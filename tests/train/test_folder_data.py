@@ -227,6 +227,16 @@ def test_clips_that_were_lost_are_missed(one_video, tmp_path, finished):
         prepare_folder(config(one_video), tmp_path / "out")
 
 
+def test_reading_stops_within_a_long_video_and_reads_it_anew(one_video, tmp_path, monkeypatch):
+    whole = prepare_folder(config(one_video), tmp_path / "whole")
+    monkeypatch.setattr(folder_module, "PIECE_BYTES", 4 * 16 * 16 * 3)  # a clip
+    asked = iter([False, True])  # before the video, and before its second clip
+    with pytest.raises(Stopped, match="after 1 of its clips"):
+        prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
+    again = prepare_folder(config(one_video), tmp_path / "parts")
+    assert np.array_equal(again.video, whole.video)
+
+
 def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     write_video(one_video / "b.gif", moving(8), 8)
     write_video(one_video / "c.gif", moving(4), 8)

@@ -195,12 +195,16 @@ def test_a_decoder_learns_larger_pictures_alone(tmp_path, tiny_toml, finished_ru
     shutil.copytree(finished_run / "model", init)
     config = json.loads((init / "config.json").read_text())
     (init / "config.json").write_text(
-        json.dumps(config | {"sampling": {"temporal_scale": 0.25, "guidance_from": 300}})
+        json.dumps(
+            config
+            | {"sampling": {"temporal_scale": 0.25, "guidance_from": 300}, "timesteps": "scalar"}
+        )
     )
     flags = ["--init", str(init), "--out", str(run), "--threads", "1"]
     assert main([_detailed(tiny_toml, tmp_path), *flags]) == 0
     before, after = load_model_folder(init), load_model_folder(run / "model")
-    # what suits the transformer that is kept
+    # what belongs to the transformer that is kept
+    assert after.config["timesteps"] == "scalar"
     assert SamplingDefaults(**after.config["sampling"]) == SamplingDefaults(0.25, 300)
     kept = after.transformer.state_dict()
     assert all(torch.equal(v, kept[k]) for k, v in before.transformer.state_dict().items())

@@ -89,9 +89,11 @@ def check_counts(**counts: int) -> None:
 
 
 def preset(name: str, model: VideoModel, steps: int = STEPS) -> Timeline:
-    """A named timeline for a model, which sees all its frames at once, however many they are."""
+    """A named timeline for a model, which sees all its frames at once, however many they are, and
+    starts from noise of the kind that it was trained with."""
     frames = model.num_frames
-    return Timeline.preset(name, frames=frames, steps=steps, window=frames)
+    timeline = Timeline.preset(name, frames=frames, steps=steps, window=frames)
+    return model.with_own_noise(timeline) if isinstance(model, Pipeline) else timeline
 
 
 def possible(names: Iterable[str], frames: int) -> list[str]:

@@ -98,7 +98,8 @@ def measure(
         )
     # before any clip is rendered: a length may be too much for one of them
     window = model.num_frames
-    orders = {order: _timeline(order, frames, window, prior) for order in ORDERS}
+    alpha = getattr(model, "prior_alpha", 1.0)
+    orders = {order: _timeline(order, frames, window, prior, alpha) for order in ORDERS}
     return [
         _measure(model, encode, world, order, seeds, frames, timeline)
         for world in model.labels
@@ -136,10 +137,10 @@ def _measure(
     )
 
 
-def _timeline(order: str, frames: int, window: int, prior: str) -> Timeline:
+def _timeline(order: str, frames: int, window: int, prior: str, alpha: float) -> Timeline:
     given = {"given": 0} if order == "extend" else {}
     timeline = Timeline.preset(order, frames=frames, steps=STEPS, window=window, **given)
-    return replace(timeline, prior=prior)
+    return replace(timeline, prior=prior, prior_alpha=alpha)
 
 
 def table(scores: Sequence[LongScores]) -> str:
