@@ -22,10 +22,10 @@ import torch
 from benchmarks.machine import flops, matmul_rate, peak_memory, seconds
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import NoiseSchedule, Timeline, VideoDiT
-from fvdm_core.model import VideoDiTConfig
 from fvdm_core.model_folder import read_json
 from fvdm_core.pipeline import SHIPPED_MODEL
 from fvdm_core.sampler import sample
+from fvdm_core.shape import VideoDiTConfig
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 NETWORKS = ("default", "S/2", "B/2")

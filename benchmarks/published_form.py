@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fvdm_core.model import VideoDiTConfig
+from fvdm_core.shape import VideoDiTConfig
 
 
 class PublishedDiT(nn.Module):

@@ -6,82 +6,17 @@ The modulation is computed once per frame and broadcast over that frame's tokens
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .blocks import Block, FinalLayer
 from .embeddings import LabelEmbedder, PatchEmbed, TimestepEmbedder, sincos_1d, sincos_2d
-from .rotary import rotate, rotation
+from .rotary import rotation
+from .shape import PATCH_SIZES, SIZES, VideoDiTConfig
 from .step_cache import StepCache
-
-SIZES = {  # hidden_size, depth, num_heads (DiT, Peebles & Xie 2023, table 1)
-    "S": (384, 12, 6),
-    "B": (768, 12, 12),
-    "L": (1024, 24, 16),
-    "XL": (1152, 28, 16),
-}
-PATCH_SIZES = (2, 4, 8)
-ATTENTION = ("interleaved", "joint")
-
-
-@dataclass(frozen=True)
-class VideoDiTConfig:
-    """The shape of a VideoDiT. Raises `ValueError` where numbers do not fit together."""
-
-    hidden_size: int
-    depth: int
-    num_heads: int
-    patch_size: int
-    latent_size: int
-    latent_channels: int
-    num_frames: int
-    num_classes: int = 0
-    learn_sigma: bool = False
-    mlp_ratio: float = 4.0
-    attention: str = "interleaved"
-    rotary: bool = False  # attention also knows how far apart tokens are (`rotary`)
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "depth", "num_heads", "patch_size", "latent_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.latent_channels < 1 or self.num_frames < 1 or self.num_classes < 0:
-            raise ValueError(
-                f"latent_channels {self.latent_channels}, num_frames {self.num_frames} must be at "
-                f"least 1 and num_classes {self.num_classes} at least 0"
-            )
-        if self.hidden_size % self.num_heads or self.hidden_size % 4:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} must be divisible by num_heads {self.num_heads} "
-                "and by 4"
-            )
-        if self.latent_size % self.patch_size:
-            raise ValueError(
-                f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
-            )
-        head = self.hidden_size // self.num_heads
-        if self.rotary and (head < 6 or head % 2):
-            raise ValueError(
-                f"heads of {head} channels do not fit rotary positions; they need an even number "
-                "from 6 on"
-            )
-        if self.attention not in ATTENTION:
-            raise ValueError(
-                f"attention {self.attention!r} is unknown; choose one of {', '.join(ATTENTION)}"
-            )
-        if self.attention == "interleaved" and self.depth % 2:
-            raise ValueError(
-                f"depth is {self.depth}; interleaved attention needs an even number, "
-                "as spatial and temporal blocks come in pairs"
-            )
-
-    @property
-    def out_channels(self) -> int:
-        return self.latent_channels * (2 if self.learn_sigma else 1)
 
 
 class VideoDiT(nn.Module):
@@ -314,101 +249,6 @@ class VideoDiT(nn.Module):
                 for parameter in module.adaLN_modulation.parameters():
                     nn.init.zeros_(parameter)
         nn.init.zeros_(self.final_layer.linear.weight)
-
-
-class Block(nn.Module):
-    """A transformer block with adaLN-Zero modulation from c (B, F, D), already through SiLU."""
-
-    def __init__(self, hidden_size: int, num_heads: int, mlp_ratio: float) -> None:
-        super().__init__()
-        self.attn = Attention(hidden_size, num_heads)
-        self.mlp = Mlp(hidden_size, int(hidden_size * mlp_ratio))
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 6 * hidden_size))
-
-    def forward(
-        self,
-        x: Tensor,
-        c: Tensor,
-        over: str,
-        places: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        modulation = self.adaLN_modulation[1](c)[:, :, None]  # (B, F, 1, 6*D)
-        shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
-        h = self.attn(modulate(x, shift_msa, scale_msa), over, places, mask)
-        x = torch.addcmul(x, gate_msa, h)  # (B, F, N, D)
-        h = self.mlp(modulate(x, shift_mlp, scale_mlp))
-        return torch.addcmul(x, gate_mlp, h)  # (B, F, N, D)
-
-
-class Attention(nn.Module):
-    """Self-attention over the tokens of a frame, the frames of a token, or all of them."""
-
-    def __init__(self, hidden_size: int, num_heads: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.proj = nn.Linear(hidden_size, hidden_size)
-
-    def forward(
-        self, x: Tensor, over: str, places: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        # (outer, length, heads, d) is a view of (B, F, N, D) in all three, so nothing is copied:
-        # over time, every token has heads of its own
-        batch, frames, tokens, _ = x.shape
-        heads = self.num_heads
-        shape = {
-            "space": (batch * frames, tokens, heads, -1),
-            "time": (batch, frames, tokens * heads, -1),
-            "joint": (batch, frames * tokens, heads, -1),
-        }[over]
-        parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
-        q, k, v = (F.linear(x, *part).view(shape).transpose(1, 2) for part in parts)
-        if places is not None:
-            q, k = rotate(q, places), rotate(k, places)
-        return self.proj(attend(q, k, v, mask).transpose(1, 2).reshape(x.shape))
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v over (…, H, L, d), the faster way for the place and the length.
-
-    `mask` (…, 1, L, L) is added to the products: -inf where a query does not see a key.
-    """
-    if q.requires_grad and q.device.type == "cpu" and q.shape[-2] <= 256:
-        # backwards, torch's fused CPU kernel is slow on short sequences
-        weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        if mask is not None:
-            weights = weights + mask
-        return weights.softmax(dim=-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-
-class Mlp(nn.Module):
-    def __init__(self, hidden_size: int, inner_size: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(hidden_size, inner_size)
-        self.fc2 = nn.Linear(inner_size, hidden_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
-class FinalLayer(nn.Module):
-    """Tokens (B, F, N, D) -> pixels of patches (B, F, N, P*P*C_out)."""
-
-    def __init__(self, hidden_size: int, patch_size: int, out_channels: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(hidden_size, patch_size * patch_size * out_channels)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 2 * hidden_size))
-
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        shift, scale = self.adaLN_modulation[1](c)[:, :, None].chunk(2, dim=-1)  # (B, F, 1, D)
-        return self.linear(modulate(x, shift, scale))
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm without its own weights, then a scale and shift per frame (adaLN)."""
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)
 
 
 def _fixed(length: int, width: int) -> nn.Parameter:

@@ -18,9 +18,10 @@ from fvdm_core.containers import kind_of, why_not
 from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.files import atomic_write, file_name, open_plain, save_error
 from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
 from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.tensors import open_tensors, write_safetensors
 from fvdm_core.timeline_checks import checked_alpha
 from fvdm_core.weights import Timesteps, build, config_from, map_model

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from fvdm_core.device import free_memory
 from fvdm_core.files import file_name
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.tensors import checked_copies, open_tensors, read_metadata, write_safetensors
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -11,9 +11,9 @@ from typing import Any
 
 from fvdm_core.autoencoder import AutoencoderConfig
 from fvdm_core.defaults import SamplingDefaults
-from fvdm_core.model import VideoDiTConfig
 from fvdm_core.noise import TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.timeline_checks import MAX_LEVEL, MAX_PRIOR_ALPHA
 from fvdm_core.weights import config_from
 

@@ -126,7 +126,9 @@ class Run:
             try:
                 torch.save({"stage": stage, "step": step, **state}, file)
             except RuntimeError as error:  # torch's own, in which a full disk is not to be seen
-                raise error.__context__ if isinstance(error.__context__, OSError) else error
+                if isinstance(full := error.__context__, OSError):
+                    raise full from None
+                raise
         states = self._states(stage)
         there = states.index(newest)
         for other in states[:there] + states[there + KEEP :]:

@@ -38,8 +38,9 @@ from fvdm_core.checkpoint import (
     write_safetensors,
 )
 from fvdm_core.files import atomic_write
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
 from fvdm_core.model_folder import read_config
+from fvdm_core.shape import VideoDiTConfig
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = VideoDiTConfig(

@@ -15,7 +15,8 @@ from tiny import randomised, save_tiny
 from benchmarks.made_up import save_vae
 from fvdm_core import Pipeline, Timeline, load_model
 from fvdm_core.kl_autoencoder import CONFIG, WEIGHTS, KLAutoencoder, KLConfig, load_kl_autoencoder
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.weights import save_model
 
 DATA = Path(__file__).parents[1] / "data"

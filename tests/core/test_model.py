@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from fvdm_core import VideoDiT, load_model
+from fvdm_core.blocks import attend
 from fvdm_core.embeddings import sincos_2d
-from fvdm_core.model import VideoDiTConfig, attend
+from fvdm_core.shape import VideoDiTConfig
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL = {

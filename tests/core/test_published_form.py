@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from benchmarks.machine import flops
 from benchmarks.published_form import PublishedDiT
 from fvdm_core import VideoDiT, load_model
-from fvdm_core.model import VideoDiTConfig
+from fvdm_core.shape import VideoDiTConfig
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
 from fvdm_core.rotary import rotate, rotation
+from fvdm_core.shape import VideoDiTConfig
 
 LENGTHS = (3, 4, 5)
 HEAD = 22  # 11 pairs: 4 for frames, 4 for rows, 3 for columns

@@ -7,8 +7,9 @@ from tiny import load, randomised, save_tiny
 
 from fvdm_core import Timeline
 from fvdm_core import step_cache as step_cache_module
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
 from fvdm_core.options import RunOptions
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.step_cache import StepCache
 
 

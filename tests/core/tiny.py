@@ -7,7 +7,8 @@ import torch
 from fvdm_core import Pipeline
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.checkpoint import save_model_folder
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
+from fvdm_core.shape import VideoDiTConfig
 
 LABELS = ["sky", "faces", "collisions"]
 CODER = AutoencoderConfig(image_size=8, latent_channels=3, widths=(4, 4), blocks=1)

@@ -7,7 +7,8 @@ import copy
 import pytest
 import torch
 
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
+from fvdm_core.shape import VideoDiTConfig
 from train import muon as muon_module
 from train.config import OptimConfig
 from train.muon import Muon, orthogonalized

@@ -18,9 +18,10 @@ from undisturbed import undisturbed
 from benchmarks.made_up import save_latte, save_vae
 from fvdm_core.kl_autoencoder import load_kl_autoencoder
 from fvdm_core.media import write_video
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
 from fvdm_core.model_folder import load_model_folder
 from fvdm_core.pipeline import Pipeline
+from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.timeline import Timeline
 from train.__main__ import main
 from train.latents import shard_path

@@ -11,7 +11,8 @@ from benchmarks.made_up import save_latte, save_vae
 from benchmarks.published import drive
 from fvdm_core import Pipeline
 from fvdm_core.media import read_video
-from fvdm_core.model import VideoDiT, VideoDiTConfig
+from fvdm_core.model import VideoDiT
+from fvdm_core.shape import VideoDiTConfig
 from ui.studio import build_studio, launch_options
 
 FRAMES, SIZE, STEPS = 4, 32, 3
