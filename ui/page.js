@@ -11,6 +11,32 @@ const FvdmPage = (() => {
   const PATIENCE = 10_000; // ms that a change is waited for
   const UNCHANGED = { __type__: "update" };
 
+  // ── The page begins ────────────────────────────────────────────────────────────────────────
+
+  const THEME = "fvdm-theme";
+
+  function begin() {
+    const kept = localStorage.getItem(THEME);
+    if (kept) document.body.classList.toggle("dark", kept === "dark");
+    const names = { dice: "Roll a new seed", theme: "Light or dark" };
+    for (const [id, name] of Object.entries(names)) {
+      const button = document.getElementById(id);
+      button?.setAttribute("aria-label", name);
+      button?.setAttribute("title", name);
+    }
+    document.getElementById("generate")?.setAttribute("title", "Ctrl+Enter");
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
+      event.preventDefault();
+      document.getElementById("generate")?.click();
+    });
+  }
+
+  function toggleTheme() {
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem(THEME, dark ? "dark" : "light");
+  }
+
   // ── A painting as text ─────────────────────────────────────────────────────────────────────
 
   function coded(row) {
@@ -156,7 +182,8 @@ const FvdmPage = (() => {
   }
 
   return {
-    pack, unpack, keep, painted, ofThisTab, settle, changing, changed, allChanged, inPlace,
+    begin, toggleTheme, pack, unpack, keep, painted, ofThisTab,
+    settle, changing, changed, allChanged, inPlace,
   };
 })();
 

@@ -9,17 +9,14 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from fvdm_core.limits import MAX_FRAMES, MAX_ROWS, SAMPLING
-from fvdm_core.options import USUAL_ETA
 from ui import afterwards, editing
 from ui.compare_panel import wire_compare
 from ui.downloads import Downloads
 from ui.filmstrip import Filmstrip
 from ui.guard import MAX_BODY, Guard
 from ui.guide import GUIDE, LINK, add_guide, picture_routes
-from ui.inputs import Checkbox, Dropdown, Number, Slider
 from ui.model_list import ModelList
-from ui.model_panel import MAX_RATE, frames_of, photographs, wire_models
+from ui.model_panel import frames_of, photographs, wire_models
 from ui.outputs import Outputs
 from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
@@ -35,16 +32,11 @@ from ui.pieces import (
     RunList,
 )
 from ui.programs import wire_programs
-from ui.queue_panel import MAX_VARIATIONS, Parts, wire_queue
-from ui.requests import (
-    MAX_FORMULA,
-    MAX_SEED,
-    USUAL_FPS,
-    GenerateRequest,
-)
+from ui.queue_panel import Parts, wire_queue
+from ui.requests import MAX_FORMULA
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
-from ui.settings import ANY, FIELDS, USUAL
+from ui.settings_panel import settings_panel
 from ui.timeline_editor import TimelineEditor
 
 HERE = Path(__file__).parent
@@ -55,36 +47,7 @@ MAX_UPLOAD = 64 * 2**20  # bytes of a file
 MAX_VISITS = 100
 MAX_EVENTS = 400  # at once; a follower of runs is one, and has no thread
 QUEUE_REST = 0.02  # seconds between looks at the queue; gradio's 1 ms keeps a slow core half busy
-SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
-PRIORS = [
-    ("each frame its own", "independent"),
-    ("partly shared", "mixed"),
-    ("from frame to frame", "progressive"),
-    ("repeated, shuffled", "shuffled"),
-]
-CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
-TOGGLE_THEME = """() => {
-  const dark = document.body.classList.toggle("dark");
-  localStorage.setItem("fvdm-theme", dark ? "dark" : "light");
-}"""
-START = """() => {
-  const kept = localStorage.getItem("fvdm-theme");
-  if (kept) document.body.classList.toggle("dark", kept === "dark");
-  const names = { dice: "Roll a new seed", theme: "Light or dark" };
-  for (const [id, name] of Object.entries(names)) {
-    const button = document.getElementById(id);
-    button?.setAttribute("aria-label", name);
-    button?.setAttribute("title", name);
-  }
-  document.getElementById("generate")?.setAttribute("title", "Ctrl+Enter");
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
-    event.preventDefault();
-    document.getElementById("generate")?.click();
-  });
-}"""
 TAGLINE = "Paint how noisy each frame of a video is while it is denoised."
-DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 
 def build_studio(
@@ -143,114 +106,7 @@ def build_studio(
                 check = FormulaCheck(names=editing.formula_names(), elem_id="formula-check")
 
             with gr.Column(elem_id="panel", scale=0, min_width=264):
-                label = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
-                with gr.Row(elem_classes="pair"):
-                    seed = Number(
-                        7,
-                        label="Seed",
-                        precision=0,
-                        minimum=0,
-                        maximum=MAX_SEED,
-                        min_width=80,
-                        elem_id="seed",
-                    )
-                    dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
-                with gr.Row(elem_classes="pair"):
-                    frames = Number(
-                        editing.FRAMES,
-                        label="Frames",
-                        precision=0,
-                        minimum=1,
-                        maximum=MAX_FRAMES,
-                        min_width=60,
-                        elem_id="frames",
-                    )
-                    steps = Number(
-                        editing.STEPS,
-                        label="Steps",
-                        precision=0,
-                        minimum=1,
-                        maximum=MAX_ROWS - 1,
-                        min_width=60,
-                        elem_id="steps",
-                    )
-                cfg = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
-                with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-                    temporal = Number(
-                        None,
-                        label="Coherence",
-                        info="How firmly frames hold together, 0 to 5. 0: off",
-                        placeholder="as the model likes it",
-                        minimum=0,
-                        maximum=SAMPLING["temporal_scale"],
-                        step=0.5,
-                        elem_id="temporal-scale",
-                    )
-                    guided = Number(
-                        None,
-                        label="Guide above",
-                        info="Frames below this level follow neither guidance nor coherence",
-                        placeholder="as the model likes it",
-                        minimum=0,
-                        maximum=SAMPLING["guidance_from"],
-                        step=50,
-                        elem_id="guidance-from",
-                    )
-                    solver = Dropdown(SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver")
-                    eta = Slider(
-                        0,
-                        1,
-                        GenerateRequest().eta,
-                        step=0.05,
-                        label="Fresh noise η",
-                        elem_id="eta",
-                    )
-                    prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
-                    fps = Slider(
-                        1,
-                        MAX_RATE,
-                        USUAL_FPS,
-                        step=1,
-                        label="Frames per second",
-                        elem_id="fps",
-                    )
-                    exact = Checkbox(
-                        False,
-                        label="Splice kept pictures exactly",
-                        elem_id="exact",
-                    )
-                    conditioning = Dropdown(
-                        CONDITIONINGS,
-                        value=None,
-                        label="Kept frames, to the model",
-                        visible=False,  # a model with a timestep for each frame takes them clean
-                        elem_id="conditioning",
-                    )
-                    size = Dropdown(
-                        [("usual", USUAL)],
-                        value=USUAL,
-                        label="Size",
-                        visible=False,  # a model mostly has one
-                        elem_id="size",
-                    )
-                    variations = Number(
-                        1,
-                        label="Variations",
-                        info="Runs to queue, each with the next seed",
-                        precision=0,
-                        minimum=1,
-                        maximum=MAX_VARIATIONS,
-                        elem_id="variations",
-                    )
-                    step_cache = Slider(
-                        0,
-                        0.5,
-                        0,
-                        step=0.01,
-                        label="Step caching",
-                        info="0.2: twice as fast, somewhat different. 0: off",
-                        elem_id="step-cache",
-                    )
+                panel = settings_panel()
                 with gr.Row(elem_classes="pair", elem_id="go"):
                     run = gr.Button("Generate", variant="primary", min_width=0, elem_id="generate")
                     stop = gr.Button(
@@ -262,36 +118,28 @@ def build_studio(
             history = History(None, elem_id="history")
             compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
 
-        settings: list[Any] = [
-            *(label, seed, cfg, solver, eta, fps, exact, conditioning, step_cache, size),
-            *(temporal, guided),
-        ]
-        for setting, field in zip(settings, FIELDS, strict=True):
-            setting.told_as(field)
-
+        settings = panel.settings
         reading, keeping, boxes = wire_painting(
             studio,
             PaintingParts(
                 editor=editor,
                 picker=picker,
                 shelf=shelf,
-                frames=frames,
-                steps=steps,
+                frames=panel.frames,
+                steps=panel.steps,
                 formula=formula,
                 use=use,
                 check=check,
-                prior=prior,
+                prior=panel.prior,
                 summary=summary,
                 settings=settings,
                 painting=painting,
             ),
         )
-        solver.input(None, [solver], [eta], js=f"(solver) => ({USUAL_ETA})[solver]", **unlisted)
-        dice.click(None, None, [seed], js=DICE, **unlisted)
-        theme.click(None, None, None, js=TOGGLE_THEME, **unlisted)
+        theme.click(None, None, None, js="() => window.fvdmPage.toggleTheme()", **unlisted)
 
         parts = Parts(
-            *(session, editor, settings, variations, strip, progress, clip, run, stop, runs),
+            *(session, editor, settings, panel.variations, strip, progress, clip, run, stop, runs),
             boxes,
         )
         wire_queue(studio, parts, demo.load, reading, keeping)
@@ -330,17 +178,18 @@ def build_studio(
             history=history,
             editor=editor,
             settings=settings,
-            variations=variations,
+            variations=panel.variations,
             session=session,
             begun=visit,
             reading=reading,
             keeping=keeping,
         )
-        shown = label, cfg, conditioning, fps, size, note
+        has = panel.fields
+        shown = has["label"], has["cfg_scale"], has["conditioning"], has["fps"], has["size"], note
         naming = wire_models(studio, model, editor, *shown, reading, keeping)
         reading(visit.then(**naming).then)
 
-        demo.load(name_frames, [size], [editor], **quick, **unlisted)
+        demo.load(name_frames, [has["size"]], [editor], **quick, **unlisted)
 
     add_guide(demo)
     for event in demo.fns.values():
@@ -372,7 +221,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             button_primary_background_fill_hover="*primary_700",
         ),
         "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards", "models")],
-        "js": START,
+        "js": "() => window.fvdmPage.begin()",
         "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
         "footer_links": [],
         "run_history": False,

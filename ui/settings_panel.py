@@ -1,0 +1,165 @@
+"""The settings beside the canvas: what a run is told besides its timeline and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fvdm_core.limits import MAX_FRAMES, MAX_ROWS, SAMPLING
+from fvdm_core.options import USUAL_ETA
+from ui import editing
+from ui.inputs import Checkbox, Dropdown, Number, Slider
+from ui.model_panel import MAX_RATE
+from ui.queue_panel import MAX_VARIATIONS
+from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
+from ui.settings import ANY, FIELDS, USUAL
+
+SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
+PRIORS = [
+    ("each frame its own", "independent"),
+    ("partly shared", "mixed"),
+    ("from frame to frame", "progressive"),
+    ("repeated, shuffled", "shuffled"),
+]
+CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
+DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
+
+
+@dataclass(frozen=True)
+class SettingsPanel:
+    """The components; `fields` has those of a `GenerateRequest` by their names there."""
+
+    fields: dict[str, Any]
+    frames: Any
+    steps: Any
+    prior: Any
+    variations: Any
+
+    @property
+    def settings(self) -> list[Any]:
+        """In the order in which the page sends them."""
+        return [self.fields[name] for name in FIELDS]
+
+
+def settings_panel() -> SettingsPanel:
+    """Draw the settings where gradio is drawing now."""
+    fields: dict[str, Any] = {}
+    fields["label"] = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
+    with gr.Row(elem_classes="pair"):
+        fields["seed"] = Number(
+            7,
+            label="Seed",
+            precision=0,
+            minimum=0,
+            maximum=MAX_SEED,
+            min_width=80,
+            elem_id="seed",
+        )
+        dice = gr.Button("⚄", min_width=0, scale=0, elem_id="dice")
+    with gr.Row(elem_classes="pair"):
+        frames = Number(
+            editing.FRAMES,
+            label="Frames",
+            precision=0,
+            minimum=1,
+            maximum=MAX_FRAMES,
+            min_width=60,
+            elem_id="frames",
+        )
+        steps = Number(
+            editing.STEPS,
+            label="Steps",
+            precision=0,
+            minimum=1,
+            maximum=MAX_ROWS - 1,
+            min_width=60,
+            elem_id="steps",
+        )
+    fields["cfg_scale"] = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
+    with gr.Accordion("Solver and speed", open=False, elem_id="more"):
+        fields["temporal_scale"] = Number(
+            None,
+            label="Coherence",
+            info="How firmly frames hold together, 0 to 5. 0: off",
+            placeholder="as the model likes it",
+            minimum=0,
+            maximum=SAMPLING["temporal_scale"],
+            step=0.5,
+            elem_id="temporal-scale",
+        )
+        fields["guidance_from"] = Number(
+            None,
+            label="Guide above",
+            info="Frames below this level follow neither guidance nor coherence",
+            placeholder="as the model likes it",
+            minimum=0,
+            maximum=SAMPLING["guidance_from"],
+            step=50,
+            elem_id="guidance-from",
+        )
+        fields["solver"] = solver = Dropdown(
+            SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver"
+        )
+        fields["eta"] = eta = Slider(
+            0,
+            1,
+            GenerateRequest().eta,
+            step=0.05,
+            label="Fresh noise η",
+            elem_id="eta",
+        )
+        prior = Dropdown(PRIORS, value="independent", label="Noise", elem_id="prior")
+        fields["fps"] = Slider(
+            1,
+            MAX_RATE,
+            USUAL_FPS,
+            step=1,
+            label="Frames per second",
+            elem_id="fps",
+        )
+        fields["splice_exact"] = Checkbox(
+            False,
+            label="Splice kept pictures exactly",
+            elem_id="exact",
+        )
+        fields["conditioning"] = Dropdown(
+            CONDITIONINGS,
+            value=None,
+            label="Kept frames, to the model",
+            visible=False,  # a model with a timestep for each frame takes them clean
+            elem_id="conditioning",
+        )
+        fields["size"] = Dropdown(
+            [("usual", USUAL)],
+            value=USUAL,
+            label="Size",
+            visible=False,  # a model mostly has one
+            elem_id="size",
+        )
+        variations = Number(
+            1,
+            label="Variations",
+            info="Runs to queue, each with the next seed",
+            precision=0,
+            minimum=1,
+            maximum=MAX_VARIATIONS,
+            elem_id="variations",
+        )
+        fields["step_cache"] = Slider(
+            0,
+            0.5,
+            0,
+            step=0.01,
+            label="Step caching",
+            info="0.2: twice as fast, somewhat different. 0: off",
+            elem_id="step-cache",
+        )
+
+    for name, field in fields.items():
+        field.told_as(name)
+    unlisted: dict[str, Any] = {"api_visibility": "private"}
+    solver.input(None, [solver], [eta], js=f"(solver) => ({USUAL_ETA})[solver]", **unlisted)
+    dice.click(None, None, [fields["seed"]], js=DICE, **unlisted)
+    return SettingsPanel(fields, frames, steps, prior, variations)
