@@ -57,6 +57,10 @@ class Number(Unchecked, gr.Number):
     pass
 
 
+class Textbox(Unchecked, gr.Textbox):
+    """Also of a number that may be left out: on the page gradio's `Number` turns nothing into 0."""
+
+
 class Slider(Unchecked, gr.Slider):
     pass
 

@@ -36,15 +36,35 @@ def request_of(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> Gener
     for field in ("label", "size"):
         if field in asked:
             asked[field] = asked[field] or None
+    for field in SAMPLING:  # a box that may be empty, and what a program sends in its place
+        if isinstance(asked.get(field), str):
+            asked[field] = _number(asked[field])
     return checked(lambda: GenerateRequest(**asked))
 
 
 def settings_of(request: GenerateRequest) -> list[Any]:
     """The values that the panel shows for a request."""
     asked = request.model_dump() | {"label": request.label or ANY, "size": request.size or USUAL}
+    asked |= {field: _written(asked[field]) for field in SAMPLING}
     return [asked[field] for field in FIELDS]
+
+
+def _number(text: str) -> float | str | None:
+    """What is written in a box, None where nothing is, and the text where it is no number."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        return text
+
+
+def _written(value: float | None) -> str:
+    return "" if value is None else str(value).removesuffix(".0")
 
 
 def completed(settings: Sequence[Any]) -> list[Any]:
     """What a browser kept before there were as many settings as now, with the rest as usual."""
-    return [*settings, *settings_of(GenerateRequest())[len(settings) :]]
+    whole = [*settings, *settings_of(GenerateRequest())[len(settings) :]]
+    for place in map(FIELDS.index, SAMPLING):
+        if not isinstance(whole[place], str):  # a slider, which always said something
+            whole[place] = ""
+    return whole

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from fvdm_core.limits import MAX_FRAMES, MAX_ROWS, SAMPLING
+from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
 from fvdm_core.options import USUAL_ETA
 from ui import editing
-from ui.inputs import Checkbox, Dropdown, Number, Slider
+from ui.inputs import Checkbox, Dropdown, Number, Slider, Textbox
 from ui.model_panel import MAX_RATE
 from ui.queue_panel import MAX_VARIATIONS
 from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
@@ -24,6 +24,7 @@ PRIORS = [
     ("repeated, shuffled", "shuffled"),
 ]
 CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
+MAX_NUMBER = 20  # characters
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 
@@ -79,24 +80,20 @@ def settings_panel() -> SettingsPanel:
         )
     fields["cfg_scale"] = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
     with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-        fields["temporal_scale"] = Number(
-            None,
+        fields["temporal_scale"] = Textbox(
             label="Coherence",
-            info="How firmly frames hold together, 0 to 5. 0: off",
+            info="How firmly frames hold together, 0 to 5",
             placeholder="as the model likes it",
-            minimum=0,
-            maximum=SAMPLING["temporal_scale"],
-            step=0.5,
+            max_lines=1,
+            max_length=MAX_NUMBER,
             elem_id="temporal-scale",
         )
-        fields["guidance_from"] = Number(
-            None,
+        fields["guidance_from"] = Textbox(
             label="Guide above",
-            info="Frames below this level follow neither guidance nor coherence",
+            info="Frames below this level, 0 to 1000, follow neither guidance nor coherence",
             placeholder="as the model likes it",
-            minimum=0,
-            maximum=SAMPLING["guidance_from"],
-            step=50,
+            max_lines=1,
+            max_length=MAX_NUMBER,
             elem_id="guidance-from",
         )
         fields["solver"] = solver = Dropdown(

@@ -175,6 +175,31 @@ def test_a_wrong_number_is_red_while_it_is_typed(
     expect(seed).to_have_css("outline-color", "rgb(249, 115, 22)")
 
 
+def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    """Gradio's own box of a number would turn nothing into 0 as soon as it is seen."""
+    page = opened(new_page(address))
+    coherence, above = page.locator("#temporal-scale input"), page.locator("#guidance-from input")
+    for _ in range(2):
+        page.locator("#more").get_by_role("button", name="Solver and speed").click()
+        expect(coherence).to_have_value("")
+        page.wait_for_timeout(2000)
+        expect(coherence).to_have_value("")
+        expect(above).to_have_value("")
+        page.reload()
+        opened(page)
+    page.locator("#more").get_by_role("button", name="Solver and speed").click()
+    coherence.fill("0.7")
+    coherence.press("Tab")
+    page.wait_for_function("sessionStorage.getItem('fvdm-painting')?.includes('\"0.7\"')")
+    page.reload()
+    opened(page)
+    page.locator("#more").get_by_role("button", name="Solver and speed").click()
+    expect(coherence).to_have_value("0.7")
+    expect(above).to_have_value("")
+
+
 def test_another_solver_brings_its_usual_fresh_noise(
     new_page: Callable[..., Page], address: str
 ) -> None:

@@ -253,6 +253,18 @@ def test_settings_travel_to_the_page_and_back() -> None:
     assert request_of(settings_of(request)) == request
 
 
+def test_a_box_left_empty_leaves_it_to_the_model() -> None:
+    place = FIELDS.index("temporal_scale")
+    unsaid = settings_of(GenerateRequest())
+    assert unsaid[place] == "" and request_of(unsaid).temporal_scale is None
+    for text, value in (("2", 2.0), (" 0.5 ", 0.5), ("0", 0.0), ("  ", None), (1.5, 1.5)):
+        asked = [*unsaid[:place], text, *unsaid[place + 1 :]]
+        assert request_of(asked).temporal_scale == value
+    for text in ("9", "nan", "-1", "much", "1,5"):
+        with pytest.raises(RequestError, match="temporal_scale"):
+            request_of([*unsaid[:place], text, *unsaid[place + 1 :]])
+
+
 def test_variations_are_the_seeds_that_follow_up_to_the_last():
     assert list(Variations(seed=7, variations=3).seeds) == [7, 8, 9]
     assert list(Variations(seed=MAX_SEED, variations=3).seeds) == [MAX_SEED]
