@@ -190,6 +190,7 @@ def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
         page.reload()
         opened(page)
     page.locator("#more").get_by_role("button", name="Solver and speed").click()
+    page.wait_for_timeout(3000)  # gradio fills the boxes of an opened part once more
     coherence.fill("0.7")
     coherence.press("Tab")
     page.wait_for_function("sessionStorage.getItem('fvdm-painting')?.includes('\"0.7\"')")
