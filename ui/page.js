@@ -3,7 +3,7 @@
 
    A painting is kept as { editor, settings }: each row of levels as itself or as [level, count]
    runs, whichever is shorter, and of the steps' windows a number for as many steps as have the same
-   again. So a painting of any size that anybody paints by hand fits. */
+   again, as `Timeline.from_json` reads both. So what anybody paints by hand fits. */
 
 const FvdmPage = (() => {
   const KEPT = "fvdm-painting";
@@ -182,7 +182,7 @@ const FvdmPage = (() => {
   }
 
   return {
-    begin, toggleTheme, pack, unpack, keep, painted, ofThisTab,
+    begin, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
     settle, changing, changed, allChanged, inPlace,
   };
 })();

@@ -107,6 +107,8 @@ class PresetPicker(_Piece):
     SCRIPTS = (
         "../timeline_editor/core",
         "../timeline_editor/colours",
+        "../timeline_editor/dom",
+        "matrix",
         "own_presets",
         "preset_picker",
         "picker_own",
@@ -137,7 +139,13 @@ class FormulaCheck(_Piece):
     """
 
     SCRIPT = "formula_check"
-    SCRIPTS = ("../timeline_editor/core", "../timeline_editor/colours", "formula_check")
+    SCRIPTS = (
+        "../timeline_editor/core",
+        "../timeline_editor/colours",
+        "../timeline_editor/dom",
+        "matrix",
+        "formula_check",
+    )
 
     def __init__(self, *, names: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(None, names=names, **kwargs)

@@ -1,38 +1,27 @@
 /* Below the formula box: a picture of what the formula gives, or what is wrong with it, and a list
-   of what may be written. Runs after colours.js of the editor, whose colours the picture shares. */
+   of what may be written. Runs after dom.js of the editor and matrix.js. */
+const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
 
-function h(tag, className, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...children);
-  return node;
-}
-
-const canvas = h("canvas", "preview");
-canvas.setAttribute("role", "img");
-canvas.setAttribute("aria-label", "What the formula gives: frames from left to right, steps from top to bottom");
-const words = h("p", "line");
-words.setAttribute("role", "status");
+const canvas = h("canvas", { class: "preview", role: "img",
+  "aria-label": "What the formula gives: frames from left to right, steps from top to bottom" });
+const words = h("p", { class: "line", role: "status" });
 const { variables = [], functions = [] } = plain(props.names);
-const list = h("dl", "", ...variables.flatMap(([name, what]) => [h("dt", "", name), h("dd", "", what)]),
-  h("dt", "", "+ − * / ** ( ) < <= > >= == !="), h("dd", "", "arithmetic and comparisons, which give 1 or 0"),
-  h("dt", "", functions.join(" ")), h("dd", "", "functions; where(condition, yes, no), clip(value, low, high)"));
-const help = h("details", "", h("summary", "", "What may I write?"), list);
-root.replaceChildren(canvas, words, help);
+const known = [
+  ...variables,
+  ["+ − * / ** ( ) < <= > >= == !=", "arithmetic and comparisons, which give 1 or 0"],
+  [functions.join(" "), "functions; where(condition, yes, no), clip(value, low, high)"],
+];
+const list = h("dl", {}, ...known.flatMap(([name, what]) => [h("dt", {}, name), h("dd", {}, what)]));
+root.replaceChildren(canvas, words, h("details", {}, h("summary", {}, "What may I write?"), list));
 
 function draw() {
   const { text = "", wrong = false, levels = null } = plain(props.value);
   words.textContent = text;
   words.className = `line ${wrong ? "wrong" : "right"}`;
   canvas.hidden = !levels;
-  if (!levels) return;
-  canvas.width = levels[0].length;
-  canvas.height = levels.length;
-  const image = new ImageData(canvas.width, canvas.height);
-  FvdmColours.paintPixels(Uint16Array.from(levels.flat()), image.data);
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  if (levels) paintMatrix(canvas, levels);
 }
 
 watch("value", draw);

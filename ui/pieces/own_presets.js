@@ -12,26 +12,18 @@ const FvdmOwn = (() => {
   const NAME_LENGTH = 40;
   const CAPS = { level: 1000, frames: 1024, rows: 4096, cells: 1_000_000, file: 2_000_000 };
 
+  const { coded, counted } = typeof module === "object" ? require("../page.js") : window.fvdmPage;
+
   const whole = (x, low, high) => Number.isInteger(x) && x >= low && x <= high;
 
   // ── A timeline as JSON ─────────────────────────────────────────────────────────────────────
-
-  /** A row as [level, count] runs where that is shorter. */
-  function coded(row) {
-    const runs = [];
-    for (const level of row) {
-      const last = runs.at(-1);
-      if (last && last[0] === level) last[1] += 1; else runs.push([level, 1]);
-    }
-    return 2 * runs.length < row.length ? runs : [...row];
-  }
 
   /** What the editor's value says of the timeline; its pictures stay behind. */
   function encode(value, title = "") {
     const timeline = { version: VERSION };
     if (title) timeline.title = title;
     timeline.levels = value.levels.map(coded);
-    if (value.windows) timeline.windows = codedSteps(value.windows);
+    if (value.windows) timeline.windows = counted(bare(value.windows));
     if (value.sources) timeline.sources = [...value.sources];
     if ((value.prior ?? "independent") !== "independent" || (value.prior_alpha ?? 1) !== 1) {
       timeline.prior = value.prior ?? "independent";
@@ -41,20 +33,9 @@ const FvdmOwn = (() => {
     return timeline;
   }
 
-  /** Each step's windows, and a number for the steps after it that have the same. */
-  function codedSteps(steps) {
-    const out = [];
-    let before = null;
-    for (const step of steps) {
-      const windows = step.map(({ frames, updates }) => ({ frames, updates }));
-      const text = JSON.stringify(windows);
-      if (text !== before) out.push(windows);
-      else if (typeof out.at(-1) === "number") out[out.length - 1] += 1;
-      else out.push(1);
-      before = text;
-    }
-    return out;
-  }
+  /** Each step's windows without what only the page knows of them. */
+  const bare = (steps) => steps.map((step) =>
+    step.map(({ frames, updates }) => ({ frames, updates })));
 
   function expandedRow(row) {
     if (!Array.isArray(row) || !row.length || row.length > CAPS.frames) return null;

@@ -59,7 +59,7 @@ const group = (name, label) => {
 
 function tile(name, title, levels, first, onClick) {
   return h("button", { type: "button", class: "tile", title, tabindex: first ? "0" : "-1", onClick },
-    picture(levels), h("span", {}, name));
+    matrixPicture(levels), h("span", {}, name));
 }
 
 const examples = group("examples", "Example timelines");

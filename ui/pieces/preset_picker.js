@@ -1,5 +1,6 @@
 /* Presets as small pictures of their matrix; below them, the parameters of the chosen one.
-   Runs after colours.js of the editor, whose colours the pictures share. */
+   Runs after dom.js of the editor and matrix.js. */
+const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 const closing = new AbortController(); // ends what listens outside the component
 window.fvdmPicker?.abort(); // the one before, where the component is mounted again
@@ -10,35 +11,13 @@ let drawnForm = null;
 let changedAt = -Infinity; // when a parameter was last moved here
 const LATE = 1500; // ms in which answers may be about an earlier place of a control
 
-function h(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2).toLowerCase(), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
-
-// ── The pictures ───────────────────────────────────────────────────────────────────────────────
-
-function picture(levels) {
-  const rows = levels.length;
-  const frames = levels[0].length;
-  const canvas = h("canvas", { width: frames, height: rows, "aria-hidden": "true" });
-  const image = new ImageData(frames, rows);
-  FvdmColours.paintPixels(Uint16Array.from(levels.flat()), image.data);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
-
 const tiles = new Map();
 const groups = new Map();
 for (const preset of plain(props.presets)) {
   const tile = h("button", {
     type: "button", class: "tile", role: "radio", id: `preset-${preset.name}`,
     title: `${preset.title}: ${preset.summary}`, onClick: () => pick(preset.name),
-  }, picture(preset.levels), h("span", {}, preset.title));
+  }, matrixPicture(preset.levels), h("span", {}, preset.title));
   tiles.set(preset.name, tile);
   if (!groups.has(preset.group)) {
     groups.set(preset.group, h("div", { class: "tiles" }));
