@@ -21,6 +21,12 @@ PLAINLY = {  # pydantic's way of speaking, and ours
     "valid ": "",
 }
 
+ON_THE_PAGE = {  # what the page calls a field whose name is another
+    "cfg_scale": "Guidance",
+    "temporal_scale": "Coherence",
+    "guidance_from": "Guide above",
+}
+
 Built = TypeVar("Built")
 
 
@@ -43,6 +49,7 @@ def explain(error: ValidationError) -> str:
     """The first problem of `error` in one sentence: field, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
+    named = f"{ON_THE_PAGE[field]} ({field})" if field in ON_THE_PAGE else field
     if first["type"] == "value_error":  # our own validators already say it all
         said = first["msg"].removeprefix("Value error, ")
         return said if not first["loc"] or said.startswith(field) else f"{field}: {said}"
@@ -53,7 +60,7 @@ def explain(error: ValidationError) -> str:
     wanted = first["msg"]
     for theirs, ours in PLAINLY.items():
         wanted = re.sub(theirs, ours, wanted)
-    return f"{field} is {shown(first['input'])}: {wanted}."
+    return f"{named} is {shown(first['input'])}: {wanted}."
 
 
 def checked(build: Callable[[], Built]) -> Built:
