@@ -179,6 +179,7 @@ def generate(options: argparse.Namespace) -> str:
     """Make the clip that the options ask for; says what was written."""
     from tqdm import tqdm
 
+    from fvdm_core.autoencoder import Autoencoder
     from fvdm_core.files import file_name
     from fvdm_core.pipeline import Pipeline
 
@@ -200,12 +201,14 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
     pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
+    if options.vae and isinstance(pipe.autoencoder, Autoencoder):
+        raise ValueError(f"{pipe.name} has an autoencoder of its own; leave out --vae")
     gif = options.output.suffix.lower() == ".gif"
     check_fps(pipe.fps if options.fps is None else options.fps, MAX_GIF_FPS if gif else MAX_FPS)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
-    if options.prior:
+    if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.prior_alpha)
-    elif not options.timeline:  # which says what noise it wants
+    elif not (options.prior or options.timeline):  # which says what noise it wants
         timeline = pipe.with_own_noise(timeline)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
     notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.prior)]

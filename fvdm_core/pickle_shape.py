@@ -12,6 +12,7 @@ from typing import Any
 
 MAX_DEPTH = 64
 MAX_PARTS = 1_000_000
+MAX_TUPLE = 1_000  # parts: those of a saved tensor have some 30
 _MARK = (-1, 0)
 _FILLS = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}  # what was there before
 _STORES = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
@@ -21,7 +22,8 @@ _FETCHES = {"GET", "BINGET", "LONG_BINGET"}
 class Nesting:
     """The stack and the memo of a pickle, with depth and number of parts in place of each object.
 
-    What is fetched from the memo counts each time, as hashing would.
+    What is fetched from the memo counts each time, as hashing would. Tuples are hashed, and may be
+    as keys of many dictionaries, so they have to be small.
     """
 
     def __init__(self) -> None:
@@ -55,7 +57,8 @@ class Nesting:
             depth = max(depth, taken[0][0])
         parts = 1 + sum(parts for _, parts in taken)
         stack += [(depth, parts)] * len(opcode.stack_after)
-        return depth <= MAX_DEPTH and parts <= MAX_PARTS
+        most = MAX_TUPLE if name.startswith("TUPLE") else MAX_PARTS
+        return depth <= MAX_DEPTH and parts <= most
 
     def _take(self, wanted: list[Any]) -> list[tuple[int, int]]:
         """What an opcode takes off the stack, lowest first, without the mark."""

@@ -18,7 +18,6 @@ from .autoencoder import Autoencoder
 from .conditioning import replacement
 from .defaults import SamplingDefaults
 from .device import fast_bf16, pick_device, pick_dtype
-from .files import place
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
@@ -110,10 +109,6 @@ class Pipeline:
         """
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
-        if autoencoder is not None and loaded.autoencoder is not None:
-            raise ValueError(
-                f"{place(path)} has an autoencoder of its own; leave out {place(autoencoder)}"
-            )
         config, model_hash = loaded.config, loaded.model_hash
         name = config.get("name") or path.name
         coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder

@@ -64,6 +64,7 @@ CORE = {  # what a module of the core may import of the core
 }
 WITHOUT_TORCH = (
     "defaults",
+    "shape",
     "timeline",
     "presets",
     "formula",

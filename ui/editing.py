@@ -107,13 +107,13 @@ def _with_noise_of(editor: EditorValue, timeline: Timeline) -> Timeline:
     return replace(timeline, prior=editor.prior, prior_alpha=editor.prior_alpha)
 
 
-def with_prior(editor: EditorValue, prior: str) -> EditorValue:
+def with_prior(editor: EditorValue, prior: str, alpha: float = 1.0) -> EditorValue:
     """The painting with another kind of starting noise.
 
     Raises:
         RequestError: there is no such kind.
     """
-    changed = editor.model_copy(update={"prior": prior})
+    changed = editor.model_copy(update={"prior": prior, "prior_alpha": alpha})
     changed.timeline()  # refuses an unknown one
     return changed
 

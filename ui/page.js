@@ -9,6 +9,7 @@ const FvdmPage = (() => {
   const KEPT = "fvdm-painting";
   const MOST = 1_500_000; // characters; a browser keeps about 5 million of a page
   const PATIENCE = 10_000; // ms that a change is waited for
+  const BEGINS = 100; // ms from an event to the script that counts it
   const UNCHANGED = { __type__: "update" };
 
   // ── The page begins ────────────────────────────────────────────────────────────────────────
@@ -166,10 +167,19 @@ const FvdmPage = (() => {
     under = Math.max(0, under - 1);
   }
 
-  async function allChanged() {
+  const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+  let turn = Promise.resolve(); // of those that wait: in the order in which they came
+
+  function allChanged() {
+    const mine = turn.then(settled);
+    turn = mine.then(() => pause(BEGINS)); // what it waited for is under way before the next looks
+    return mine;
+  }
+
+  async function settled() {
     const until = Date.now() + PATIENCE;
     for (let rest = under ? 3 : 0; rest > 0;) {
-      await new Promise((resolve) => { setTimeout(resolve, 20); });
+      await pause(20);
       if (Date.now() > until) under = 0;
       rest = under ? 3 : rest - 1;
     }

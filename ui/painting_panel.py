@@ -19,7 +19,7 @@ from ui.requests import (
     SizeRequest,
 )
 from ui.service import Studio
-from ui.settings import FIELDS, request_of
+from ui.settings import FIELDS, request_of, usable
 
 # One after another, whoever asks: of two changes asked for soon after each other, the later one
 # must stay. Only for what takes milliseconds: it makes everybody wait.
@@ -123,8 +123,11 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         return editing.with_formula(timeline, request)
 
     def set_prior(timeline: EditorValue, prior: Any) -> EditorValue:
-        """Give the painting another kind of starting noise."""
-        return editing.with_prior(timeline, str(prior))
+        """Give the painting another kind of starting noise, the model's own as it learned it."""
+        alpha = 1.0
+        if studio.model.ready and studio.model.get().prior == prior:
+            alpha = studio.model.get().prior_alpha
+        return editing.with_prior(timeline, str(prior), alpha)
 
     def bring(timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData) -> EditorValue:
         """Put an example, a preset of the person's own or a file in place of the painting."""
@@ -148,7 +151,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         return studio.summary(timeline, request_of([label, guidance], SAID[:2]))
 
     def summarise(timeline: EditorValue, *settings: Any) -> list[dict[str, Any]]:
-        return studio.summary(timeline, request_of(settings, SAID))
+        return studio.summary(timeline, request_of(usable(settings, SAID), SAID))
 
     def read(timeline: EditorValue, *settings: Any) -> tuple[Any, ...]:
         """Bring the panel in line with the painting."""
@@ -236,6 +239,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         summarise,
         [parts.editor, *said],
         [parts.summary],
+        trigger_mode="always_last",  # of what is typed too
         **quick,
         **unlisted,
     )

@@ -31,7 +31,7 @@ from ui.refusals import RequestError, checked
 from ui.registry import HasBegun, JobRegistry, QueueFull
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, local_file
 from ui.runs import kind_of_call, make_work
-from ui.settings import ANY, completed, request_of, settings_of
+from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
 TRIM_EVERY = 3.0  # seconds between two looks at the upload folder
@@ -265,7 +265,7 @@ def restore(kept: Any) -> dict[str, Any] | None:
     """
     if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
         return None
-    settings = completed(kept["settings"])
+    settings = usable(completed(kept["settings"]))
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
     except (ValueError, TypeError):

@@ -49,6 +49,18 @@ def settings_of(request: GenerateRequest) -> list[Any]:
     return [asked[field] for field in FIELDS]
 
 
+def usable(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> list[Any]:
+    """The panel's values, with the boxes of numbers empty in which something else is, or is being
+    written: what only follows the page must not fail over it."""
+
+    def known(field: str, value: Any) -> Any:
+        number = _number(value) if field in SAMPLING and isinstance(value, str) else None
+        right = number is None or (isinstance(number, float) and 0 <= number <= SAMPLING[field])
+        return value if right else ""
+
+    return [known(field, value) for field, value in zip(fields, settings, strict=True)]
+
+
 def _number(text: str) -> float | str | None:
     """What is written in a box, None where nothing is, and the text where it is no number."""
     try:

@@ -283,6 +283,7 @@ def doubled(times: int) -> bytes:
         b"\x80\x02})" + b"\x85" * 900_000 + b"K\x01s.",  # a key within 900 000 tuples
         b"\x80\x02})" + b"\x85" * 1_000 + b"K\x01s.",
         doubled(25),
+        doubled(10)[:-4] + b"0" + b"}h\tNs" * 100 + b".",  # the key of many dictionaries
         b"\x80\x02" + b"(" * 1_000 + b"t" * 1_000 + b".",
         b"\x80\x02]" + b"]" * 1_000 + b"a" * 1_000 + b".",
     ],

@@ -131,7 +131,7 @@ def test_noise_is_of_the_kind_that_the_model_learned_unless_somebody_asks(here, 
     (here / "t.json").write_text(painted.to_json())
     for options, noise in (
         ("", ("mixed", 2.0)),
-        ("--prior independent", ("independent", 2.0)),
+        ("--prior independent", ("independent", 1.0)),
         ("--timeline t.json", ("independent", 1.0)),
         ("--timeline t.json --prior mixed", ("mixed", 2.0)),
     ):

@@ -148,10 +148,12 @@ def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
     assert pipe.model_hash == again.model_hash != different.model_hash
 
 
-def test_another_autoencoder_is_refused_where_the_model_has_its_own(vae, tmp_path):
+def test_a_model_with_an_autoencoder_of_its_own_takes_no_other(vae, tmp_path):
+    """As a studio names one for all the models of its list that come without."""
     folder = save_tiny(tmp_path / "whole")
-    with pytest.raises(ValueError, match="whole has an autoencoder of its own; leave out"):
-        Pipeline.from_pretrained(folder, device="cpu", autoencoder=vae[0])
+    alone = Pipeline.from_pretrained(folder, device="cpu")
+    beside = Pipeline.from_pretrained(folder, device="cpu", autoencoder=vae[0])
+    assert beside.model_hash == alone.model_hash
 
 
 def test_an_autoencoder_of_other_latents_is_refused(weights, tmp_path):

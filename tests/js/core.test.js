@@ -481,4 +481,7 @@ test("a tool that meets only protected frames says so and changes nothing", () =
   assert.match(moved.note, /protected/);
   const drawn = G.start.select(state, cell(1, 1), options);
   assert.equal(drawn.note, "");
+  const wide = C.rectangle(state, cell(0, 1), cell(3, 2)); // of which two may be moved
+  const pressed = G.start.select(state, cell(1, 1), { ...options, selection: wide });
+  assert.equal(pressed.note, ""); // nothing was attempted
 });

@@ -68,3 +68,21 @@ test("whoever waits for changes waits for all of them, and their followers", asy
   P.changed(); // one too many is none
   await P.allChanged();
 });
+
+test("of several that wait, the first goes first, whenever each came", async () => {
+  P.changing();
+  const order = [];
+  let going = 0;
+  const waiters = [0, 7, 33, 41, 58].map((after, k) => new Promise((done) => {
+    setTimeout(async () => {
+      await P.allChanged();
+      order.push(k);
+      assert.equal(going, 0); // nobody else's change is under way
+      setTimeout(() => { going += 1; P.changing(); }, 20); // what was waited for, a little later
+      setTimeout(() => { going -= 1; P.changed(); done(); }, 150);
+    }, after);
+  }));
+  setTimeout(() => P.changed(), 90);
+  await Promise.all(waiters);
+  assert.deepEqual(order, [0, 1, 2, 3, 4]);
+});

@@ -73,6 +73,7 @@ class FakePipeline:
     name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
     trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
+    prior_alpha = 1.0
     sampling = SamplingDefaults(0.25, 250.0, {"faces": {"temporal_scale": 0.75}})
     parameters, memory_bytes = 12_300_000, 49_200_000
 

@@ -21,8 +21,8 @@ from ui.queue_panel import Variations
 from ui.queueing import FINISHED, View, queue_value
 from ui.refusals import RequestError, checked
 from ui.requests import MAX_SEED, EditorValue, GenerateRequest, PresetRequest
-from ui.service import Studio
-from ui.settings import FIELDS, request_of, settings_of
+from ui.service import Studio, restore
+from ui.settings import FIELDS, request_of, settings_of, usable
 
 ANN, BOB = new_name(), new_name()
 
@@ -263,6 +263,17 @@ def test_a_box_left_empty_leaves_it_to_the_model() -> None:
     for text in ("9", "nan", "-1", "much", "1,5"):
         with pytest.raises(RequestError, match="temporal_scale"):
             request_of([*unsaid[:place], text, *unsaid[place + 1 :]])
+
+
+def test_what_follows_the_page_takes_a_half_typed_number_for_none() -> None:
+    place = FIELDS.index("guidance_from")
+    unsaid = settings_of(GenerateRequest(seed=5))
+    for text, left in (("500", "500"), ("1001", ""), ("-", ""), ("nan", ""), ("", ""), (7.0, 7.0)):
+        typed = [*unsaid[:place], text, *unsaid[place + 1 :]]
+        assert usable(typed) == [*unsaid[:place], left, *unsaid[place + 1 :]]
+    # nor is a visit begun anew over it
+    kept = {"editor": painting("ramp").model_dump(mode="json"), "settings": typed[:-1] + ["much"]}
+    assert request_of(restore(kept)["settings"]).seed == 5
 
 
 def test_variations_are_the_seeds_that_follow_up_to_the_last():

@@ -59,10 +59,11 @@ function thumbnail(run) {
 function keepingFocus(build) {
   const { id, dataset } = document.activeElement ?? {};
   const inside = root.contains(document.activeElement);
+  const place = [...strip.children].indexOf(document.activeElement);
   build();
   if (!inside || root.contains(document.activeElement)) return;
   const same = id ? document.getElementById(id) : strip.querySelector(`[data-job="${CSS.escape(dataset.job ?? "")}"]`);
-  (same ?? strip.querySelector(".run") ?? open).focus({ preventScroll: true });
+  (same ?? strip.children[place] ?? strip.querySelector(".run") ?? open).focus({ preventScroll: true });
 }
 
 const draw = () => keepingFocus(() => {

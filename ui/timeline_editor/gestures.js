@@ -33,15 +33,15 @@ const FvdmGestures = (() => {
   }
 
   /** A gesture that is computed afresh from its first and its latest cell. guarded: frames that it
-      leaves alone, and where it passes over these only, it says so. */
-  function between(state, cell, compute, label, guarded = []) {
+      leaves alone, and where it meets these only, it says so; `always`: of a mere press, too. */
+  function between(state, cell, compute, label, guarded = [], always = false) {
     const gesture = { label, note: "" };
     gesture.move = (next) => {
       Object.assign(gesture, compute(cell, next));
-      const { f0, f1 } = C.rectangle(state, cell, next);
+      const { f0, f1 } = gesture.selection ?? C.rectangle(state, cell, next);
       const passed = Array.from({ length: f1 - f0 + 1 }, (_, k) => f0 + k);
       const none = gesture.preview === state && passed.every((f) => guarded.includes(f));
-      gesture.note = none ? PROTECTED : "";
+      gesture.note = none && (always || !same(cell, next)) ? PROTECTED : "";
     };
     Object.defineProperty(gesture, "result", { get: () => gesture.preview });
     gesture.move(cell);
@@ -83,7 +83,7 @@ const FvdmGestures = (() => {
     fill: (state, cell, o) => between(state, cell, (a, b) => {
       const rect = C.rectangle(state, a, b);
       return { preview: C.fill(state, rect, () => o.level, o.guarded), overlay: { rect } };
-    }, "filled block", o.guarded),
+    }, "filled block", o.guarded, true),
 
     freeze: (state, cell) => columns(state, cell, {
       isOn: C.isFrozen, apply: C.freeze, label: (on) => (on ? "freeze" : "unfreeze"),
