@@ -108,7 +108,13 @@ def wire_queue(
             )
         return as_typed(timeline, panel, frames, steps, studio.window)
 
-    async def queue_run(timeline: EditorValue, *rest: Any) -> AsyncIterator[tuple[Any, ...]]:
+    def waiting() -> dict[str, Any]:
+        """Say at once that a press is heard, where the model is not there yet."""
+        if studio.model.ready:
+            return gr.skip()
+        return {"status": "queued", "text": "Your run waits for the model…"}
+
+    async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Queue what is painted, with the seeds that follow where there are to be variations."""
         *settings, variations, kept_session, panel, frames, steps, formula = rest
         typed = entered(timeline, panel, frames, steps, formula)
@@ -117,10 +123,8 @@ def wire_queue(
         asked = checked(lambda: Variations(seed=request.seed, variations=variations))
         seeds = asked.seeds
         kept = session_of(kept_session)
-        if not studio.model.ready:  # what is painted meanwhile stays on the canvas
-            waiting = {"status": "queued", "text": "Your run waits for the model…"}
-            yield *[gr.skip()] * (len(changing) + 1), typed or gr.skip(), waiting
-            typed = None
+        if not studio.model.ready:
+            typed = None  # what is painted meanwhile stays on the canvas
             await studio.model.wait()
         if len(seeds) < asked.variations:
             gr.Warning(f"{len(seeds)} of {asked.variations}: {MAX_SEED} is the last seed there is.")
@@ -140,7 +144,7 @@ def wire_queue(
                     "gives the same clip. Roll a seed for another.",
                     title="Once more",
                 )
-        yield *listed(kept["session"]), kept, typed or gr.skip(), gr.skip()
+        return *listed(kept["session"]), kept, typed or gr.skip()
 
     def repeats(job: str, known: Collection[Snapshot], session: str) -> bool:
         """Whether a run gives what one of those known gave or will give."""
@@ -224,7 +228,7 @@ def wire_queue(
             for note in notes:
                 gr.Warning(plain(note), title="Put on the canvas, but")
         present = [keyframe for keyframe in painting.keyframes if is_present(keyframe)]
-        taken = listed(session)[-1] | {"taken": job}
+        taken = queue_value(studio.queue.view(session), followed=True) | {"taken": job}
         return painting.model_copy(update={"keyframes": present}), *settings_of(request), taken
 
     async def renew(event: gr.EventData, timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
@@ -243,8 +247,8 @@ def wire_queue(
     changing = [parts.run, parts.stop, runs]
     # what was asked for just before counts: a press is quicker than the answer of a preset
     pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
-    made = [*changing, session, parts.editor, parts.progress]
-    queued = pressed.then(queue_run, generating, made, **CAN_FAIL)
+    parts.run.click(waiting, None, [parts.progress], **QUICK)
+    queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)
     parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
