@@ -127,7 +127,8 @@ def foreign_names(stream: IO[bytes], name: str) -> list[str]:
                 raise ValueError(
                     f"{name} describes more than {MAX_TENSORS} tensors, far more than a network has"
                 )
-    except (ValueError, LookupError, MemoryError, OverflowError) as error:  # a text may claim any
+    # a text may claim any length, and an opcode may take what is not there
+    except (ValueError, LookupError, MemoryError, OverflowError) as error:
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name} is damaged: its description cannot be read") from None

@@ -107,7 +107,7 @@ const FvdmPage = (() => {
     const text = pack(editor, settings);
     if (text === null && !tooLarge) {
       window.fvdmEditor?.say("This timeline is too large for the browser to keep: a reload brings "
-        + "back an earlier one. Save it as a file under Presets.", true);
+        + "back an earlier one. Export keeps it as a file.", true);
     }
     tooLarge = text === null;
     try {

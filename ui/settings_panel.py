@@ -80,21 +80,13 @@ def settings_panel() -> SettingsPanel:
         )
     fields["cfg_scale"] = Slider(0, 8, 1.5, step=0.1, label="Guidance", elem_id="guidance")
     with gr.Accordion("Solver and speed", open=False, elem_id="more"):
-        fields["temporal_scale"] = Textbox(
-            label="Coherence",
-            info="How firmly frames hold together, 0 to 5",
-            placeholder="as the model likes it",
-            max_lines=1,
-            max_length=MAX_NUMBER,
-            elem_id="temporal-scale",
+        fields["temporal_scale"] = _left_to_the_model(
+            "Coherence", "How firmly frames hold together, 0 to 5", "temporal-scale"
         )
-        fields["guidance_from"] = Textbox(
-            label="Guide above",
-            info="Frames below this level, 0 to 1000, follow neither guidance nor coherence",
-            placeholder="as the model likes it",
-            max_lines=1,
-            max_length=MAX_NUMBER,
-            elem_id="guidance-from",
+        fields["guidance_from"] = _left_to_the_model(
+            "Guide above",
+            "Frames below this level, 0 to 1000, follow neither guidance nor coherence",
+            "guidance-from",
         )
         fields["solver"] = solver = Dropdown(
             SOLVERS, value="dpmpp_2m", label="Solver", elem_id="solver"
@@ -160,3 +152,15 @@ def settings_panel() -> SettingsPanel:
     solver.input(None, [solver], [eta], js=f"(solver) => ({USUAL_ETA})[solver]", **unlisted)
     dice.click(None, None, [fields["seed"]], js=DICE, **unlisted)
     return SettingsPanel(fields, frames, steps, prior, variations)
+
+
+def _left_to_the_model(label: str, info: str, elem_id: str) -> Textbox:
+    """The box of a number; empty, the model decides."""
+    return Textbox(
+        label=label,
+        info=info,
+        placeholder="as the model likes it",
+        max_lines=1,
+        max_length=MAX_NUMBER,
+        elem_id=elem_id,
+    )

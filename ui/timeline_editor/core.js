@@ -259,8 +259,10 @@ const FvdmCore = (() => {
   }
 
   /** The state with other levels, or itself where they are no others: that is no edit. */
-  const unlessSame = (state, levels) =>
-    levels.every((v, k) => v === state.levels[k]) ? state : withLevels(state, levels);
+  function unlessSame(state, levels) {
+    const next = withLevels(state, levels);
+    return sameLevels(state, next) ? state : next;
+  }
 
   /** The rectangle of two corner cells, inclusive, within the canvas: { f0, r0, f1, r1 }. */
   function rectangle(state, a, b) {
