@@ -126,6 +126,25 @@ def staggered(size: Size, delay: float, keep: tuple[int, ...]) -> PresetResult:
     return PresetResult(_levels(tau))
 
 
+def restart(size: Size, times: int, low: float, high: float, keep: tuple[int, ...]) -> PresetResult:
+    """Down to `low`, up to `high` and down again, `times` times, then on to 0; S rows in all.
+
+    Restart sampling (Xu et al. 2023, algorithm 1) of an even slope: each way up is one row, the
+    others are shared out among the ways down by their lengths. Unlike RePaint's it goes back only
+    there where what a clip shows is decided, and takes no more model calls than the standard one.
+    """
+    if low >= high:
+        raise ValueError(f"restart: high is {high:g}; it must be above low, which is {low:g}")
+    ways = [(1.0, low), *[(high, low)] * (times - 1), (high, 0.0)] if times else [(1.0, 0.0)]
+    spare = size.steps - times - len(ways)  # each way down takes one row and its share of these
+    ends = np.cumsum([0, *(start - end for start, end in ways)])
+    rows = 1 + np.diff(np.rint(spare * ends / ends[-1]).astype(int))
+    path = [np.linspace(*way, count + 1) for way, count in zip(ways, rows, strict=True)]
+    tau = np.repeat(np.concatenate(path)[:, None], size.frames, axis=1)
+    tau[:, list(keep)] = 0
+    return PresetResult(_levels(tau))
+
+
 def image_to_video(size: Size) -> PresetResult:
     """τ = 0 for frame 1, else t."""
     return _kept(size, 0)

@@ -90,6 +90,15 @@ def _keep(default: Callable[[Size], tuple[int, ...]] = lambda size: ()) -> Param
     return Parameter("keep", "Frames kept", "frames", default)
 
 
+def _most_restarts(size: Size) -> int:
+    """Each takes a row up and one down, and there is one to begin with."""
+    return min(20, (size.steps - 1) // 2)
+
+
+def _restarts(size: Size) -> int:
+    return min(2, _most_restarts(size))
+
+
 def _side(name: str, title: str) -> Parameter:
     return Parameter(
         name,
@@ -110,6 +119,19 @@ _TABLE = (
         "From the middle, or from kept frames, outwards: each frame a little after its neighbour.",
         matrices.staggered,
         (Parameter("delay", "Delay of the last", "number", 0.5, 0.0, 4.0, 0.05), _keep()),
+    ),
+    Preset(
+        "restart",
+        "Restart",
+        "generate",
+        "Goes back up where shapes are decided, and down again, so that frames agree better.",
+        matrices.restart,
+        (
+            Parameter("times", "Times", "integer", _restarts, 0, _most_restarts),
+            Parameter("low", "Back from", "number", 0.5, 0.01, 0.99, 0.01),
+            Parameter("high", "Up to", "number", 0.7, 0.01, 0.99, 0.01),
+            _keep(),
+        ),
     ),
     Preset(
         "late-start",

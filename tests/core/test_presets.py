@@ -226,6 +226,26 @@ def test_resample_defaults_and_kept_frames():
     assert (timeline.levels[:, 0] == other.levels[:, 0]).all()
 
 
+def test_restart_goes_back_up_at_an_even_slope():
+    levels = preset("restart", 4, 30, keep=[1]).levels
+    first, again, last = range(1000, 499, -50), range(700, 499, -50), range(700, -1, -50)
+    assert levels[:, 0].tolist() == [*first, *again, *last]
+    assert (levels[:, 1] == 0).all()
+    assert preset("restart", 4, 30, times=0) == preset("standard", 4, 30)
+
+
+@pytest.mark.parametrize("steps, times, low, high", [(7, 3, 0.4, 0.9), (100, 5, 0.25, 0.5)])
+def test_restarts_take_the_steps_that_there_are(steps, times, low, high):
+    timeline = preset("restart", 2, steps, times=times, low=low, high=high)
+    levels = timeline.levels[:, 0]
+    assert timeline.num_steps == steps and timeline.model_calls == steps - times
+    back = np.flatnonzero(np.diff(levels) > 0)
+    assert levels[back].tolist() == [1000 * low] * times
+    assert levels[back + 1].tolist() == [1000 * high] * times
+    down = -np.diff(levels)[np.diff(levels) < 0]
+    assert steps < 100 or down.max() < 2 * down.min()
+
+
 def test_sources_say_what_a_frame_starts_from():
     assert preset("ramp", 4, 10).sources == ("keyframe", "hold", "hold", "hold")
     assert preset("loop", 4, 10).sources == ("keyframe", "noise", "noise", "hold")
@@ -306,6 +326,8 @@ def test_keys_of_json_objects_name_frames():
         ("blocks", (16, 30), {"block": 0}, "block must be a whole number from 1 to 16, got 0"),
         ("extend", (64, 30), {"context": 16}, "from 1 to 15, got 16"),
         ("hierarchical", (64, 30), {"every": 16}, "from 2 to 15, got 16"),
+        ("restart", (16, 30), {"low": 0.7}, "high is 0.7; it must be above low, which is 0.7"),
+        ("restart", (16, 4), {"times": 2}, "times must be a whole number from 0 to 1, got 2"),
         ("interpolation", (2, 30), {}, "at least 3 frames, got 2"),
         ("standard", (0, 30), {}, "frames must be a whole number from 1 to 1024, got 0"),
         ("standard", (16, 0), {}, "steps must be a whole number from 1 to 4095, got 0"),

@@ -19,7 +19,7 @@ from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, WORLDS, render
 
 STEPS = 30
-FROM_NOISE = ("standard", "staggered")  # presets that make all of a clip
+FROM_NOISE = ("standard", "restart", "staggered")  # presets that make all of a clip
 TASKS = ("image-to-video", "interpolation")  # those that are given pictures of an unseen clip
 BATCH = 8  # clips that are sampled at once
 IDENTICAL = 100.0  # dB: what equal pictures get, instead of infinity
