@@ -28,7 +28,7 @@ def main() -> None:
     block = pipe.model.blocks_in_order()[1][0]
     runs: list[int] = []
     block.register_forward_hook(lambda *_: runs.append(1))
-    labels = pipe.labels or [None]
+    labels = pipe.card.labels or [None]
     print("steps  step_cache  whole steps  seconds  PSNR mean  worst")
     for steps in options.steps:
         timeline = preset("standard", pipe, steps=steps)

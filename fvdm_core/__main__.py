@@ -202,16 +202,17 @@ def generate(options: argparse.Namespace) -> str:
 
     pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
     if options.vae and isinstance(pipe.autoencoder, Autoencoder):
-        raise ValueError(f"{pipe.name} has an autoencoder of its own; leave out --vae")
+        raise ValueError(f"{pipe.card.name} has an autoencoder of its own; leave out --vae")
     gif = options.output.suffix.lower() == ".gif"
-    check_fps(pipe.fps if options.fps is None else options.fps, MAX_GIF_FPS if gif else MAX_FPS)
+    fps = pipe.card.fps if options.fps is None else options.fps
+    check_fps(fps, MAX_GIF_FPS if gif else MAX_FPS)
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     if options.prior and options.prior != timeline.prior:
-        timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.prior_alpha)
+        timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
     elif not (options.prior or options.timeline):  # which says what noise it wants
         timeline = pipe.with_own_noise(timeline)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
-    notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.prior)]
+    notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.card.prior)]
     if options.variations > 1:
         sys.stderr.writelines(notes)
         first = asked.pop("seed")

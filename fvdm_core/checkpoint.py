@@ -9,12 +9,11 @@ from fvdm_core.files import SaveError, atomic_write
 from fvdm_core.hub import resolve_source
 from fvdm_core.model_folder import ModelFolder, config_of, load_model_folder, save_model_folder
 from fvdm_core.tensors import read_tensors, write_safetensors
-from fvdm_core.weights import Timesteps, load_model, open_model, save_model
+from fvdm_core.weights import load_model, open_model, save_model
 
 __all__ = [
     "ModelFolder",
     "SaveError",
-    "Timesteps",
     "atomic_write",
     "convert",
     "load_model",

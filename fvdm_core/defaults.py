@@ -33,15 +33,13 @@ class SamplingDefaults:
             _check(f"by_label of {shown(label)}: ", values)
 
     @classmethod
-    def read(cls, values: Any, labels: Collection[str]) -> SamplingDefaults:
+    def read(cls, values: Any) -> SamplingDefaults:
         """From a model's config.json. Raises `ValueError` for what is wrong there."""
         if not isinstance(values, Mapping):
             raise ValueError("sampling must be an object")
         if unknown := [key for key in values if key not in (*SAMPLING, "by_label")]:
             raise ValueError(f"sampling has the unknown field {shown(unknown[0])}")
-        made = cls(**values)
-        made.check_labels(labels)
-        return made
+        return cls(**values)
 
     def check_labels(self, labels: Collection[str]) -> None:
         """Raise `ValueError` where something is said of a label that is none of `labels`."""

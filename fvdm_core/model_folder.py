@@ -9,22 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor
 
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
+from fvdm_core.card import CARD_FIELDS, MAX_NAME, ModelCard, Timesteps
 from fvdm_core.containers import kind_of, why_not
-from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.files import atomic_write, file_name, open_plain, save_error
-from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
 from fvdm_core.model import VideoDiT
-from fvdm_core.noise import PRIORS, TRAINED_PRIORS
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.tensors import open_tensors, write_safetensors
-from fvdm_core.timeline_checks import checked_alpha
-from fvdm_core.weights import Timesteps, build, config_from, map_model
+from fvdm_core.weights import build, config_from, map_model
 
 FORMAT, VERSION = "fvdm-studio", 1
 CONFIG = "config.json"
@@ -32,11 +29,9 @@ TRANSFORMER, AUTOENCODER = "transformer.safetensors", "autoencoder.safetensors"
 INDEX = f"{TRANSFORMER}.index.json"
 SHARD = re.compile(r"transformer-\d{5}-of-\d{5}\.safetensors")
 MAX_JSON_BYTES = 4 << 20
-MAX_SIZES = 32
-_TEXTS = {"name": 100, "license": 200, "trained_on": 2000}  # allowed characters
 _FIELDS = (
-    *("format", "version", *_TEXTS, "labels", "fps", "timesteps", "prior", "prior_alpha", "sizes"),
-    *("sampling", "transformer", "autoencoder", "schedule", "sha256"),
+    *("format", "version", *CARD_FIELDS),
+    *("transformer", "autoencoder", "schedule", "sha256"),
 )
 
 
@@ -200,40 +195,14 @@ def _check_config(
         raise ValueError(
             f"{name} has the unknown field {unknown[0][:40]!r}; known are {', '.join(_FIELDS)}"
         )
-    for key, length in _TEXTS.items():
-        text = config.get(key, "")
-        if not isinstance(text, str) or len(text) > length:
-            raise ValueError(f"{name}: {key} must be a text of at most {length} characters")
-    labels, fps = config.get("labels", []), config.get("fps", 8)
-    if not isinstance(labels, list) or not all(
-        isinstance(label, str) and 0 < len(label) <= 100 for label in labels
-    ):
-        raise ValueError(f"{name}: labels must be a list of texts of 1 to 100 characters")
-    if type(fps) not in (int, float) or not MIN_FPS <= fps <= MAX_FPS:
-        raise ValueError(
-            f"{name}: fps is {str(fps)[:20]}; it must be from {MIN_FPS:g} to {MAX_FPS}"
-        )
-
-    timesteps = config.get("timesteps", "vectorised")
-    if timesteps not in get_args(Timesteps):
-        raise ValueError(
-            f"{name}: timesteps is {str(timesteps)[:40]!r}; it must be one of "
-            f"{', '.join(get_args(Timesteps))}"
-        )
-    if config.get("prior", PRIORS[0]) not in TRAINED_PRIORS:
-        raise ValueError(
-            f"{name}: prior is {str(config['prior'])[:40]!r}; it must be one of "
-            f"{', '.join(TRAINED_PRIORS)}"
-        )
     try:
-        checked_alpha(config.get("prior_alpha", 1.0))
-        SamplingDefaults.read(config.get("sampling", {}), labels)
+        card = ModelCard.read(config)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
-    if len(set(labels)) != len(labels) or len(labels) not in (0, model.num_classes):
+    if len(card.labels) not in (0, model.num_classes):
         raise ValueError(
-            f"{name}: there are {len(set(labels))} different labels, but the transformer has "
+            f"{name}: there are {len(card.labels)} labels, but the transformer has "
             f"{model.num_classes} classes"
         )
     autoencoder = None
@@ -245,7 +214,6 @@ def _check_config(
                 f"{name}: the autoencoder makes {ours[0]} channels of size {ours[1]}, but the "
                 f"transformer takes {model.latent_channels} of size {model.latent_size}"
             )
-    _check_sizes(config.get("sizes", []), name)
     values = config.get("schedule", {})
     known = {"name": str, "num_train_timesteps": int, "prediction_type": str}
     if not isinstance(values, dict) or any(
@@ -256,21 +224,6 @@ def _check_config(
         return model, autoencoder, NoiseSchedule(**values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _check_sizes(sizes: Any, name: str) -> None:
-    """Frames of which a model was trained on, the usual one first; none: the square alone."""
-    pairs = isinstance(sizes, list) and all(
-        isinstance(size, list)
-        and len(size) == 2
-        and all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
-        for size in sizes
-    )
-    if not pairs or len(sizes) > MAX_SIZES:
-        raise ValueError(
-            f"{name}: sizes must be a list of at most {MAX_SIZES} pairs of height and width, "
-            f"from 1 to {MAX_SIDE}"
-        )
 
 
 def _checksum(path: Path) -> str:
@@ -294,13 +247,9 @@ def _check_sums(config: dict[str, Any], found: dict[str, str]) -> None:
 def config_of(shape: VideoDiTConfig, name: str, timesteps: Timesteps) -> dict[str, Any]:
     """A config.json for a published model: the paper's schedule, no autoencoder, and classes by
     their numbers, as its file does not name them."""
+    labels = tuple(str(number) for number in range(shape.num_classes))
     return {
-        "name": name[:100],
-        "labels": [str(number) for number in range(shape.num_classes)],
-        "fps": 8,
-        "license": "",
-        "trained_on": "",
-        "timesteps": timesteps,
+        **ModelCard(name[:MAX_NAME], labels, timesteps=timesteps).written(),
         "transformer": asdict(shape),
         "autoencoder": None,
         "schedule": {"name": "linear", "num_train_timesteps": 1000, "prediction_type": "eps"},

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from . import checkpoint
 from .autoencoder import Autoencoder
+from .card import MAX_NAME, ModelCard
 from .conditioning import replacement
-from .defaults import SamplingDefaults
 from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
@@ -37,57 +37,41 @@ SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 
 
 class Pipeline:
-    """A video model with its autoencoder, schedule, labels and frame rate."""
+    """A video model with its autoencoder, its schedule, and what it says of itself."""
 
     def __init__(
         self,
         model: VideoDiT,
         autoencoder: Autoencoder | KLAutoencoder,
         schedule: NoiseSchedule,
+        card: ModelCard,
         *,
-        image_size: tuple[int, int],
-        sizes: Sequence[tuple[int, int]] = (),
-        labels: tuple[str, ...] = (),
-        fps: float = 8.0,
-        name: str = "model",
         model_hash: str = "",
-        trained_on: str = "",
-        license: str = "",
-        timesteps: checkpoint.Timesteps = "vectorised",
-        prior: str = "independent",
-        prior_alpha: float = 1.0,
-        sampling: SamplingDefaults | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         if schedule.num_train_timesteps != MAX_LEVEL:
             raise ValueError(
-                f"{name} was trained on {schedule.num_train_timesteps} timesteps; timelines have "
-                f"levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
+                f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
+                f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
             )
         self.model = model.eval().requires_grad_(False)
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.to(device, dtype)
         self.schedule = schedule
-        self.image_size = image_size  # (height, width) of frames, where no other is asked for
-        self.sizes = tuple(sizes) or (image_size,)  # all that the model was trained on
-        self.name = name
+        self.card = card
+        self.model_hash = model_hash
+        self.num_frames = model.config.num_frames
+        side = model.config.latent_size * autoencoder.config.downsample
+        self.sizes = card.sizes or ((side, side),)  # all that it makes frames of
+        self.image_size = self.sizes[0]  # (height, width), where no other is asked for
         for size in self.sizes:
             if max(size) > MAX_SIDE:
                 raise ValueError(
-                    f"{name} makes frames of {size[0]}×{size[1]}; at most {MAX_SIDE} pixels a side "
-                    "can be written"
+                    f"{card.name} makes frames of {size[0]}×{size[1]}; at most {MAX_SIDE} pixels a "
+                    "side can be written"
                 )
             self._latent_size(size)
-        self.labels = list(labels)
-        self.fps = fps
-        self.model_hash = model_hash
-        self.trained_on = trained_on
-        self.license = license
-        self.timesteps = timesteps
-        self.prior, self.prior_alpha = prior, prior_alpha  # of the noise it was trained with
-        self.sampling = sampling or SamplingDefaults()
-        self.num_frames = model.config.num_frames
 
     @classmethod
     def from_pretrained(
@@ -109,31 +93,16 @@ class Pipeline:
         """
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
-        config, model_hash = loaded.config, loaded.model_hash
-        name = config.get("name") or path.name
+        card, model_hash = ModelCard.read(loaded.config), loaded.model_hash
+        card = replace(card, name=card.name or path.name[:MAX_NAME])
         coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
         if coder is None:
             channels = loaded.transformer.config.latent_channels
-            coder, checksum = autoencoder_beside(path, channels, name, autoencoder)
+            coder, checksum = autoencoder_beside(path, channels, card.name, autoencoder)
             model_hash = hashlib.sha256(f"{model_hash}{checksum}".encode()).hexdigest()[:16]
-        side = loaded.transformer.config.latent_size * coder.config.downsample
-        sizes = [(height, width) for height, width in config.get("sizes", [])]
         return cls(
-            loaded.transformer,
-            coder,
-            loaded.schedule,
-            image_size=sizes[0] if sizes else (side, side),
-            sizes=sizes,
-            labels=tuple(config.get("labels", ())),
-            fps=config.get("fps", 8),
-            name=name,
+            *(loaded.transformer, coder, loaded.schedule, card),
             model_hash=model_hash,
-            trained_on=config.get("trained_on", ""),
-            license=config.get("license", ""),
-            timesteps=config.get("timesteps", "vectorised"),
-            prior=config.get("prior", "independent"),
-            prior_alpha=config.get("prior_alpha", 1.0),
-            sampling=SamplingDefaults(**config.get("sampling", {})),
             device=device,
             dtype=dtype,
         )
@@ -153,7 +122,7 @@ class Pipeline:
 
     def with_own_noise(self, timeline: Timeline) -> Timeline:
         """The timeline with starting noise of the kind that the model was trained with."""
-        return replace(timeline, prior=self.prior, prior_alpha=self.prior_alpha)
+        return replace(timeline, prior=self.card.prior, prior_alpha=self.card.prior_alpha)
 
     @property
     def parameters(self) -> int:
@@ -284,29 +253,29 @@ class Pipeline:
 
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
         """The label's index, and the options with all that is left to the model decided."""
-        index = self._label_index(options.label)
+        index = self.card.label_index(options.label)
         size = options.size or self.image_size
         if size not in self.sizes:
             known = ", ".join(f"{height}×{width}" for height, width in self.sizes)
             raise ValueError(
-                f"size is {size[0]}×{size[1]} (height × width), which {self.name} was not trained "
-                f"on; choose one of {known}"
+                f"size is {size[0]}×{size[1]} (height × width), which {self.card.name} was not "
+                f"trained on; choose one of {known}"
             )
-        label = None if index is None else self.labels[index]
-        own = self.sampling.of(label)
+        label = None if index is None else self.card.labels[index]
+        own = self.card.sampling.of(label)
         unsaid: dict[str, Any] = {key: own[key] for key in own if getattr(options, key) is None}
         return index, replace(
             options,
             size=None if size == self.image_size else size,
             label=label,
-            fps=options.fps or self.fps,
+            fps=options.fps or self.card.fps,
             conditioning=self._conditioning(timeline, options),
             **unsaid,
         )
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""
-        usual: Conditioning = "replacement" if self.timesteps == "scalar" else "clean"
+        usual: Conditioning = "replacement" if self.card.timesteps == "scalar" else "clean"
         chosen = options.conditioning or usual
         if timeline.seen and chosen == "replacement":
             raise ValueError(
@@ -382,8 +351,8 @@ class Pipeline:
         down, patch = self.autoencoder.config.downsample, self.model.config.patch_size
         if any(side % (down * patch) for side in size):
             raise ValueError(
-                f"{self.name}: frames of {size[0]}×{size[1]} are not divisible by {down * patch}, "
-                "what a token covers"
+                f"{self.card.name}: frames of {size[0]}×{size[1]} are not divisible by "
+                f"{down * patch}, what a token covers"
             )
         return size[0] // down, size[1] // down
 
@@ -400,16 +369,6 @@ class Pipeline:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
         return decode_frames(decode, latents[0], self.num_frames, self.device)
 
-    def _label_index(self, label: str | int | None) -> int | None:
-        if label is None:
-            return None
-        if isinstance(label, str) and label in self.labels:
-            return self.labels.index(label)
-        if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.labels):
-            return label
-        known = ", ".join(self.labels) or "none: this model has no labels"
-        raise ValueError(f"label {label!r} is unknown; the model's labels are {known}")
-
     def _fitted(
         self, timeline: Timeline, keyframes: Mapping[int, Picture], options: RunOptions
     ) -> dict[int, np.ndarray]:
@@ -418,5 +377,5 @@ class Pipeline:
     def _recipe(
         self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions
     ) -> dict[str, Any]:
-        model = {"name": self.name, "sha256": self.model_hash}
+        model = {"name": self.card.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))

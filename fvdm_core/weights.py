@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from fvdm_core.card import Timesteps
 from fvdm_core.device import free_memory
 from fvdm_core.files import file_name
 from fvdm_core.model import VideoDiT
@@ -20,7 +21,6 @@ from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.tensors import checked_copies, open_tensors, read_metadata, write_safetensors
 
 Shapes = Mapping[str, tuple[int, ...]]
-Timesteps = Literal["vectorised", "scalar"]  # one for each frame, or one for the whole clip
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 _BLOCK = re.compile(r"(blocks|blocks_spatial|blocks_temp)\.(\d+)\.(.+)")

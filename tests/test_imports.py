@@ -39,6 +39,7 @@ CORE = {  # what a module of the core may import of the core
     "pixels": set(),
     "guidance": {"model", "step_cache"},
     "defaults": {"limits"},
+    "card": {"defaults", "limits", "noise", "timeline_checks"},
     "autoencoder": set(),
     "device": set(),
     "formula": {"limits"},
@@ -59,7 +60,7 @@ CORE = {  # what a module of the core may import of the core
             "options",
             "state",
         ),
-        *("defaults", "guidance", "pixels", "recipe", "step_cache"),
+        *("card", "guidance", "pixels", "recipe", "step_cache"),
     },
 }
 WITHOUT_TORCH = (

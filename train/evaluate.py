@@ -64,7 +64,7 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
     if name == "constancy":
         constant = constancy.measure(pipe, coder, seeds)
         return Section(constant, constancy.table(constant), what)
-    prior = options.prior or pipe.prior
+    prior = options.prior or pipe.card.prior
     lengths = long.measure(pipe, encoder_of(pipe), seeds, options.long_frames, prior)
     what = f"{options.long_frames} frames, noise {prior}; {what}"
     return Section(lengths, long.table(lengths), what)
@@ -72,10 +72,10 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
 
 def sampled_with(pipe: Pipeline) -> str:
     """The model's own sampling, in words: "temporal 2, both above level 500 (sky: 0, 300)"."""
-    usual = pipe.sampling.of(None)
+    usual = pipe.card.sampling.of(None)
     others = "; ".join(
-        f"{label}: {', '.join(f'{value:g}' for value in pipe.sampling.of(label).values())}"
-        for label in pipe.sampling.by_label
+        f"{label}: {', '.join(f'{value:g}' for value in pipe.card.sampling.of(label).values())}"
+        for label in pipe.card.sampling.by_label
     )
     words = f"temporal {usual['temporal_scale']:g}, both above level {usual['guidance_from']:g}"
     return f"{words} ({others})" if others else words
@@ -156,18 +156,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pipe = Pipeline.from_pretrained(options.model)
         asked = {key: getattr(options, key) for key in SAMPLING}
         said = {key: value for key, value in asked.items() if value is not None}
-        pipe.sampling = pipe.sampling.for_all(**said)
+        sampling = pipe.card.sampling.for_all(**said)
+        pipe.card = dataclasses.replace(pipe.card, sampling=sampling)
         for name in options.sections:
             sections[name] = measure(name, pipe, options)
             if not options.json:  # each as soon as it is there: a whole evaluation takes hours
-                head = f"{pipe.name} ({pipe.model_hash}): {sections[name].protocol}"
+                head = f"{pipe.card.name} ({pipe.model_hash}): {sections[name].protocol}"
                 print(f"{head}\n\n{sections[name].table}\n", flush=True)
     except (ValueError, ArithmeticError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         failed = str(error)
     if options.json and sections:  # what was measured until then took long, too
         facts = {
-            "model": {"name": pipe.name, "sha256": pipe.model_hash},
+            "model": {"name": pipe.card.name, "sha256": pipe.model_hash},
             "seeds": options.seeds,
             "keyframe_seeds": options.keyframe_seeds,
             "steps": STEPS,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.card import ModelCard
 from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.files import atomic_write
 from fvdm_core.hub import DIFFUSERS_FILES
 from fvdm_core.model import VideoDiT
-from fvdm_core.noise import PRIORS
 
 from .aspects import Size
 from .config import TrainConfig
@@ -29,17 +29,20 @@ def model_config(
 
     `sizes` are (H, W) that were learned, the usual one first, where there are several.
     """
+    card = ModelCard(
+        config.name,
+        tuple(labels),
+        config.data.fps,
+        config.license,
+        config.trained_on,
+        timesteps="vectorised" if _frames_had_their_own(config) else "scalar",
+        prior=config.optim.prior,
+        prior_alpha=config.optim.prior_alpha,
+        sizes=tuple(sizes),
+        sampling=config.sampling,
+    )
     return {
-        **({"sizes": [list(size) for size in sizes]} if sizes else {}),
-        "name": config.name,
-        "labels": list(labels),
-        "fps": config.data.fps,
-        "license": config.license,
-        "trained_on": config.trained_on,
-        "prior": config.optim.prior,
-        **({} if config.optim.prior == PRIORS[0] else {"prior_alpha": config.optim.prior_alpha}),
-        "sampling": dataclasses.asdict(config.sampling),
-        **({} if _frames_had_their_own(config) else {"timesteps": "scalar"}),
+        **card.written(),
         "transformer": dataclasses.asdict(config.transformer),
         "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),
         "schedule": {"num_train_timesteps": 1000, **config.schedule},

@@ -103,7 +103,7 @@ def draw_gallery(model: VideoModel, folder: Path) -> list[Path]:
     """Write two sheets for every world of the model, or one where it has too few frames to keep."""
     check_worlds(model)
     paths = []
-    for world in model.labels:
+    for world in model.card.labels:
         sheets = {world: draw_samples}
         if possible(TASKS, model.num_frames):
             sheets[f"{world}-keyframes"] = draw_keyframe_tasks

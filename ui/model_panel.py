@@ -69,11 +69,11 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
     titles = {entry.key: entry.title for entry in entries}
     coming = titles.get(model.coming, "a model") if model.coming else ""
     pipeline = model.get() if model.ready else None
-    text, said = ("no model", "") if pipeline is None else (f"model: {pipeline.name}", "")
+    text, said = ("no model", "") if pipeline is None else (f"model: {pipeline.card.name}", "")
     if coming:
         text = f"loading {coming}…"
     elif model.error:
-        stays = "" if pipeline is None else f" {pipeline.name} stays in place."
+        stays = "" if pipeline is None else f" {pipeline.card.name} stays in place."
         tried = titles.get(model.tried, "The model")
         said = f"{tried} could not be loaded: {model.error.rstrip('.')}.{stays}"
     others = len(entries) > 1
@@ -81,7 +81,7 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
         "text": text,
         "said": said,
         "facts": [] if pipeline is None else facts(pipeline),
-        "notice": SCALAR if pipeline is not None and pipeline.timesteps == "scalar" else "",
+        "notice": SCALAR if pipeline is not None and pipeline.card.timesteps == "scalar" else "",
         "entries": [
             {
                 "key": entry.key,
@@ -106,18 +106,18 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
 def facts(pipeline: Any) -> list[tuple[str, str]]:
     """What there is to say about a loaded model: names and texts."""
     sizes = ", ".join(f"{width}×{height}" for height, width in pipeline.sizes)
-    scalar = pipeline.timesteps == "scalar"
+    scalar = pipeline.card.timesteps == "scalar"
     return [
-        ("Trained on", pipeline.trained_on or "not stated"),
-        ("Frames", f"{pipeline.num_frames} of {sizes}, {pipeline.fps:g} per second"),
-        ("Labels", ", ".join(pipeline.labels) or "none"),
+        ("Trained on", pipeline.card.trained_on or "not stated"),
+        ("Frames", f"{pipeline.num_frames} of {sizes}, {pipeline.card.fps:g} per second"),
+        ("Labels", ", ".join(pipeline.card.labels) or "none"),
         (
             "Size",
             f"{_millions(pipeline.parameters)} parameters, "
             f"{megabytes(pipeline.memory_bytes)} in memory",
         ),
         ("Timesteps", "one for the whole clip" if scalar else "one for each frame"),
-        ("Licence", pipeline.license or "not stated"),
+        ("Licence", pipeline.card.license or "not stated"),
     ]
 
 
@@ -141,7 +141,7 @@ def _millions(number: int) -> str:
 
 def rate_of(pipeline: Any) -> int:
     """Frames per second as the page's slider has them."""
-    return min(MAX_RATE, max(1, round(pipeline.fps)))
+    return min(MAX_RATE, max(1, round(pipeline.card.fps)))
 
 
 def following(
@@ -156,11 +156,11 @@ def following(
     as the present model has them. A rate that somebody has chosen stays."""
     usual, *others = studio.model.get().sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
-    labels = studio.model.get().labels
+    labels = studio.model.get().card.labels
     chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
     choices = [("any", ANY), *((name, name) for name in labels)]
     shipped = studio.model.key == SHIPPED
-    scalar = studio.model.get().timesteps == "scalar"
+    scalar = studio.model.get().card.timesteps == "scalar"
     return (
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
         gr.update(visible=bool(labels)),  # guidance is towards a label

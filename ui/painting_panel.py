@@ -125,8 +125,8 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     def set_prior(timeline: EditorValue, prior: Any) -> EditorValue:
         """Give the painting another kind of starting noise, the model's own as it learned it."""
         alpha = 1.0
-        if studio.model.ready and studio.model.get().prior == prior:
-            alpha = studio.model.get().prior_alpha
+        if studio.model.ready and studio.model.get().card.prior == prior:
+            alpha = studio.model.get().card.prior_alpha
         return editing.with_prior(timeline, str(prior), alpha)
 
     def bring(timeline: EditorValue, frames: Any, steps: Any, event: gr.EventData) -> EditorValue:

@@ -47,7 +47,7 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
         named["fps"] = min(MOST_FPS, max(1, round(options.fps)))
         if options.fps > MOST_FPS:
             notes.append(f"It played at {options.fps:g} frames per second; here at {MOST_FPS}.")
-    labels = None if pipeline is None else pipeline.labels
+    labels = None if pipeline is None else pipeline.card.labels
     if isinstance(options.label, int):
         known = labels is not None and 0 <= options.label < len(labels)
         named["label"] = labels[options.label] if labels is not None and known else None
@@ -63,11 +63,11 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
     if (
         pipeline is not None
         and recipe.model_hash
-        and (recipe.model_name, recipe.model_hash) != (pipeline.name, pipeline.model_hash)
+        and (recipe.model_name, recipe.model_hash) != (pipeline.card.name, pipeline.model_hash)
     ):
         notes.append(
             f"This was made with {recipe.model_name or 'a model'} ({recipe.model_hash[:8]}); "
-            f"here is {pipeline.name} ({pipeline.model_hash[:8]}), so the clip will differ."
+            f"here is {pipeline.card.name} ({pipeline.model_hash[:8]}), so the clip will differ."
         )
     if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
         what, are, them = (
@@ -93,16 +93,16 @@ def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, li
     """The request as the loaded model can take it, and what a person should know of that."""
     notes: list[str] = []
     changes: dict[str, Any] = {}
-    if request.label not in (None, *pipeline.labels):
+    if request.label not in (None, *pipeline.card.labels):
         notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
         changes["label"] = None
     # what the model does by itself is left to it, also when another label is chosen
-    own = pipeline.sampling.of(changes.get("label", request.label))
+    own = pipeline.card.sampling.of(changes.get("label", request.label))
     changes |= {key: None for key, value in own.items() if getattr(request, key) == value}
     if request.size not in (None, *map(written_size, pipeline.sizes)):
         notes.append(f"This model does not know {request.size}, so its usual size is chosen.")
         changes["size"] = None
-    if pipeline.timesteps != "scalar" and request.conditioning is not None:
+    if pipeline.card.timesteps != "scalar" and request.conditioning is not None:
         if request.conditioning == "replacement":
             notes.append("This model is shown kept frames as they are, not noised again.")
         changes["conditioning"] = None  # nor does its page offer anything else

@@ -27,7 +27,7 @@ def planned(timeline: Timeline, pipeline: Any) -> Timeline:
 def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> str:
     """What the time of a model call depends on, as `Costs` files it."""
     guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
-    own = pipeline.sampling.of(request.label)
+    own = pipeline.card.sampling.of(request.label)
     asked = {key: getattr(request, key) for key in own}
     used = own | {key: value for key, value in asked.items() if value is not None}
     held = ("/held" if used["temporal_scale"] else "") + f"/{used['guidance_from']:g}"
@@ -57,7 +57,7 @@ def make_work(
     Raises:
         RequestError: unknown label, a picture that cannot be read, or a frame without a source.
     """
-    request.known_label(pipeline.labels)
+    request.known_label(pipeline.card.labels)
     timeline = checked(lambda: planned(editor.timeline(), pipeline))
     height, width = request.size_in(pipeline.sizes)
     keyframes: dict[int, np.ndarray] = {}

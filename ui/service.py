@@ -92,7 +92,7 @@ class Studio:
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         lines.append({"kind": "cost", "text": self._cost(timeline, request)})
-        trained_with = self.model.get().prior if self.model.ready else PRIORS[0]
+        trained_with = self.model.get().card.prior if self.model.ready else PRIORS[0]
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
             timeline, self.window
         )
@@ -102,7 +102,7 @@ class Studio:
 
     def _unlike_frames(self, timeline: Timeline, request: GenerateRequest) -> list[str]:
         """What a model with one timestep for the whole clip makes of frames that differ."""
-        if not self.model.ready or self.model.get().timesteps != "scalar":
+        if not self.model.ready or self.model.get().card.timesteps != "scalar":
             return []
         clean = request.conditioning == "clean"  # else what stands still is shown like the rest
         levels = timeline.levels
@@ -230,7 +230,7 @@ class Studio:
     def fitting_label(self, editor: EditorValue) -> str:
         """The label in the name of the first picture, which holds for the examples."""
         names = [keyframe.file.orig_name or "" for keyframe in editor.keyframes[:1]]
-        labels = self.model.get().labels if self.model.ready else []
+        labels = self.model.get().card.labels if self.model.ready else []
         return next((label for label in labels for name in names if label in name), ANY)
 
 

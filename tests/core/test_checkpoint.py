@@ -651,8 +651,8 @@ def edit(folder: Path, **changes) -> Path:
     [
         ({"format": "diffusers"}, "format 'diffusers'"),
         ({"version": 999}, "version '999'"),
-        ({"labels": ["sky"]}, "1 different labels"),
-        ({"labels": ["sky", "sky"]}, "1 different labels"),
+        ({"labels": ["sky"]}, "there are 1 labels, but the transformer has 2 classes"),
+        ({"labels": ["sky", "sky"]}, "labels must differ"),
         ({"labels": [1, 2]}, "labels"),
         ({"sampling": {"temporal_scale": 9}}, "temporal_scale is 9; it must be from 0 to 5"),
         ({"sampling": {"temporal_scale": "1"}}, "temporal_scale is '1'; it must be from 0 to 5"),

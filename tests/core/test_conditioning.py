@@ -1,5 +1,7 @@
 """What a network sees of frames that stand still, and that the frames themselves never change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -141,7 +143,7 @@ def test_a_model_with_one_timestep_for_the_clip_has_its_kept_frames_noised(pipe,
     timeline = Timeline.preset("image-to-video", frames=4, steps=3)
     clean = pipe(timeline, keyframes=PICTURE, seed=1)
     asked = pipe(timeline, keyframes=PICTURE, seed=1, conditioning="replacement")
-    monkeypatch.setattr(pipe, "timesteps", "scalar")
+    monkeypatch.setattr(pipe, "card", replace(pipe.card, timesteps="scalar"))
     usual = pipe(timeline, keyframes=PICTURE, seed=1)
     chosen = pipe(timeline, keyframes=PICTURE, seed=1, conditioning="clean")
     assert clean.recipe["conditioning"] == chosen.recipe["conditioning"] == "clean"

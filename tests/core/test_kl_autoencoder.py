@@ -132,7 +132,7 @@ def weights(tmp_path_factory):
 
 def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
     pipe = Pipeline.from_pretrained(weights, device="cpu", autoencoder=vae[0])
-    assert pipe.image_size == (8, 8) and pipe.name == "skytimelapse" and pipe.labels == []
+    assert pipe.image_size == (8, 8) and pipe.card.name == "skytimelapse" and pipe.card.labels == ()
     picture = np.full((8, 8, 3), 90, np.uint8)
     timeline = Timeline.preset("image-to-video", frames=4, steps=3)
     states = list(pipe.stream(timeline, keyframes={0: picture}, splice_exact=True))

@@ -14,6 +14,7 @@ from tiny import CODER, LABELS, load, save_tiny
 from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.guidance import denoiser
+from fvdm_core.model import VideoDiT
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
@@ -85,7 +86,7 @@ def test_frames_are_seen_smaller_on_the_way_where_their_detail_is_dear(pipe):
     """The strip's pictures are those of a decoder without its last stage; the clip's are not."""
     coder = Autoencoder(replace(CODER, image_size=16, detail=4))
     coder.load_state_dict(pipe.autoencoder.state_dict(), strict=False)
-    large = Pipeline(pipe.model, coder, pipe.schedule, image_size=(16, 16), labels=tuple(LABELS))
+    large = Pipeline(pipe.model, coder, pipe.schedule, pipe.card)
     *early, last = large.stream(preset("standard", steps=3), label="sky", seed=1)
     *same, _ = pipe.stream(preset("standard", steps=3), label="sky", seed=1)
     for ours, theirs in zip(early, same, strict=True):
@@ -96,7 +97,7 @@ def test_frames_are_seen_smaller_on_the_way_where_their_detail_is_dear(pipe):
 
 
 def test_the_pipeline_says_what_it_opened(pipe):
-    assert (pipe.name, pipe.labels, pipe.fps) == ("Tiny", LABELS, 8)
+    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", tuple(LABELS), 8)
     assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))
     assert len(pipe.model_hash) >= 16
 
@@ -192,7 +193,7 @@ def test_a_label_may_have_sampling_of_its_own(tmp_path):
     for label, scale in (("sky", 0.5), (0, 0.5), ("faces", 2.0), (None, 2.0)):
         assert pipe(preset(), label=label).recipe["temporal_scale"] == scale
     assert pipe(preset(), label="sky", temporal_scale=1.0).recipe["temporal_scale"] == 1.0
-    pipe.sampling = pipe.sampling.for_all(temporal_scale=0.25)
+    pipe.card = replace(pipe.card, sampling=pipe.card.sampling.for_all(temporal_scale=0.25))
     assert {pipe(preset(), label=label).recipe["temporal_scale"] for label in (0, 1)} == {0.25}
 
 
@@ -446,7 +447,7 @@ def test_a_config_needs_no_name_no_labels_and_no_rate(tmp_path):
         del config[key]
     (folder / "config.json").write_text(json.dumps(config))
     pipe = load(folder)
-    assert (pipe.name, pipe.labels, pipe.fps) == ("unnamed", [], 8)
+    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("unnamed", (), 8)
     (folder / "config.json").write_text(json.dumps(config | {"sizes": [[9, 11]]}))
     with pytest.raises(ValueError, match="unnamed: frames of 9×11 are not divisible"):
         load(folder)
@@ -569,6 +570,7 @@ def test_a_clip_goes_on_without_more_memory_than_a_window_takes(pipe, calls, nam
 
 def test_a_model_of_frames_that_no_file_can_hold_is_refused(tmp_path):
     pipe = load(save_tiny(tmp_path))
-    for size in ((4224, 64), (64, 4224)):
-        with pytest.raises(ValueError, match=r"makes frames of .*4224.*; at most 4096 pixels"):
-            Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, image_size=size)
+    latent_size = 4224 // pipe.autoencoder.config.downsample
+    model = VideoDiT(replace(pipe.model.config, latent_size=latent_size))
+    with pytest.raises(ValueError, match=r"makes frames of 4224×4224; at most 4096 pixels a side"):
+        Pipeline(model, pipe.autoencoder, pipe.schedule, pipe.card)

@@ -73,13 +73,15 @@ def trained(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_result_opens_and_runs_with_timesteps_per_frame(given, trained):
     assert (
-        Pipeline.from_pretrained(given / "ffs.pt", device="cpu", autoencoder=given / "kl").timesteps
+        Pipeline.from_pretrained(
+            given / "ffs.pt", device="cpu", autoencoder=given / "kl"
+        ).card.timesteps
         == "scalar"
     )
     pipe = Pipeline.from_pretrained(trained / "model", device="cpu")  # finds its autoencoder
-    assert pipe.timesteps == "vectorised" and pipe.image_size == (SIZE, SIZE)
+    assert pipe.card.timesteps == "vectorised" and pipe.image_size == (SIZE, SIZE)
     assert pipe.model.config.learn_sigma and pipe.schedule.prediction_type == "eps"
-    assert pipe.name == "clips" and pipe.labels == [] and pipe.license == ""
+    assert pipe.card.name == "clips" and pipe.card.labels == () and pipe.card.license == ""
     picture = np.full((SIZE, SIZE, 3), 90, np.uint8)
     timeline = Timeline.preset("image-to-video", frames=FRAMES, steps=2)
     clip = pipe(timeline, keyframes={0: picture})

@@ -98,8 +98,8 @@ def test_a_finished_run_has_nothing_left_to_do(finished_run, tiny_toml, own_sign
 
 def test_the_model_folder_opens_and_makes_a_clip(finished_run):
     pipe = Pipeline.from_pretrained(str(finished_run / "model"))
-    assert pipe.labels == ["sky", "faces"] and pipe.name == "Tiny"
-    assert (pipe.num_frames, pipe.image_size, pipe.fps) == (4, (16, 16), 8.0)
+    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", ("sky", "faces"), 8.0)
+    assert (pipe.num_frames, pipe.image_size) == (4, (16, 16))
     picture = np.full((16, 16, 3), 120, np.uint8)
     timeline = Timeline.preset("image-to-video", frames=4, steps=5)
     clip = pipe(timeline, keyframes={0: picture}, label="faces", seed=1)
@@ -275,11 +275,11 @@ def test_the_model_says_with_which_noise_it_was_trained(tmp_path, tiny_toml, own
     config.write_text(re.sub(r"(?m)^steps = .*", "steps = 2", text))
     assert main([str(config), "--out", str(tmp_path / "run"), "--threads", "1"]) == 0
     pipe = Pipeline.from_pretrained(str(tmp_path / "run" / "model"))
-    assert pipe.prior == "mixed"
+    assert pipe.card.prior == "mixed"
     plain = Timeline.preset("standard", frames=4, steps=5)
-    (said,) = plain.warnings(trained_with=pipe.prior)
+    (said,) = plain.warnings(trained_with=pipe.card.prior)
     assert "trained with mixed noise, not with independent noise" in said
-    assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.prior) == []
+    assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.card.prior) == []
 
 
 @pytest.mark.parametrize("share", ["p_independent", "p_staggered", "p_condition"])
@@ -288,7 +288,7 @@ def test_a_model_that_saw_no_frame_of_its_own_level_says_so(tiny_toml, share):
     scalar = model_config(load_config(tiny_toml, none), ["sky"])
     assert scalar["timesteps"] == "scalar"
     other = model_config(load_config(tiny_toml, none | {f"optim.{share}": 0.1}), ["sky"])
-    assert "timesteps" not in other  # a timestep for each frame
+    assert other["timesteps"] == "vectorised"
 
 
 def test_sheets_begin_from_the_noise_of_the_training(tmp_path, finished_run, monkeypatch):

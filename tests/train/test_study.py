@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from fvdm_core.card import ModelCard
 from fvdm_core.files import place
 from fvdm_core.model import VideoDiT
 from fvdm_core.timeline import Timeline
@@ -351,7 +352,7 @@ def test_a_model_is_sampled_with_the_noise_that_it_was_trained_with(grid_file, m
     monkeypatch.setattr("train.study.measure.samples", instead)
     for arm in grid.arms()[1:]:
         optim = grid.config(arm).optim
-        model = SimpleNamespace(num_frames=4, prior=optim.prior)
+        model = SimpleNamespace(num_frames=4, card=ModelCard(prior=optim.prior))
         reference = Reference(["sky"], 2, 4, 16, 8.0, None)
         measure(model, Cell("standard", "ddim", 2, 1), reference, optim.prior_alpha)
     assert used == [("independent", 1.0), ("mixed", 2.0)]

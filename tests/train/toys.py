@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fvdm_core.card import ModelCard
 from fvdm_core.state import Clip
 from fvdm_core.timeline import Timeline
 from train.worlds import UNSEEN, render
@@ -12,10 +13,10 @@ from train.worlds import UNSEEN, render
 class RealClips:
     """A perfect model: for seed k it returns the unseen clip k."""
 
-    num_frames, image_size, fps = 16, (64, 64), 8.0
+    num_frames, image_size = 16, (64, 64)
 
     def __init__(self, *labels: str) -> None:
-        self.labels = list(labels)
+        self.card = ModelCard(labels=labels)
         self.asked: list[tuple[str, int]] = []
         self.timelines: list[Timeline] = []
         self.given: list[dict[int, np.ndarray]] = []
@@ -25,7 +26,7 @@ class RealClips:
         self.timelines.append(timeline)
         self.given.append(keyframes or {})
         video = render(label, UNSEEN + seed, timeline.frames, self.image_size[0]).video
-        return Clip(self.change(video, seed), self.fps, {})
+        return Clip(self.change(video, seed), self.card.fps, {})
 
     def change(self, video, seed):
         return video

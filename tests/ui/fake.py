@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fvdm_core.card import ModelCard
 from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.media import write_png
 from fvdm_core.options import RunOptions
@@ -65,16 +66,16 @@ class FakeState:
 class FakePipeline:
     """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""
 
-    labels = ["sky", "faces"]
+    card = ModelCard(
+        "Test <b>worlds</b>",
+        ("sky", "faces"),
+        trained_on="nothing",
+        sampling=SamplingDefaults(0.25, 250.0, {"faces": {"temporal_scale": 0.75}}),
+    )
     schedule = NoiseSchedule()
-    fps = 8
     num_frames = 16
     image_size, sizes = (16, 16), ((16, 16),)
-    name = "Test <b>worlds</b>"
     model_hash = "0123456789abcdef"
-    trained_on, license, timesteps, prior = "nothing", "", "vectorised", "independent"
-    prior_alpha = 1.0
-    sampling = SamplingDefaults(0.25, 250.0, {"faces": {"temporal_scale": 0.75}})
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -91,12 +92,14 @@ class FakePipeline:
     ) -> Iterator[FakeState]:
         options = replace(options or RunOptions(), **changes)
         label, seed = options.label, options.seed
-        own = self.sampling.of(label)
+        own = self.card.sampling.of(label)
         unsaid = {key: value for key, value in own.items() if getattr(options, key) is None}
         options = replace(options, **unsaid)
         height, width = options.size or self.image_size
         noise = np.random.default_rng(seed).integers(0, 256, (timeline.frames, height, width, 3))
-        clean = np.full_like(noise, 60 if label is None else 120 + 40 * self.labels.index(label))
+        clean = np.full_like(
+            noise, 60 if label is None else 120 + 40 * self.card.labels.index(label)
+        )
         for frame, picture in (keyframes or {}).items():
             clean[frame] = picture
         self.largest_window = max(self.largest_window, timeline.window_size)
@@ -112,11 +115,11 @@ class FakePipeline:
                 "timeline": json.loads(timeline.to_json()),
                 **asdict(options),
                 "keyframes": {str(f): picture_hash(p) for f, p in (keyframes or {}).items()},
-                "model": {"name": self.name, "sha256": self.model_hash},
+                "model": {"name": self.card.name, "sha256": self.model_hash},
             }
             clip = None
             if step == timeline.num_steps:
-                clip = FakeClip(frames, options.fps or self.fps, recipe)
+                clip = FakeClip(frames, options.fps or self.card.fps, recipe)
             else:
                 recipe["stopped_after_step"] = step
             yield FakeState(step, timeline.levels[step], frames, recipe, clip)

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,7 +136,8 @@ def test_another_model_takes_the_place_and_the_memory_of_the_one_before(studio: 
     idle(studio)
     choose(studio, "run")
     pipeline = studio.model.get()
-    assert (pipeline.labels, studio.window, studio.model.key) == (["rain"], 8, OF_FOLDER + "run")
+    assert pipeline.card.labels == ("rain",)
+    assert (studio.window, studio.model.key) == (8, OF_FOLDER + "run")
     until(lambda: [part() for part in before] == [None] * 3)  # by itself: nothing is collected here
     assert studio.jobs.get(job).result.video.is_file()
 
@@ -273,7 +275,7 @@ def test_whatever_goes_wrong_while_loading_is_said_without_paths(
     assert model.error == says and "secret" not in str(raised.value)
     released = threading.Event()
     model.replace(FakePipeline, "other", released.set)
-    assert released.wait(30) and model.get().name == FakePipeline.name and model.error == ""
+    assert released.wait(30) and model.get().card == FakePipeline.card and model.error == ""
 
 
 # ── What the page is told ────────────────────────────────────────────────────────────────────────
@@ -302,7 +304,8 @@ def test_a_model_with_one_timestep_for_the_clip_is_said_to_be_one(
     request = GenerateRequest()
     ramp = editing.with_preset(None, PresetRequest(name="diagonal", frames=16, steps=8), 16)
     said = [studio.summary(timeline, request) for timeline in (painting(), ramp)]
-    monkeypatch.setattr(studio.model.get(), "timesteps", "scalar")
+    pipeline = studio.model.get()
+    monkeypatch.setattr(pipeline, "card", replace(pipeline.card, timesteps="scalar"))
     assert panel_value(studio)["notice"] == SCALAR
     assert studio.summary(painting(), request) == said[0]
     now = studio.summary(ramp, request)

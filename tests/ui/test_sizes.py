@@ -54,12 +54,12 @@ def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
 def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ThreeSizes, "fps", 11.6)
+    monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=11.6))
     *_, rate, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert rate["value"] == 12
     *_, kept, _, _ = following(studio, painting(), "sky", None, 15, USUAL)
     assert "value" not in kept
-    monkeypatch.setattr(ThreeSizes, "fps", 0.1)
+    monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=0.1))
     *_, slowest, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert slowest["value"] == 1
 
@@ -120,11 +120,11 @@ def test_a_request_is_made_to_fit_the_model_that_is_there() -> None:
     assert fitted(sky, model) == (sky, [])
     # what the model does by itself is left to it, whatever label comes next
     for label in ("sky", "faces"):
-        same = GenerateRequest(label=label, **model.sampling.of(label))
+        same = GenerateRequest(label=label, **model.card.sampling.of(label))
         assert fitted(same, model)[0] == GenerateRequest(label=label)
     # what a recipe says of each run; the page asks this model for nothing
     assert fitted(GenerateRequest(conditioning="clean"), model) == (GenerateRequest(), [])
-    model.timesteps = "scalar"
+    model.card = replace(model.card, timesteps="scalar")
     assert fitted(asked, model)[0].conditioning == "replacement"
 
 

@@ -113,7 +113,7 @@ def test_what_is_not_said_is_the_models(client: Client) -> None:
     for label in ("faces", None):
         clip = clip_of(client.predict(painting(), label=label, api_name="/generate"))
         recipe = json.loads(Path(clip["recipe"]).read_text())
-        for key, value in FakePipeline.sampling.of(label).items():
+        for key, value in FakePipeline.card.sampling.of(label).items():
             assert recipe[key] == value
     assert (recipe["label"], recipe["seed"], recipe["fps"]) == (None, 7, 8)
 

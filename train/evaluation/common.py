@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.card import ModelCard
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.pixels import decode_frames, encode_frames
@@ -30,10 +31,9 @@ Encode = Callable[[np.ndarray], np.ndarray]  # uint8 (F, H, W, 3) -> latents flo
 class VideoModel(Protocol):
     """What is measured: a `Pipeline`, or anything that is called like one."""
 
-    labels: list[str]
+    card: ModelCard
     num_frames: int
     image_size: tuple[int, int]
-    fps: float
 
     def __call__(self, timeline: Timeline, **options: Any) -> Clip: ...
 
@@ -68,15 +68,15 @@ def figure(values: Iterable[float]) -> Figure:
 def unseen(model: VideoModel, world: str, seed: int, frames: int | None = None) -> np.ndarray:
     """A real clip that training has not seen, of the model's size, uint8 (F, H, W, 3)."""
     length = frames or model.num_frames
-    return render(world, UNSEEN + seed, length, model.image_size[0], model.fps).video
+    return render(world, UNSEEN + seed, length, model.image_size[0], model.card.fps).video
 
 
 def check_worlds(model: VideoModel) -> None:
     """Raise `ValueError` unless each label of the model is a world."""
-    foreign = [label for label in model.labels if label not in WORLDS]
-    if foreign or not model.labels:
+    foreign = [label for label in model.card.labels if label not in WORLDS]
+    if foreign or not model.card.labels:
         raise ValueError(
-            f"the model's labels are {', '.join(model.labels) or 'none'}; only models of the "
+            f"the model's labels are {', '.join(model.card.labels) or 'none'}; only models of the "
             f"worlds {', '.join(WORLDS)} can be held against the truth"
         )
 

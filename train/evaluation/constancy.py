@@ -156,7 +156,7 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Const
     tasks = possible(TASKS, model.num_frames)
     small = model.image_size[1] < BALLS_FROM
     found = []
-    for world in model.labels:
+    for world in model.card.labels:
         if world not in MEASURES or (small and MEASURES[world] is _balls):
             continue
         values: dict[str, list[dict[str, float]]] = {}

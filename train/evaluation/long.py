@@ -102,7 +102,7 @@ def measure(
     orders = {order: _timeline(order, frames, window, prior, alpha) for order in ORDERS}
     return [
         _measure(model, encode, world, order, seeds, frames, timeline)
-        for world in model.labels
+        for world in model.card.labels
         for order, timeline in ({"real": None} | orders).items()
     ]
 

@@ -67,7 +67,7 @@ def evaluate(
     """
     check_worlds(model)
     check_counts(seeds=seeds, keyframe_seeds=keyframe_seeds)
-    chosen = [world for world in model.labels if not worlds or world in worlds]
+    chosen = [world for world in model.card.labels if not worlds or world in worlds]
     return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in chosen]
 
 

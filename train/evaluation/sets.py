@@ -53,13 +53,13 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
     if seeds < 2:
         raise ValueError("seeds is 1; a distance needs sets of at least 2 clips")
     reference, others = [], []
-    for world in model.labels:
+    for world in model.card.labels:
         known, made = _features(model, extractor, world, seeds)
         reference.append(known)
         others.append(made)
     scores = [
         _compare(world, known, made)
-        for world, known, made in zip(model.labels, reference, others, strict=True)
+        for world, known, made in zip(model.card.labels, reference, others, strict=True)
     ]
     if len(scores) > 1:
         joined = {source: np.concatenate([made[source] for made in others]) for source in others[0]}

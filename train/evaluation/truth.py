@@ -84,7 +84,7 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Truth
     check_counts(seeds=seeds)
     return [
         _measure(model, autoencode, world, task, seeds)
-        for world in model.labels
+        for world in model.card.labels
         for task in possible(WAYS, model.num_frames)
     ]
 

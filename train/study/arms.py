@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.card import ModelCard
 from fvdm_core.files import atomic_write, place
 from fvdm_core.model import VideoDiT
 from fvdm_core.pipeline import Pipeline
@@ -157,16 +158,9 @@ def _model(grid: Grid, arm: Arm, shared: Shared, weights: Path) -> Pipeline:
     config = grid.config(arm)
     model = VideoDiT(config.transformer)
     model.load_state_dict(read_tensors(weights))
-    return Pipeline(
-        model,
-        shared.autoencoder,
-        config.noise_schedule(),
-        image_size=(config.data.image_size,) * 2,
-        labels=shared.clips.label_names,
-        fps=config.data.fps,
-        name=arm.name,
-        prior=config.optim.prior,
-    )
+    labels = tuple(shared.clips.label_names)
+    card = ModelCard(arm.name, labels, config.data.fps, prior=config.optim.prior)
+    return Pipeline(model, shared.autoencoder, config.noise_schedule(), card)
 
 
 def write_real_apart(grid: Grid, shared: Shared, reference: Reference, out: Path) -> None:

@@ -146,7 +146,7 @@ def measure(
     prior that the model was trained with.
     """
     timeline = dataclasses.replace(
-        cell.timeline(model.num_frames), prior=model.prior, prior_alpha=prior_alpha
+        cell.timeline(model.num_frames), prior=model.card.prior, prior_alpha=prior_alpha
     )
     conditioning = "clean" if cell.way == "clean" else "replacement"
     given = pictured(timeline)
