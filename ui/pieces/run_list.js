@@ -13,7 +13,7 @@ let dragged = null;
 const heading = h("h2", {}, "Runs");
 const list = h("ol", { "aria-label": "Runs of this visit, in their order" });
 const said = h("p", { class: "said", "aria-live": "polite" });
-const older = h("p", { class: "older" }, "Older runs are under History, without their steps.");
+const older = h("p", { class: "older" }, "Older runs are under History.");
 root.append(heading, list, older, said);
 root.hidden = true;
 
