@@ -100,7 +100,8 @@ def keep_frames(
     Clean frames beside equally noisy ones are what image-to-video, interpolation and extension ask
     of the model; PTSS alone all but never draws them. A third of the subsets are runs from an end
     (the first or last k frames), a third runs from both ends, a third frames picked one by one; a
-    run is a single frame most often, and at least one frame stays noisy.
+    run is a single frame most often, and at least one frame stays noisy. A subset that comes out
+    empty or whole changes nothing, so the share is smaller in clips of few frames.
     """
     batch, frames = levels.shape
     if p_condition == 0.0 or frames == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,8 @@ def png_frame(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Frame:
 def read_note(path: str | os.PathLike[str], kind: str) -> str | None:
     """The comment of a PNG or GIF file, or None; no pixel is decoded."""
     with open_plain(path) as file:
+        if kind == "gif":
+            check_gif(file, file_name(path))
         try:
             with Image.open(file, formats=(kind.upper(),)) as picture:
                 note = picture.info.get("comment" if kind == "gif" else _NOTE)
@@ -181,6 +183,8 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             if kind in ("mov", "matroska", "avi"):
                 raise ValueError(f"{name} is a video; choose a picture: {_ALLOWED}")
             raise ValueError(f"{name} {why_not(kind, _ALLOWED)}")
+        if kind == "gif":
+            check_gif(file, name)
         try:
             picture = Image.open(file, formats=(kind.upper(),))  # reads the header only
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -194,6 +198,26 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             raise ValueError(f"{name} is damaged: {_reason(error)}") from None
         with picture:
             return _upright_rgb(picture, name)
+
+
+def check_gif(file: BinaryIO, name: str) -> None:
+    """Raise `ValueError` where more than `MAX_METADATA_BYTES` stand before a GIF's first picture.
+
+    PIL puts a comment together block by block, which takes time by its square. `file` is left at
+    its beginning.
+    """
+    header = file.read(13)
+    if len(header) == 13 and header[10] & 0x80:  # a table of colours
+        file.seek(3 << (header[10] & 7) + 1, os.SEEK_CUR)
+    read = 0
+    while file.read(1) == b"!":  # an extension: a kind, and blocks that begin with their lengths
+        file.seek(1, os.SEEK_CUR)
+        while (length := file.read(1)) not in (b"", b"\0"):
+            file.seek(length[0], os.SEEK_CUR)
+            read += length[0]
+            if read > MAX_METADATA_BYTES:
+                raise ValueError(f"{name} begins with more than {MAX_METADATA_BYTES} bytes of text")
+    file.seek(0)
 
 
 def _tile_by_tile(picture: Image.Image) -> Image.Image:

@@ -212,15 +212,16 @@ class Timeline:
         """Return for each frame that starts from a picture (from 0) the frame that picture is on.
 
         pictures: the frames that are given one. A held frame without one of its own starts from
-        the nearest, the earlier on a tie.
+        the nearest that is not made from noise itself, if there is one; the earlier on a tie.
         """
+        shown = [frame for frame in pictures if self.levels[0, frame] < MAX_LEVEL] or pictures
         sources = self.sources or ("keyframe",) * self.frames
         found = {}
         for frame in map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL)):
             if frame in pictures:
                 found[frame] = frame
             elif sources[frame] == "hold" and pictures:
-                found[frame] = min(pictures, key=lambda other: (abs(other - frame), other))
+                found[frame] = min(shown, key=lambda other: (abs(other - frame), other))
         return found
 
     def needs_picture(self, pictures: Collection[int] = ()) -> list[int]:

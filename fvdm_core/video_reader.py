@@ -168,7 +168,10 @@ def read_comment(
         raise ValueError(f"{file_name(path)} {child.failure}")
     # a value ends at a line break without a backslash before it
     found = re.search(
-        r"^comment=((?:\\.|[^\\\n])*)", text, re.DOTALL | re.MULTILINE | re.IGNORECASE
+        # possessive: what matched is not kept to be tried again, 130 bytes for each character
+        r"^comment=((?:[^\\\n]++|\\.)*+)",
+        text,
+        re.DOTALL | re.MULTILINE | re.IGNORECASE,
     )
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fvdm_core.limits import MAX_FRAMES, checked_integer, frame_name, shown
+from fvdm_core.limits import MAX_CELLS, MAX_FRAMES, checked_integer, frame_name, shown
+
+MAX_WINDOW_ENTRIES = 4 * MAX_CELLS  # of all steps; windows that overlap by half have 3 for a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,22 @@ def checked_windows(windows: Any, levels: np.ndarray) -> tuple[Step, ...]:
         raise ValueError(f"windows must have one list for each of the {steps} steps, got {count}")
     windows = tuple(windows)
     seen: dict[int, tuple[Step, np.ndarray]] = {}  # steps often share a tuple: look at it once
+    sizes: dict[int, int] = {}
+    entries = 0
     checked: list[Step] = []
     for number, step in enumerate(windows):
         if id(step) not in seen:
             updated = _updated_frames(step, frames, number)
             seen[id(step)] = tuple(step), updated
+            sizes[id(step)] = sum(len(window.frames) + len(window.updates) for window in step)
         same, updated = seen[id(step)]
         checked.append(same)
+        entries += sizes[id(step)]
+        if entries > MAX_WINDOW_ENTRIES:  # a file may say a large step once, and how often
+            raise ValueError(
+                f"windows: the windows of {number + 1} steps list {entries} frames, at most "
+                f"{MAX_WINDOW_ENTRIES} are allowed; use fewer or smaller windows"
+            )
         missing = (levels[number + 1] < levels[number]) & ~updated
         if missing.any():
             frame = int(missing.argmax())

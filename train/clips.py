@@ -88,10 +88,11 @@ class Clips:
         return indices[batches(len(indices), batch_size, seed, before)]
 
     def spread(self, count: int, group: int | None = None) -> np.ndarray:
-        """About `count` indices evenly spread over the clips of a size, by default the most
-        frequent one."""
+        """At most `count` indices from all over the clips of a size, by default the most frequent
+        one. They are drawn: labels take turns, so every k-th clip may be of one label."""
         chosen = self.by_size[int(self._counts.argmax()) if group is None else group]
-        return chosen[:: max(1, len(chosen) // count)]
+        drawn = np.random.default_rng(0).permutation(len(chosen))[:count]
+        return chosen[np.sort(drawn)]
 
     @cached_property
     def _counts(self) -> np.ndarray:

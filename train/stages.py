@@ -168,7 +168,7 @@ def train_autoencoder(
 
     def on_sample(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Autoencoder)
-        real = clips.video[clips.spread(12)[:12], 0]
+        real = clips.video[clips.spread(12), 0]
         shown = [abstract(index, real.shape[1:3]) for index in range(SHOWN)]
         x = to_video(np.concatenate([real, shown]))
         with torch.no_grad(), autocast():
@@ -242,9 +242,11 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
     if noted.get("weights") != key:
         values = []  # (C, every place of every picture)
         for group in range(len(clips.by_size)):
-            chosen = clips.spread(2048, group)
-            if not len(chosen):
+            size = len(clips.by_size[group])
+            if not size:
                 continue
+            share = max(1, round(2048 * size / len(clips)))  # as they are met in training
+            chosen = clips.spread(share, group)
             parts = [chosen[first : first + 64] for first in range(0, len(chosen), 64)]
             with autocast():
                 latents = torch.cat(

@@ -27,7 +27,7 @@ from ui.queueing import queue_value
 from ui.refusals import RequestError, checked, plain
 from ui.requests import EditorValue, local_file
 from ui.restoring import Restored, of_file, of_run, restored
-from ui.service import Studio, session_of
+from ui.service import MAX_READERS, Studio, session_of
 from ui.settings import FIELDS, settings_of
 from ui.watching import clip_files
 
@@ -120,6 +120,7 @@ def wire(
         "trigger_mode": "multiple",
         "api_visibility": "private",
     }
+    reads = tasks | {"concurrency_limit": MAX_READERS}
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick = tasks | {"queue": False}
 
@@ -167,7 +168,7 @@ def wire(
     exact = settings[FIELDS.index("splice_exact")]
     changes = [
         history.restore_run(restore_run, [session], page, js=IN_PLACE, **tasks),
-        history.restore_file(restore_file, [session], page, js=IN_PLACE, **tasks),
+        history.restore_file(restore_file, [session], page, js=IN_PLACE, **reads),
         clip.continue_clip(continue_clip, [session, exact], [editor, exact], js=IN_PLACE, **tasks),
         clip.extend_clip(extend_clip, [session, exact], [editor, exact], js=IN_PLACE, **tasks),
         clip.use_frame(use_frame, [session, editor], [editor], js=CHANGING, **tasks),

@@ -43,7 +43,9 @@ def wire_compare(studio: Studio, parts: Parts, compare: CompareView) -> None:
             request = request_of(settings)
             await studio.model.wait()
             both = await run_sync(orders, studio, choices, canvas, request, session)
-            jobs = await run_sync(submit_both, studio, both, session, choices.again)
+            jobs = await run_sync(
+                submit_both, studio, both, session, choices.again, limiter=studio.readers
+            )
             kept = {
                 job: await run_sync(run_of, studio, job, session)
                 for job in jobs
@@ -64,7 +66,7 @@ def wire_compare(studio: Studio, parts: Parts, compare: CompareView) -> None:
                 break
             await asyncio.sleep(INTERVAL)
         try:
-            yield await run_sync(compared_value, runs)
+            yield await run_sync(compared_value, runs, limiter=studio.readers)
         except ValueError as error:
             yield failed_value(str(error))
 

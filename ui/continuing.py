@@ -51,16 +51,24 @@ def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -
         raise RequestError(
             f"tail is {tail}: this clip can be continued from its last 1 to {most} frames."
         )
-    frames = max(len(files), tail + 1)
     params = {"context": tail, "given": tail}
-    timeline = checked(
-        lambda: Timeline.preset("extend", frames=frames, steps=steps, window=window, **params)
-    )
+    timeline = _as_long(max(len(files), tail + 1), steps, window, params)
     return editing.painted(
         timeline,
         keyframes=_pictures(files[-tail:]),
         preset=PresetValue(name="extend", params=params, steps=steps),
     )
+
+
+def _as_long(frames: int, steps: int, window: int, params: dict[str, int]) -> Timeline:
+    """A continuation of so many frames, or of half or a quarter where those are too many cells."""
+    while True:
+        try:
+            return Timeline.preset("extend", frames=frames, steps=steps, window=window, **params)
+        except ValueError as error:
+            if frames <= window:
+                raise RequestError(str(error)) from None
+            frames = max(window, frames // 2)
 
 
 def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> EditorValue:

@@ -13,7 +13,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 2**20  # bytes; the largest timeline is 2 MB of JSON, sent with the strip beside it
-UPLOADS = "/gradio_api/upload"  # where gradio takes files
+API = "/gradio_api/"
+UPLOADS = f"{API}upload"  # where gradio takes files
+# What gradio serves beside, and no page or program of ours asks for: files into an ffmpeg of its
+# own, files past every quota, calls into components, other servers, and code.
+UNUSED = (
+    *("process_recording", "deep_link", "component_server", "stream", "proxy=", "run-history"),
+    *("vibe-", "undo-vibe-", "profiling"),
+)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -51,6 +58,8 @@ class Guard:
         if self.hosts is not None and not (is_loopback(host) or host in self.hosts):
             words = "The studio is not served under this name: start it with --allow-host NAME."
             await _refuse(421, words, scope, receive, send)
+        elif is_unused(scope["path"]):
+            await _refuse(404, "There is nothing here.", scope, receive, send)
         elif not self._is_ours(headers, reads=scope["method"] in SAFE_METHODS):
             await _refuse(403, "This request comes from another site.", scope, receive, send)
         elif scope["method"] in SAFE_METHODS:
@@ -112,6 +121,12 @@ class Guard:
             return message if message is not None else await receive()
 
         await self.app(scope, receive_again, send)
+
+
+def is_unused(path: str) -> bool:
+    """Whether a path leads to a part of gradio that is not offered here."""
+    _, served, rest = path.rpartition(API)
+    return bool(served) and rest.startswith(UNUSED)
 
 
 def host_name(host: str) -> str:

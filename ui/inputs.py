@@ -1,4 +1,4 @@
-"""Gradio's inputs as this page uses them: they hand on what arrives, and fetch nothing."""
+"""Gradio's inputs as this page uses them: they hand on what arrives, fetch and keep nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.state_holder import SessionState
 
 from ui.refusals import RequestError
 from ui.requests import GenerateRequest
@@ -20,6 +21,14 @@ def _fetch_nothing(url: str, cache_dir: str) -> NoReturn:
 processing_utils.async_ssrf_protected_download = _fetch_nothing  # type: ignore[assignment]
 processing_utils.ssrf_protected_download = _fetch_nothing
 processing_utils.save_url_to_cache = _fetch_nothing
+
+
+def _keep_nothing(state: SessionState, key: int, value: Any) -> None:
+    """Instead of the last value of every input, which gradio keeps of a hundred visits for links
+    that are not offered here: a canvas may take 40 MB, and whatever is sent in its place more."""
+
+
+SessionState._update_value_in_config = _keep_nothing  # type: ignore[assignment]
 
 
 class Unchecked:

@@ -42,7 +42,9 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         request = request_of([*of_the_panel, conditioning, step_cache, size, *sampling])
         await studio.model.wait()
         kept = session_of(session)
-        kept["job"] = await run_sync(studio.submit, timeline, request, kept["session"])
+        kept["job"] = await run_sync(
+            studio.submit, timeline, request, kept["session"], limiter=studio.readers
+        )
         seen_step = -1
         async for snapshot in studio.jobs.follow(kept["job"]):
             value = strip_value(snapshot, seen_step)

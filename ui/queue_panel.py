@@ -132,7 +132,9 @@ def wire_queue(
             wanted = request.model_copy(update={"seed": seed})
             known = studio.jobs.runs_of(kept["session"])
             try:
-                kept["job"] = await run_sync(studio.submit, timeline, wanted, kept["session"])
+                kept["job"] = await run_sync(
+                    studio.submit, timeline, wanted, kept["session"], limiter=studio.readers
+                )
             except RequestError as error:
                 if seed == seeds[0]:
                     raise
@@ -216,7 +218,7 @@ def wire_queue(
             studio.jobs.remove(asked.job, owner=session)
         else:
             painting, request = studio.order_of(asked.job, session).unpack()
-            await run_sync(studio.submit, painting, request, session)
+            await run_sync(studio.submit, painting, request, session, limiter=studio.readers)
         return listed(session)
 
     def take_up(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
@@ -237,7 +239,14 @@ def wire_queue(
         typed = entered(timeline, panel, frames, steps, formula)
         session = session_of(kept_session)["session"]
         job = job_in(event)
-        await run_sync(studio.change, job, typed or timeline, request_of(settings), session)
+        await run_sync(
+            studio.change,
+            job,
+            typed or timeline,
+            request_of(settings),
+            session,
+            limiter=studio.readers,
+        )
         run, stop, value = listed(session)
         return run, stop, value | {"renewed": job}, typed or gr.skip()
 

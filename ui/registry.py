@@ -84,6 +84,11 @@ class JobRegistry:
             self._changed.notify_all()
             return job.id
 
+    def refuse_more(self, owner: str) -> None:
+        """Raise `QueueFull` where `submit` would, before work is made for it."""
+        with self._changed:
+            self._refuse_more(owner)
+
     def hold(self, why: str) -> bool:
         """Take no runs until `release`, and say `why`; False where there are runs, or it is held.
 
@@ -258,6 +263,7 @@ class JobRegistry:
         while True:
             with self._changed:
                 self._running = None
+                self._forget()
                 while not self._turns:
                     if self._closed:
                         return

@@ -296,8 +296,8 @@ class PresetRequest(SizeRequest):
     def timeline(self, window: int) -> Timeline:
         """The preset's timeline for a model that sees `window` frames."""
         size = {"frames": self.frames, "steps": self.steps, "window": window}
-        if not {"name", *size}.isdisjoint(self.params):
-            raise RequestError("params: name, frames, steps and window are fields of their own.")
+        if taken := sorted({"cls", "self", "name", *size}.intersection(self.params)):
+            raise RequestError(f"params: {taken[0]} is none of a preset's parameters.")
         return checked(lambda: Timeline.preset(self.name, **size, **self.params))
 
 

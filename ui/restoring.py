@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,9 @@ def of_file(path: Path, outputs: Outputs, session: str) -> tuple[Recipe, dict[in
 
 def as_upload(path: Path, frame: int) -> FileData:
     """A picture of a run, copied to where uploads lie, so that it is treated as one."""
-    return FileData(path=save_file_to_cache(path, get_upload_folder()), orig_name=_name(frame))
+    file = save_file_to_cache(path, get_upload_folder())
+    os.utime(file)  # it is as old as the run, and the oldest uploads go first
+    return FileData(path=file, orig_name=_name(frame))
 
 
 def _pictures_of(saved: Saved, wanted: set[str]) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any, Literal, Protocol
 
@@ -61,10 +62,12 @@ class Rewind:
                 self._kept = {s: k for s, k in self._kept.items() if s % self._stride == 0}
 
     def nearest(self, step: int) -> Kept | None:
+        """A copy of the state: the pictures that it makes of itself are not kept with it."""
         with self._lock:
             if not self._kept:
                 return None
-            return self._kept[min(self._kept, key=lambda kept: (abs(kept - step), kept))]
+            at = min(self._kept, key=lambda kept: (abs(kept - step), kept))
+            return copy.copy(self._kept[at])
 
     def clear(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,15 +61,17 @@ def make_work(
     request.known_label(pipeline.card.labels)
     timeline = checked(lambda: planned(editor.timeline(), pipeline))
     height, width = request.size_in(pipeline.sizes)
+    given = editor.pictures(picture_folders)
+    refuse_missing_pictures(timeline, given)
+    for frame in timeline.unused_pictures(given):  # the page says so beside the timeline
+        del given[frame]
+    load = functools.cache(load_image)  # one picture may lie on a thousand frames
     keyframes: dict[int, np.ndarray] = {}
-    for frame, (path, fit) in editor.pictures(picture_folders).items():
+    for frame, (path, fit) in given.items():
         try:
-            keyframes[frame] = load_image(path, (height, width), fit)
+            keyframes[frame] = load(path, (height, width), fit)
         except ValueError as error:
             raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
-    refuse_missing_pictures(timeline, keyframes)
-    for frame in timeline.unused_pictures(keyframes):  # the page says so beside the timeline
-        del keyframes[frame]
 
     options = request.options()
     # The call checks everything and starts nothing: steps are made when they are asked for.

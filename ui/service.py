@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
@@ -34,6 +35,7 @@ from ui.runs import kind_of_call, make_work
 from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
+MAX_READERS = 2
 TRIM_EVERY = 3.0  # seconds between two looks at the upload folder
 WELCOME = "faces"  # the example that a first visit finds on frame 1
 
@@ -66,6 +68,8 @@ class Studio:
         self.examples = _examples(examples)
         self.timelines = example_timelines()
         self.uploads = Path(get_upload_folder()).resolve()  # as those that are spared
+        # what reads pictures and videos at once, or a visitor could fill the memory with them
+        self.readers = CapacityLimiter(MAX_READERS)
         self._trimming, self._trim_next, self._has_room = threading.Lock(), 0.0, True
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 
@@ -133,8 +137,12 @@ class Studio:
         """Read and check all that a run needs, without queueing it.
 
         Raises:
-            RequestError: the request is refused.
+            RequestError: the request is refused, or the queue is full.
         """
+        try:
+            self.jobs.refuse_more(session)
+        except QueueFull as error:
+            raise RequestError(str(error)) from None
         job = new_name()
         work = self._work(editor, request, session, job)
         return Prepared(job, work, self.order(editor, request))

@@ -74,8 +74,9 @@ def _written(value: float | None) -> str:
 
 
 def completed(settings: Sequence[Any]) -> list[Any]:
-    """What a browser kept before there were as many settings as now, with the rest as usual."""
-    whole = [*settings, *settings_of(GenerateRequest())[len(settings) :]]
+    """What a browser kept when there were fewer settings, or more, with the rest as usual."""
+    kept = settings[: len(FIELDS)]
+    whole = [*kept, *settings_of(GenerateRequest())[len(kept) :]]
     for place in map(FIELDS.index, SAMPLING):
         if not isinstance(whole[place], str):  # a slider, which always said something
             whole[place] = ""

@@ -196,7 +196,7 @@ def build_studio(
         # Whatever an event may show its progress on, gradio's page reads whole at every status of
         # any event: canvas, presets and lists took half of a processor during a run.
         event.show_progress_on = [theme]
-    demo.queue(max_size=16)
+    demo.queue(max_size=16, api_open=False)  # else a call to gradio may pass the queue by
     demo._queue.sleep_when_free = QUEUE_REST
     demo.studio = studio
     return demo

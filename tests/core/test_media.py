@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvdm_core import containers, media
+from fvdm_core import containers, media, pictures
 from fvdm_core.decoder import ChildLimits, confined, ffmpeg
 from fvdm_core.files import atomic_write
 from fvdm_core.media import (
@@ -27,6 +27,7 @@ from fvdm_core.media import (
     write_png,
     write_video,
 )
+from fvdm_core.pictures import read_note
 
 FITS: tuple[media.Fit, ...] = ("crop", "contain", "stretch")
 
@@ -196,6 +197,18 @@ def test_wrong_arguments_are_named():
 
 
 # ── videos ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_gif_that_begins_with_too_much_text_is_refused_unread(tmp_path, monkeypatch):
+    Image.new("P", (4, 4)).save(tmp_path / "a.gif", comment=b"x" * 600)
+    assert load_image(tmp_path / "a.gif", (4, 4)).shape == (4, 4, 3)
+    assert read_note(tmp_path / "a.gif", "gif") == "x" * 600
+    monkeypatch.setattr(pictures, "MAX_METADATA_BYTES", 599)
+    for read in (lambda file: load_image(file, (4, 4)), lambda file: read_note(file, "gif")):
+        with pytest.raises(ValueError, match="a.gif begins with more than 599 bytes of text"):
+            read(tmp_path / "a.gif")
+    (tmp_path / "cut.gif").write_bytes((tmp_path / "a.gif").read_bytes()[:300])
+    assert "damaged" in refusal(load_image, tmp_path / "cut.gif", (4, 4))
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".mp4", 3), (".webm", 3), (".gif", 8)])

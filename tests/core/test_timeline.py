@@ -177,6 +177,16 @@ def test_needs_picture_names_frames_that_have_nothing_to_start_from():
     assert held.needs_picture({1, 3}) == []
 
 
+def test_a_held_frame_takes_no_picture_of_a_frame_that_is_made_from_noise():
+    loop = Timeline.preset("loop", frames=8, steps=4)
+    assert loop.starts_from([0, 5]) == {0: 0, 7: 0}  # and so it closes
+    assert loop.unused_pictures([0, 5]) == [5]
+    late = Timeline.preset("late-start", frames=4, steps=4)
+    assert late.starts_from([2]) == {0: 2, 1: 2, 2: 2, 3: 2}
+    alone = Timeline([[1000, 500], [0, 0]], sources=("noise", "hold"))
+    assert alone.starts_from([0]) == {1: 0}  # the only one there is
+
+
 class TestResampled:
     def test_same_size_is_the_same_timeline(self):
         timeline = standard()

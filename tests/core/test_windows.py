@@ -29,6 +29,16 @@ def test_inner_windows_see_context_on_both_sides(frames):
     assert windows[-1].updates[-1] == frames - 1
 
 
+def test_a_large_step_that_is_repeated_often_is_refused():
+    """A file says it once, and how often; the page writes every step out."""
+    step = tuple(Window(tuple(range(500)), (frame,)) for frame in range(500))
+    levels = np.repeat(np.linspace(1000, 0, 101).round().astype(int)[:, None], 500, axis=1)
+    with pytest.raises(
+        ValueError, match="windows of 16 steps list 4008000 frames, at most 4000000"
+    ):
+        Timeline(levels, windows=(step,) * 100)
+
+
 def test_windows_of_frames_far_apart():
     windows = overlapping([0, 4, 8, 12, 15], 3)
     assert windows == (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from train import clips as clips_module
-from train.clips import balanced, batches, prepare_worlds, texture, world_seed
+from train.clips import Clips, balanced, batches, prepare_worlds, texture, world_seed
 from train.config import DataConfig
 from train.run import Stopped
 from train.worlds import UNSEEN, render
@@ -30,6 +30,18 @@ def test_a_batch_is_a_function_of_seed_and_step():
     assert np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 5, 123))
     assert not np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 6, 123))
     assert not np.array_equal(batches(1000, 16, 5, 123), batches(1000, 16, 5, 124))
+
+
+def test_clips_of_all_labels_are_shown_where_labels_take_turns():
+    """Every second clip is of one label, and so would every second of those be."""
+    count = 5000
+    video, labels = np.zeros((count, 1, 1, 1, 3), np.uint8), np.arange(count) % 2
+    clips = Clips(video, labels, [str(number) for number in range(count)])
+    chosen = clips.spread(2048)
+    assert len(chosen) == len(set(chosen)) == 2048
+    assert (np.diff(chosen) > 0).all() and chosen[0] < 50 and chosen[-1] > count - 50
+    assert 0.45 < labels[chosen].mean() < 0.55
+    assert len(clips.spread(9000)) == count
 
 
 def test_training_seeds_differ_and_stay_below_the_unseen_ones():

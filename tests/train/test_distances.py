@@ -61,6 +61,18 @@ def test_the_kernel_distance_is_unbiased_and_knows_its_error():
     assert np.mean([distance.error for distance in shifted]) == pytest.approx(spread, rel=0.25)
 
 
+def test_what_lies_between_kinds_of_clips_is_no_error():
+    """Both sets have as many of each kind, so their distance does not vary with the kinds'."""
+    rng = np.random.default_rng(0)
+    far = np.repeat([0.0, 0.0, 0.0, 2.0], 8)[:, None]  # the last of four kinds is another one
+    found = []
+    for _ in range(200):
+        first, second = rng.standard_normal((2, 32, 4))
+        found.append(kernel_distance(first, second + far, strata=4))
+    spread = np.std([distance.value for distance in found])
+    assert np.mean([distance.error for distance in found]) == pytest.approx(spread, rel=0.25)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "named"),
     [

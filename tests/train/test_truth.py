@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toys import Frozen, LosesBalls, RealClips
@@ -117,6 +119,16 @@ def test_balls_that_only_meet_each_other_keep_their_momentum():
     assert len(known) >= 4 and max(known) < 1e-9
 
 
+def test_a_slow_clip_has_more_time_to_meet_a_wall_between_two_frames():
+    found = []
+    for seed in range(12):
+        factors = render("collisions", UNSEEN + seed, 16, 16, fps=4).factors
+        places, radii = factors["positions"], np.tile(factors["radii"], (16, 1))
+        found.append(momentum_change(places, radii, fps=4))
+    known = [value for value in found if not np.isnan(value)]
+    assert len(known) >= 4 and max(known) < 1e-9
+
+
 def test_momentum_by_hand():
     radii = np.full((5, 1), 0.1)
     places = np.full((5, 1, 2), 0.5)
@@ -212,6 +224,13 @@ def test_long_clips_beside_real_ones():
     assert len(long.table(rows).splitlines()) == 2 + 2 * 4
     with pytest.raises(ValueError, match="long_frames is 16"):
         long.measure(RealClips("figures"), encode, seeds=1, frames=16)
+
+
+def test_long_clips_start_from_the_models_own_noise():
+    model = RealClips("figures")
+    model.card = replace(model.card, prior="mixed", prior_alpha=2.5)
+    long.measure(model, lambda video: np.zeros((len(video), 2, 3, 3)), 1, 40, prior="mixed")
+    assert {(each.prior, each.prior_alpha) for each in model.timelines} == {("mixed", 2.5)}
 
 
 def test_a_length_that_one_order_cannot_have_is_refused_before_any_work():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -24,6 +26,7 @@ from fvdm_core.pictures import png_frame
 from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
+from ui.continuing import ContinueRequest, continued
 from ui.downloads import Downloads, zipped
 from ui.history import PAGE, history_value, listed_now
 from ui.model_list import ModelList
@@ -255,6 +258,25 @@ def test_the_tail_of_a_clip_begins_the_next(studio: Studio, made: Saved) -> None
     clip = run(studio, editor, SETTINGS)
     for kept, file in zip(clip.frames[:2], made.frames[-2:], strict=True):
         np.testing.assert_array_equal(load_image(kept, (16, 16)), load_image(file, (16, 16)))
+
+
+def test_a_clip_too_long_to_go_on_at_its_length_goes_on_shorter(
+    studio: Studio, made: Saved
+) -> None:
+    """600 frames of 30 steps would be 74 windows, more cells than a timeline may have."""
+    long = SimpleNamespace(frames=[made.frames[k % len(made.frames)] for k in range(600)])
+    editor = continued(long, ContinueRequest(tail=None), steps=30, window=16)  # type: ignore[arg-type]
+    assert editor.frames == 300 and len(editor.keyframes) == 8
+    assert editor.timeline().needs_picture(range(8)) == []
+
+
+def test_pictures_of_an_old_run_are_not_the_oldest_uploads(studio: Studio, made: Saved) -> None:
+    """A copy is as old as what it is of, and the oldest uploads are the first to go."""
+    for frame in made.frames:
+        os.utime(frame, (10**9, 10**9))
+    editor = Afterwards(studio).continue_clip(KEPT, {"job": made.job, "tail": 1})
+    (keyframe,) = editor.keyframes
+    assert time.time() - Path(keyframe.file.path).stat().st_mtime < 600
 
 
 @pytest.mark.parametrize("tail", [7, 0, -1, 2.5, "x", 10**9])

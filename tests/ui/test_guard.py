@@ -87,6 +87,22 @@ def test_a_name_that_somebody_points_at_this_machine_is_not_served(host: str, st
     assert client(hosts=None).get("/", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "process_recording",
+        "deep_link?session_hash=a",
+        "component_server/",
+        "proxy=http://a.example",
+    ],
+)
+def test_what_gradio_serves_beside_is_not_there(path: str) -> None:
+    for route in (f"/gradio_api/{path}", f"/guide/gradio_api/{path}"):
+        assert client().get(route).status_code == client().post(route).status_code == 404
+        assert "nothing here" in client().get(route).text
+    assert client().get("/stream").text != client().get("/gradio_api/stream").text
+
+
 def test_bodies_are_bounded_declared_or_not() -> None:
     assert client().post("/", content=b"x" * 100).text == "100"
     declared = client().post("/", content=b"x" * 101)

@@ -108,6 +108,15 @@ def test_a_long_run_is_kept_coarsely_and_within_its_room() -> None:
     assert rewind.nearest(0) is None
 
 
+def test_what_is_looked_at_is_not_kept() -> None:
+    """It may take ten times what is counted."""
+    rewind = Rewind()
+    rewind.add(Large(0))
+    looked = rewind.nearest(0)
+    looked.pictures = 1  # type: ignore[union-attr]
+    assert not hasattr(rewind.nearest(0), "pictures")
+
+
 def test_runs_that_are_over_share_a_room(
     jobs: JobRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,12 @@ def test_a_setting_that_was_never_finished_costs_no_painting(seed: Any) -> None:
     assert found["settings"] == settings
 
 
+def test_a_browser_that_kept_settings_of_a_later_version_is_welcome() -> None:
+    settings = settings_of(GenerateRequest(seed=99))
+    found = restore(kept([*settings, 0.5, "new"]))
+    assert found is not None and found["settings"] == settings
+
+
 @pytest.mark.parametrize(
     "value", [None, {}, {"settings": []}, kept([]) | {"editor": {"levels": [[1]]}}]
 )

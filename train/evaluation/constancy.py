@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from train.worlds.collisions import BALL_COLORS, MARGIN, MAX_SPEED
+from train.worlds.collisions import BALL_COLORS, FPS, MARGIN, MAX_SPEED
 from train.worlds.measure import BALLS_FROM, detect_balls
 
 from .common import (
@@ -28,8 +28,6 @@ from .common import (
     samples,
     unseen,
 )
-
-_NEAR_WALL = MARGIN + MAX_SPEED / 2 + 0.01  # closer, a wall may have turned it between two frames
 
 REGIONS = {  # of a face, in widths of the picture: left, top, right, bottom
     "skin": ((0.40, 0.50, 0.60, 0.58),),  # the nose and the cheeks beside it
@@ -79,7 +77,7 @@ def size_change(radii: np.ndarray) -> float:
     return float((np.nanstd(seen, axis=0) / np.nanmean(seen, axis=0)).mean())
 
 
-def momentum_change(places: np.ndarray, radii: np.ndarray) -> float:
+def momentum_change(places: np.ndarray, radii: np.ndarray, fps: float = FPS) -> float:
     """How much the balls' total momentum changes from step to step ÷ how much there is of it.
 
     Places (F, n, 2) and radii (F, n) in widths; a mass is a radius squared. Balls that meet keep
@@ -89,13 +87,14 @@ def momentum_change(places: np.ndarray, radii: np.ndarray) -> float:
     there = ~np.isnan(radii)
     mass = np.array([np.median(r[known]) ** 2 if known.any() else np.nan
                      for r, known in zip(radii.T, there.T, strict=True)])  # fmt: skip
+    near_wall = MARGIN + MAX_SPEED * FPS / fps / 2 + 0.01  # it may have turned between two frames
     changes, amounts = [], []
     for t in range(len(radii) - 2):
         balls = there[t]
         if not balls.any() or (there[t : t + 3] != balls).any():
             continue
         x, r = places[t : t + 3, balls], radii[t : t + 3, balls, None]
-        free = (np.minimum(x - r, 1 - r - x) > _NEAR_WALL).all(axis=(0, 1))  # (2,)
+        free = (np.minimum(x - r, 1 - r - x) > near_wall).all(axis=(0, 1))  # (2,)
         moved = mass[balls, None] * np.diff(x, axis=0)  # (2, n, 2)
         momentum = moved.sum(1)
         changes += np.abs(momentum[1] - momentum[0])[free].tolist()
@@ -125,18 +124,18 @@ def color_change(video: np.ndarray) -> dict[str, float]:
     return changed
 
 
-def _balls(video: np.ndarray) -> dict[str, float]:
+def _balls(video: np.ndarray, fps: float) -> dict[str, float]:
     places, radii = ball_tracks(video)
     return {
         "number": number_kept(video),
         "size": size_change(radii),
-        "momentum": momentum_change(places, radii),
+        "momentum": momentum_change(places, radii, fps),
     }
 
 
-MEASURES: dict[str, Callable[[np.ndarray], dict[str, float]]] = {
+MEASURES: dict[str, Callable[[np.ndarray, float], dict[str, float]]] = {
     "collisions": _balls,
-    "faces": color_change,
+    "faces": lambda video, fps: color_change(video),
 }
 HEADS = {
     "collisions": {"number": "number kept", "size": "size change", "momentum": "momentum change"},
@@ -167,7 +166,7 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Const
             videos = {"real": truth, "after autoencoder": autoencode(truth)}
             videos |= {source: several[seed] for source, several in made.items()}
             for source, video in videos.items():
-                values.setdefault(source, []).append(MEASURES[world](video))
+                values.setdefault(source, []).append(MEASURES[world](video, model.card.fps))
         for source, rows in values.items():
             figures = {name: figure(row[name] for row in rows) for name in HEADS[world]}
             found.append(Constancy(world, source, figures))

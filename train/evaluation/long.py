@@ -98,7 +98,7 @@ def measure(
         )
     # before any clip is rendered: a length may be too much for one of them
     window = model.num_frames
-    alpha = getattr(model, "prior_alpha", 1.0)
+    alpha = model.card.prior_alpha
     orders = {order: _timeline(order, frames, window, prior, alpha) for order in ORDERS}
     return [
         _measure(model, encode, world, order, seeds, frames, timeline)

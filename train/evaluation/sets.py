@@ -63,7 +63,7 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
     ]
     if len(scores) > 1:
         joined = {source: np.concatenate([made[source] for made in others]) for source in others[0]}
-        scores.append(_compare(ALL, np.concatenate(reference), joined))
+        scores.append(_compare(ALL, np.concatenate(reference), joined, strata=len(others)))
     return scores
 
 
@@ -84,11 +84,15 @@ def _features(
     return features.pop("reference"), features
 
 
-def _compare(world: str, reference: np.ndarray, made: dict[str, np.ndarray]) -> SetScores:
+def _compare(
+    world: str, reference: np.ndarray, made: dict[str, np.ndarray], strata: int = 1
+) -> SetScores:
     return SetScores(
         world,
         frechet={source: frechet_distance(reference, clips) for source, clips in made.items()},
-        kernel={source: kernel_distance(reference, clips) for source, clips in made.items()},
+        kernel={
+            source: kernel_distance(reference, clips, strata) for source, clips in made.items()
+        },
     )
 
 

@@ -21,7 +21,7 @@ FLOORS = np.array(
 
 MARGIN = 0.012  # free space that the walls leave at the picture's edge
 MAX_SPEED = 0.036  # widths per frame, collisions included
-_FPS = 8.0  # the clock against which speeds per frame are meant
+FPS = 8.0  # the clock against which speeds per frame are meant
 _LIGHT = np.array([-0.45, -0.6, 0.66]) / np.linalg.norm([-0.45, -0.6, 0.66])  # z: to the viewer
 _HALF_WAY = (_LIGHT + (0, 0, 1)) / np.linalg.norm(_LIGHT + (0, 0, 1))  # where a mirror would shine
 
@@ -128,7 +128,7 @@ def render(
     mass = (radius / 0.13) ** 2
     colors = rng.permutation(len(BALL_COLORS))[: len(radius)]
     floor = _floor(rng, size)
-    position, velocity = simulate(start, speed, radius, mass, times * _FPS)
+    position, velocity = simulate(start, speed, radius, mass, times * FPS)
 
     frames = len(times)
     picture = np.broadcast_to(floor, (frames, size, size, 3)) * _shadows(position, radius, size)
