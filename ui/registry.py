@@ -73,7 +73,7 @@ class JobRegistry:
         """
         with self._changed:
             self._refuse_more(owner)
-            self._forget()
+            self._forget(coming=1)
             job = Job(work, job_id or secrets.token_urlsafe(16), owner, about)
             self._jobs[job.id] = job
             self._turns.add(owner, job)
@@ -282,10 +282,10 @@ class JobRegistry:
             if job.snapshot.ahead != place + busy:
                 job.update(ahead=place + busy)
 
-    def _forget(self) -> None:
+    def _forget(self, coming: int = 0) -> None:
         now = time.monotonic()
         ended = [job for job in self._jobs.values() if job.ended_at is not None]
-        surplus = len(ended) - self.max_kept + 1
+        surplus = len(ended) - self.max_kept + coming
         for place, job in enumerate(ended):
             assert job.ended_at is not None
             if place < surplus or now - job.ended_at > self.max_age:
