@@ -29,7 +29,7 @@ from .pixels import decode_frames, encode_frames
 from .recipe import recipe_of
 from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
-from .state import Clip, State
+from .state import Clip, State, spliced
 from .step_cache import StepCache
 from .timeline import MAX_LEVEL, Timeline
 
@@ -205,7 +205,7 @@ class Pipeline:
         for state in self._sampled(x, timeline, index, options, seeds):
             x = state.x
         return [
-            Clip(self._decode(latents[None]), recipe["fps"], recipe)
+            Clip(self.decode(latents[None]), recipe["fps"], recipe)
             for latents, recipe in zip(x, recipes, strict=True)
         ]
 
@@ -225,18 +225,13 @@ class Pipeline:
             kept = [frame for frame in known if not timeline.levels[:, frame].any()]
             exact = {frame: pictures[known[frame]] for frame in kept}
 
-        def decode(latents: Tensor) -> np.ndarray:
-            frames = self._decode(latents)
-            for frame, picture in exact.items():
-                frames[frame] = picture
-            return frames
-
         def recipe(step: int) -> dict[str, Any]:
             return whole if step == timeline.num_steps else whole | {"stopped_after_step": step}
 
         x = self._initial(timeline, pictures, known, options)
         levels = np.array(timeline.levels[0])
-        yield State(0, timeline.num_steps, levels, x, x, recipe(0), self._decode_preview, decode)
+        decoders = self._decode_preview, self.decode
+        yield State(0, timeline.num_steps, levels, x, x, recipe(0), *decoders, exact)
         for state in self._sampled(x, timeline, label, options, [options.seed]):
             last = state.step == timeline.num_steps
             yield State(
@@ -246,9 +241,9 @@ class Pipeline:
                 state.x,
                 state.pred_x_start,
                 recipe(state.step),
-                self._decode_preview,
-                decode,
-                Clip(decode(state.x), whole["fps"], whole) if last else None,
+                *decoders,
+                exact,
+                Clip(spliced(self.decode(state.x), exact), whole["fps"], whole) if last else None,
             )
 
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
@@ -362,7 +357,8 @@ class Pipeline:
             return self._pixels(self.autoencoder.preview, latents)
 
     @torch.no_grad()
-    def _decode(self, latents: Tensor) -> np.ndarray:
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality."""
         return self._pixels(self.autoencoder.decode, latents)
 
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:

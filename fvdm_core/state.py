@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,13 @@ class Clip:
         media.write_video(path, self.frames, self.fps, metadata=json.dumps(self.recipe))
 
 
+def spliced(frames: np.ndarray, exact: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Frames (F, H, W, 3), of which some are replaced, pixel for pixel."""
+    for frame, picture in exact.items():
+        frames[frame] = picture
+    return frames
+
+
 @dataclass
 class State:
     """A run after `step` of its M steps; step 0 is the start.
@@ -46,6 +53,7 @@ class State:
     recipe: dict[str, Any] = field(repr=False)
     _preview: Callable[[Tensor], np.ndarray] = field(repr=False)
     _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
+    exact: Mapping[int, np.ndarray] = field(repr=False)  # pictures that replace what is decoded
     clip: Clip | None = field(default=None, repr=False)  # with the last state
 
     @cached_property
@@ -69,13 +77,27 @@ class State:
     @cached_property
     def frames(self) -> np.ndarray:
         """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut."""
-        return self._decode(self.pred_x_start)
+        return spliced(self._decode(self.pred_x_start), self.exact)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process is given what there is to see, not the tensors of this one's device."""
-        seen = {"preview": self.preview, "noisy": self.noisy, "frames": self.preview}
-        left_here = ("x", "pred_x_start", "_preview", "_decode")
+        latents = self.pred_x_start.to("cpu", torch.float16).numpy()
+        seen = {"preview": self.preview, "noisy": self.noisy, "pred_x_start": latents}
+        left_here = ("x", "frames", "_preview", "_decode")
         return {k: value for k, value in vars(self).items() if k not in left_here} | seen
+
+    def __copy__(self) -> State:
+        """Not by way of `__getstate__`, which decodes."""
+        made = object.__new__(State)
+        vars(made).update(vars(self))
+        return made
+
+    def arrived(self, decode: Callable[[Tensor], np.ndarray]) -> State:
+        """A state of another process, whose `frames` this one decodes where they are asked for."""
+        here = copy.copy(self)
+        here.pred_x_start = torch.as_tensor(self.pred_x_start, dtype=torch.float32)
+        here._decode = decode
+        return here
 
     @property
     def nbytes(self) -> int:
@@ -88,6 +110,7 @@ class State:
         if "x" not in vars(self):
             pictures = copy.copy(self)
             pictures.recipe, pictures.clip = {}, None
+            vars(pictures).pop("pred_x_start")
             return pictures
         x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
         return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)

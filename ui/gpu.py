@@ -63,7 +63,8 @@ class Walker:
             ValueError: what ZeroGPU, or the process that it lent a GPU, has to say.
         """
         try:
-            yield from self._walk(timeline, keyframes, options, seconds_per_call)
+            for state in self._walk(timeline, keyframes, options, seconds_per_call):
+                yield state.arrived(self.pipeline().decode) if LENT else state
         except gr.Error as error:
             raise ValueError(str(error.message)) from None
 

@@ -1,6 +1,8 @@
 """The pipeline, with a tiny random model: what is kept, refused, repeated, and what it costs."""
 
+import copy
 import json
+import pickle
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +96,24 @@ def test_frames_are_seen_smaller_on_the_way_where_their_detail_is_dear(pipe):
     assert last.clip.frames.shape[1:3] == (16, 16)
     assert last.preview is last.clip.frames and last.noisy is last.clip.frames
     assert early[1].frames.shape[1:3] == (16, 16)  # what a run that is stopped there gives
+
+
+def test_a_run_stopped_in_another_process_is_decoded_whole_in_this_one(pipe):
+    """Where a GPU is lent, states are pickled; previews may be smaller than the clip."""
+    coder = Autoencoder(replace(CODER, image_size=16, detail=4))
+    large = Pipeline(pipe.model, coder, pipe.schedule, pipe.card)
+    timeline = preset("image-to-video", steps=3)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    for exact in (False, True):
+        states = large.stream(timeline, keyframes={0: picture}, seed=1, splice_exact=exact)
+        next(states)
+        there = next(states)
+        here = pickle.loads(pickle.dumps(there)).arrived(large.decode)
+        assert here.preview.shape[1:3] == (8, 8) and here.frames.shape[1:3] == (16, 16)
+        assert np.abs(here.frames.astype(int) - there.frames).max() <= 2  # it was halved on its way
+        assert np.array_equal(here.frames[0], picture) == exact
+        assert vars(copy.copy(there)) == vars(there)  # nothing is decoded for it
+        assert here.light().nbytes == here.nbytes == here.preview.nbytes + here.noisy.nbytes
 
 
 def test_the_pipeline_says_what_it_opened(pipe):

@@ -62,6 +62,9 @@ class FakeState:
     def light(self) -> FakeState:
         return self
 
+    def arrived(self, decode: Any) -> FakeState:
+        return self
+
 
 class FakePipeline:
     """Frames fade from the seed's noise to the label's colour; kept frames are the pictures."""
@@ -77,6 +80,8 @@ class FakePipeline:
     image_size, sizes = (16, 16), ((16, 16),)
     model_hash = "0123456789abcdef"
     parameters, memory_bytes = 12_300_000, 49_200_000
+
+    decode = None
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
