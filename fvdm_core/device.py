@@ -9,6 +9,14 @@ from pathlib import Path
 import torch
 
 
+def _has(instructions: str) -> bool:
+    # private in torch 2.13, and the only question it answers without parsing /proc/cpuinfo
+    return bool(getattr(torch.cpu, f"_is_{instructions}_supported", lambda: False)())
+
+
+HAS_AMX = _has("amx_tile")  # Intel's processors that multiply tiles of matrices
+
+
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The given device, else CUDA where there is one, else the CPU.
 
@@ -42,9 +50,7 @@ def fast_bf16(device: torch.device) -> bool:
     """
     if device.type != "cpu":
         return True
-    # private in torch 2.13, and the only question it answers without parsing /proc/cpuinfo
-    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in asked)
+    return _has("amx_tile") or _has("avx512_bf16")
 
 
 def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.dtype:

@@ -34,7 +34,7 @@ CORE = {  # what a module of the core may import of the core
     "rotary": set(),
     "embeddings": set(),
     "shape": set(),
-    "blocks": {"rotary"},
+    "blocks": {"device", "rotary"},
     "model": {"blocks", "embeddings", "rotary", "shape", "step_cache"},
     "pixels": set(),
     "guidance": {"model", "step_cache"},

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from fvdm_core import VideoDiT, load_model
-from fvdm_core.blocks import attend
+from fvdm_core import VideoDiT, blocks, load_model
+from fvdm_core.blocks import attend, gelu
 from fvdm_core.embeddings import sincos_2d
 from fvdm_core.shape import VideoDiTConfig
 
@@ -202,6 +202,33 @@ def test_attention_is_the_same_in_its_plain_and_its_fused_form(length):
     torch.testing.assert_close(attend(q, k, v), expected, rtol=1e-4, atol=1e-5)
     fused = F.scaled_dot_product_attention(q, k, v)
     torch.testing.assert_close(attend(q, k, v), fused, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("amx", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_bf16_is_the_same_on_every_processor(monkeypatch, amx, masked):
+    """In two products or fused; both within what rounding to bf16 leaves of fp32."""
+    monkeypatch.setattr(blocks, "HAS_AMX", amx)
+    q, k, v = torch.randn(3, 2, 4, 40, 16)
+    mask = torch.zeros(2, 1, 40, 40)
+    mask[1, :, :, 20:] = -torch.inf
+    mask = mask if masked else None
+    exact = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    low = None if mask is None else mask.bfloat16()
+    found = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), low)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).norm() < 0.01 * exact.norm()
+
+
+def test_gelu_in_bf16_is_the_published_one_up_to_rounding():
+    x = torch.linspace(-8, 8, 4001)
+    published = F.gelu(x, approximate="tanh")
+    assert torch.equal(gelu(x), published)  # as it is in fp32, and where it learns
+    learning = x.bfloat16().requires_grad_()
+    assert torch.equal(gelu(learning), F.gelu(learning, approximate="tanh"))
+    rounded = F.gelu(x.bfloat16(), approximate="tanh")
+    ours, theirs = ((y.float() - published).norm() for y in (gelu(x.bfloat16()), rounded))
+    assert ours < 1.1 * theirs < 0.01 * published.norm()
 
 
 def test_a_longer_grid_has_the_squares_places_in_its_middle():
