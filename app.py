@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -44,6 +45,16 @@ def quota(text: str) -> float:
     return gigabytes
 
 
+def minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time for a run: use minutes, such as 20")
+    return number
+
+
 def yes(text: str) -> bool:
     if text.lower() not in ("1", "true", "yes", "0", "false", "no", ""):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
@@ -62,6 +73,7 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "outputs": ("FVDM_OUTPUTS", Path),
     "name": ("FVDM_NAME", str),
     "quota": ("FVDM_QUOTA", quota),
+    "minutes": ("FVDM_MINUTES", minutes),
     "allow_host": ("FVDM_ALLOW_HOST", str.split),
 }
 
@@ -92,6 +104,11 @@ def parser() -> argparse.ArgumentParser:
     add("outputs", "folder for finished runs, outputs if none is given", type=Path)
     add("name", f"what runs are called, {NAME}; also {{frames}}, {{steps}}, {{model}}")
     add("quota", "GB of runs that are kept, 4 if none is given; the oldest go", type=quota)
+    add(
+        "minutes",
+        "minutes after which a run is stopped with what there is; never if none is given",
+        type=minutes,
+    )
     add("share", "make a public link, for anyone", action="store_true")
     add("allow_host", "a name that a proxy in front of the studio has", action="append")
     flags.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -167,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
             models,
             outputs=Outputs(outputs, int(chosen.quota * 2**30), naming),
             examples=HERE / "assets" / "keyframes",
+            run_limit=60 * (chosen.minutes or math.inf),
         )
     except OutputError as error:
         print(f"app.py: {error}", file=sys.stderr)

@@ -144,21 +144,22 @@ class Job:
         self.update(status=Status.STOPPED, message="Removed from the queue.")
         self.ended_at = time.monotonic()
 
-    def run(self, unwatched_limit: float) -> None:
+    def run(self, unwatched_limit: float, run_limit: float) -> None:
         """Do the work in the calling thread; every outcome ends up in the snapshot."""
         work, self._work = self._work, None  # frees pictures and closures with the run
         context, self._context = self._context, Context()
         if work is None or self.snapshot.status.over:
             return
         try:
-            context.run(self._run, work, unwatched_limit)
+            context.run(self._run, work, unwatched_limit, run_limit)
         except Exception as error:
             self.update(status=Status.FAILED, eta=None, message=reason(error, work.size))
         finally:
             self.ended_at = time.monotonic()
 
-    def _run(self, work: Work, unwatched_limit: float) -> None:
-        started = shown_at = time.monotonic()
+    def _run(self, work: Work, unwatched_limit: float, run_limit: float) -> None:
+        begun = started = shown_at = time.monotonic()
+        too_long = ""
         showing = one = 0.0  # seconds spent on previews so far, and on the last one
         seconds_per_call = work.seconds_per_call
         self.update(status=Status.RUNNING, ahead=0, eta=_eta(work.calls, seconds_per_call))
@@ -190,6 +191,9 @@ class Job:
                 self.rewind.add(state)
                 if time.monotonic() - self.expected_at > unwatched_limit:
                     self.stopping.set()
+                if not last and time.monotonic() - begun > run_limit:
+                    too_long = f" A run may take {run_limit / 60:g} minutes here."
+                    self.stopping.set()
                 if self.stopping.is_set():
                     break
         finally:
@@ -206,7 +210,9 @@ class Job:
             self.update(preview=preview_of(state, self.view))
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
-        message = f"Stopped after step {state.step} of {len(work.calls)}." if stopped else ""
+        message = (
+            f"Stopped after step {state.step} of {len(work.calls)}.{too_long}" if stopped else ""
+        )
         self.update(status=status, eta=None, message=message, result=result)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import sys
@@ -36,7 +37,8 @@ class JobRegistry:
 
     At most `max_waiting` runs wait, of one owner at most `max_per_owner`. Finished jobs are
     forgotten after `max_age` seconds or when more than `max_kept` are remembered. A run that nobody
-    has asked for during `unwatched_limit` seconds is stopped and keeps its partial result.
+    has asked for during `unwatched_limit` seconds, or that takes more than `run_limit`, is stopped
+    and keeps its partial result.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class JobRegistry:
         max_kept: int = 64,
         max_age: float = 6 * 3600,
         unwatched_limit: float = 1800,
+        run_limit: float = math.inf,
     ) -> None:
         self.max_waiting = max_waiting
         self.max_per_owner = max_per_owner
         self.max_kept = max_kept
         self.max_age = max_age
         self.unwatched_limit = unwatched_limit
+        self.run_limit = run_limit
         self._jobs: dict[str, Job] = {}  # oldest first
         self._turns: Turns[Job] = Turns()
         self._running: Job | None = None
@@ -270,7 +274,7 @@ class JobRegistry:
                     self._changed.wait()
                 self._running = job = self._turns.take()
                 self._renumber()
-            job.run(self.unwatched_limit)
+            job.run(self.unwatched_limit, self.run_limit)
 
     def _own(self, job_id: object, owner: str) -> Job | None:
         job = self._jobs.get(job_id) if isinstance(job_id, str) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -53,11 +54,15 @@ class Studio:
     """What the handlers share: the model, the jobs, and where things are kept."""
 
     def __init__(
-        self, models: Callable[[], Any] | ModelList, outputs: Outputs, examples: Path | None
+        self,
+        models: Callable[[], Any] | ModelList,
+        outputs: Outputs,
+        examples: Path | None,
+        run_limit: float = math.inf,
     ) -> None:
         self.outputs = outputs
         self.costs = Costs(self.outputs.root / "costs.json")
-        self.jobs = JobRegistry()
+        self.jobs = JobRegistry(run_limit=run_limit)
         self.queue = Queue(self.jobs)
         self.models = listed = (
             models if isinstance(models, ModelList) else ModelList(lambda source: models())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def build_studio(
     *,
     outputs: Path | Outputs,
     examples: Path | None = None,
+    run_limit: float = math.inf,
 ) -> gr.Blocks:
     """The page, not yet launched; the model loads meanwhile.
 
@@ -62,9 +64,10 @@ def build_studio(
         models: the list to choose from, or what returns the one `fvdm_core.Pipeline` there is.
         outputs: the folder in which runs are kept, or what keeps them.
         examples: a folder of PNG pictures to offer as keyframes.
+        run_limit: seconds after which a run is stopped, and keeps what there is.
     """
     kept = outputs if isinstance(outputs, Outputs) else Outputs(outputs)
-    studio = Studio(models, kept, examples)
+    studio = Studio(models, kept, examples, run_limit)
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # for what does not fail
     unlisted: dict[str, Any] = {"api_visibility": "private"}
 

@@ -32,6 +32,8 @@ def free_port() -> int:
         (["--device", "gpu;rm"], "'gpu;rm' is not a device"),
         (["--quota", "0"], "'0' is no room for runs"),
         (["--quota", "nan"], "'nan' is no room for runs"),
+        (["--minutes", "0"], "'0' is no time for a run"),
+        (["--minutes", "long"], "'long' is no time for a run"),
         (["--hots"], "unrecognized arguments"),
         (["--host", " "], "--host is empty"),
         (["--models", "no/such/folder"], "--models: no/such/folder is not a folder here"),
@@ -98,7 +100,7 @@ def test_a_wrong_name_is_said(
 
 
 def test_runs_are_kept_where_and_as_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FVDM_OUTPUTS", "FVDM_NAME", "FVDM_QUOTA"):
+    for variable in ("FVDM_OUTPUTS", "FVDM_NAME", "FVDM_QUOTA", "FVDM_MINUTES"):
         monkeypatch.delenv(variable, raising=False)
     plain = app.settings([])
     assert (plain.outputs, plain.name, plain.quota) == (
@@ -111,6 +113,8 @@ def test_runs_are_kept_where_and_as_they_are_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FVDM_QUOTA", "0.5")
     chosen = app.settings(["--name", "{seed}"])
     assert (chosen.outputs, chosen.name, chosen.quota) == (Path("clips"), "{seed}", 0.5)
+    monkeypatch.setenv("FVDM_MINUTES", "20")
+    assert plain.minutes is None and app.settings([]).minutes == 20
     monkeypatch.setenv("FVDM_QUOTA", "lots")
     with pytest.raises(SystemExit):
         app.settings([])

@@ -269,6 +269,18 @@ def test_a_run_that_nobody_looks_at_ends_and_keeps_what_it_has() -> None:
     registry.close()
 
 
+def test_a_run_that_takes_longer_than_it_may_ends_and_says_so() -> None:
+    registry = JobRegistry(run_limit=0.06)
+    end = wait_for(registry, registry.submit(Recorder(1000, pause=0.005).work()))
+    assert end.status is Status.STOPPED and end.result is not None and end.step < 1000
+    assert (
+        end.message == f"Stopped after step {end.step} of 1000. A run may take 0.001 minutes here."
+    )
+    quick = wait_for(registry, registry.submit(Recorder(1).work()))
+    assert quick.status is Status.DONE  # its turn is its own
+    registry.close()
+
+
 def test_closing_ends_the_running_job() -> None:
     registry = JobRegistry()
     run = Recorder(1000, pause=0.005)
