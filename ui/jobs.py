@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -144,7 +145,7 @@ class Job:
         self.update(status=Status.STOPPED, message="Removed from the queue.")
         self.ended_at = time.monotonic()
 
-    def run(self, unwatched_limit: float, run_limit: float) -> None:
+    def run(self, unwatched_limit: float, run_limit: float = math.inf) -> None:
         """Do the work in the calling thread; every outcome ends up in the snapshot."""
         work, self._work = self._work, None  # frees pictures and closures with the run
         context, self._context = self._context, Context()
