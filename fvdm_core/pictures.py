@@ -23,6 +23,8 @@ PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
 MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
+MAX_GIF_READS = 2**20  # blocks and stray bytes before a GIF's first picture
+MAX_GIF_COPIED = 2**36  # bytes, to put its comment together: one of 4 MB takes half of that
 _TILE = 1024  # pixels
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
@@ -201,22 +203,44 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def check_gif(file: BinaryIO, name: str) -> None:
-    """Raise `ValueError` where more than `MAX_METADATA_BYTES` stand before a GIF's first picture.
+    """Raise `ValueError` where what stands before a GIF's first picture is too much to read.
 
-    PIL puts a comment together block by block, which takes time by its square. `file` is left at
-    its beginning.
+    PIL puts a comment together block by block, which takes time by its square; so this reads as PIL
+    does, stray bytes and empty blocks included, and counts. `file` is left at its beginning.
     """
     header = file.read(13)
     if len(header) == 13 and header[10] & 0x80:  # a table of colours
         file.seek(3 << (header[10] & 7) + 1, os.SEEK_CUR)
-    read = 0
-    while file.read(1) == b"!":  # an extension: a kind, and blocks that begin with their lengths
-        file.seek(1, os.SEEK_CUR)
-        while (length := file.read(1)) not in (b"", b"\0"):
-            file.seek(length[0], os.SEEK_CUR)
-            read += length[0]
-            if read > MAX_METADATA_BYTES:
-                raise ValueError(f"{name} begins with more than {MAX_METADATA_BYTES} bytes of text")
+
+    def block() -> bytes:
+        length = file.read(1)
+        return file.read(length[0]) if length and length[0] else b""
+
+    text = copied = reads = 0
+
+    def too_much() -> bool:
+        return text > MAX_METADATA_BYTES or copied > MAX_GIF_COPIED or reads > MAX_GIF_READS
+
+    while (mark := file.read(1)) not in (b"", b",", b";") and not too_much():
+        reads += 1
+        if mark != b"!":
+            continue
+        kind, part = file.read(1), block()  # an extension: blocks up to an empty one
+        if kind != b"\xfe":  # an empty one at its beginning, or after its name, ends nothing
+            part = (block() if part.startswith(b"NETSCAPE2.0") else b"") or block()
+        comment = 0
+        while part and not too_much():
+            reads += 1
+            if kind == b"\xfe":
+                comment, text = comment + len(part), text + len(part)
+                copied += comment
+            part = block()
+        if kind == b"\xfe":
+            copied += text + reads  # it is joined to those before it, by a line break
+    if too_much():
+        raise ValueError(
+            f"{name} begins with more text than the {MAX_METADATA_BYTES} bytes that are allowed"
+        )
     file.seek(0)
 
 

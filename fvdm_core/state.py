@@ -110,7 +110,8 @@ class State:
         if "x" not in vars(self):
             pictures = copy.copy(self)
             pictures.recipe, pictures.clip = {}, None
-            vars(pictures).pop("pred_x_start")
+            pictures.exact = {}
+            vars(pictures).pop("pred_x_start", None)
             return pictures
         x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
         return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)

@@ -214,10 +214,11 @@ class Timeline:
         pictures: the frames that are given one. A held frame without one of its own starts from
         the nearest that is not made from noise itself, if there is one; the earlier on a tie.
         """
-        shown = [frame for frame in pictures if self.levels[0, frame] < MAX_LEVEL] or pictures
+        below = set(map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL)))
+        shown = below.intersection(pictures) or pictures
         sources = self.sources or ("keyframe",) * self.frames
         found = {}
-        for frame in map(int, np.flatnonzero(self.levels[0] < MAX_LEVEL)):
+        for frame in sorted(below):
             if frame in pictures:
                 found[frame] = frame
             elif sources[frame] == "hold" and pictures:

@@ -125,7 +125,7 @@ class Guard:
 
 def is_unused(path: str) -> bool:
     """Whether a path leads to a part of gradio that is not offered here."""
-    _, served, rest = path.rpartition(API)
+    _, served, rest = path.partition(API)  # what follows may hold an address of its own
     return bool(served) and rest.startswith(UNUSED)
 
 

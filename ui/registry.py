@@ -289,6 +289,7 @@ class JobRegistry:
     def _forget(self, coming: int = 0) -> None:
         now = time.monotonic()
         ended = [job for job in self._jobs.values() if job.ended_at is not None]
+        ended.sort(key=lambda job: job.ended_at or 0.0)  # not as they were queued
         surplus = len(ended) - self.max_kept + coming
         for place, job in enumerate(ended):
             assert job.ended_at is not None

@@ -205,10 +205,28 @@ def test_a_gif_that_begins_with_too_much_text_is_refused_unread(tmp_path, monkey
     assert read_note(tmp_path / "a.gif", "gif") == "x" * 600
     monkeypatch.setattr(pictures, "MAX_METADATA_BYTES", 599)
     for read in (lambda file: load_image(file, (4, 4)), lambda file: read_note(file, "gif")):
-        with pytest.raises(ValueError, match="a.gif begins with more than 599 bytes of text"):
+        with pytest.raises(ValueError, match="a.gif begins with more text than the 599 bytes"):
             read(tmp_path / "a.gif")
     (tmp_path / "cut.gif").write_bytes((tmp_path / "a.gif").read_bytes()[:300])
     assert "damaged" in refusal(load_image, tmp_path / "cut.gif", (4, 4))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"!\xfe\0" * 2**20,  # comments of nothing, each of which PIL adds to what it has
+        b"!\xfe" + b"\1x" * 2**20 + b"\0",  # letter by letter
+        b"\0!\xfe" + (b"\xff" + b"x" * 255) * 2**15 + b"\0",  # behind a byte that PIL skips
+        b"!\x01\0\1x\0!\xfe" + (b"\xff" + b"x" * 255) * 2**15 + b"\0",  # PIL reads on
+        b"\0" * 2**21,
+    ],
+)
+def test_whatever_a_gif_begins_with_is_read_at_a_bounded_cost(tmp_path, before):
+    header = b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0, 0, 0)
+    (tmp_path / "a.gif").write_bytes(header + before + b"x" * 100)
+    assert "begins with more text" in refusal(load_image, tmp_path / "a.gif", (4, 4))
+    (tmp_path / "b.gif").write_bytes(header + before[: len(before) // 2**8] + b"x" * 100)
+    assert "damaged" in refusal(load_image, tmp_path / "b.gif", (4, 4))  # PIL may have it
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".mp4", 3), (".webm", 3), (".gif", 8)])

@@ -183,6 +183,7 @@ def test_a_held_frame_takes_no_picture_of_a_frame_that_is_made_from_noise():
     assert loop.unused_pictures([0, 5]) == [5]
     late = Timeline.preset("late-start", frames=4, steps=4)
     assert late.starts_from([2]) == {0: 2, 1: 2, 2: 2, 3: 2}
+    assert loop.needs_picture([0, 8]) == []  # nobody has a frame 9: who reads the picture says so
     alone = Timeline([[1000, 500], [0, 0]], sources=("noise", "hold"))
     assert alone.starts_from([0]) == {1: 0}  # the only one there is
 

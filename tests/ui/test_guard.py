@@ -93,7 +93,7 @@ def test_a_name_that_somebody_points_at_this_machine_is_not_served(host: str, st
         "process_recording",
         "deep_link?session_hash=a",
         "component_server/",
-        "proxy=http://a.example",
+        "proxy=a/gradio_api/file=b",
     ],
 )
 def test_what_gradio_serves_beside_is_not_there(path: str) -> None:

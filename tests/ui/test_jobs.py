@@ -261,6 +261,21 @@ def test_old_jobs_are_forgotten_by_count_and_by_age() -> None:
     registry.close()
 
 
+def test_what_ends_last_is_forgotten_last_whenever_it_was_queued() -> None:
+    registry = JobRegistry(max_kept=2)
+    gate = threading.Event()
+    first = registry.submit(Recorder(1, gate=gate).work(), owner="me")
+    moved, *others = [registry.submit(Recorder(1).work(), owner="me") for _ in range(4)]
+    assert registry.move(moved, len(others), owner="me")
+    gate.set()
+    wait_for(registry, moved)
+    until = time.monotonic() + PATIENCE
+    while registry.get(others[0]) and time.monotonic() < until:
+        time.sleep(0.005)
+    assert registry.get(moved) and not registry.get(first)
+    registry.close()
+
+
 def test_a_run_that_nobody_looks_at_ends_and_keeps_what_it_has() -> None:
     registry = JobRegistry(unwatched_limit=0.05)
     run = Recorder(1000, pause=0.005)
