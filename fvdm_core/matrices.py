@@ -134,7 +134,10 @@ def restart(size: Size, times: int, low: float, high: float, keep: tuple[int, ..
     there where what a clip shows is decided, and takes no more model calls than the standard one.
     """
     if low >= high:
-        raise ValueError(f"restart: high is {high:g}; it must be above low, which is {low:g}")
+        raise ValueError(
+            f"restart goes back from {low:g} (low) up to {high:g} (high), which is not above it; "
+            "raise high or lower low"
+        )
     ways = [(1.0, low), *[(high, low)] * (times - 1), (high, 0.0)] if times else [(1.0, 0.0)]
     spare = size.steps - times - len(ways)  # each way down takes one row and its share of these
     ends = np.cumsum([0, *(start - end for start, end in ways)])

@@ -39,7 +39,7 @@ class FrameRequest(Strict):
 
 
 def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -> EditorValue:
-    """A timeline as long as the clip that begins with the clip's last frames.
+    """A timeline as long as the clip, or as may be, that begins with the clip's last frames.
 
     Raises:
         RequestError: the clip has fewer frames, or the model would see none but those.

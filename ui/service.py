@@ -36,7 +36,7 @@ from ui.runs import kind_of_call, make_work
 from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
-MAX_READERS = 2
+MAX_READERS = 2  # threads that read pictures and videos at once
 TRIM_EVERY = 3.0  # seconds between two looks at the upload folder
 WELCOME = "faces"  # the example that a first visit finds on frame 1
 
@@ -73,8 +73,7 @@ class Studio:
         self.examples = _examples(examples)
         self.timelines = example_timelines()
         self.uploads = Path(get_upload_folder()).resolve()  # as those that are spared
-        # what reads pictures and videos at once, or a visitor could fill the memory with them
-        self.readers = CapacityLimiter(MAX_READERS)
+        self.readers = CapacityLimiter(MAX_READERS)  # or a visitor could fill the memory
         self._trimming, self._trim_next, self._has_room = threading.Lock(), 0.0, True
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 

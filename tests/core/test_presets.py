@@ -326,7 +326,7 @@ def test_keys_of_json_objects_name_frames():
         ("blocks", (16, 30), {"block": 0}, "block must be a whole number from 1 to 16, got 0"),
         ("extend", (64, 30), {"context": 16}, "from 1 to 15, got 16"),
         ("hierarchical", (64, 30), {"every": 16}, "from 2 to 15, got 16"),
-        ("restart", (16, 30), {"low": 0.7}, "high is 0.7; it must be above low, which is 0.7"),
+        ("restart", (16, 30), {"low": 0.7}, "from 0.7 .low. up to 0.7 .high., which is not above"),
         ("restart", (16, 4), {"times": 2}, "times must be a whole number from 0 to 1, got 2"),
         ("interpolation", (2, 30), {}, "at least 3 frames, got 2"),
         ("standard", (0, 30), {}, "frames must be a whole number from 1 to 1024, got 0"),

@@ -20,10 +20,12 @@ from fake import FakePipeline, example_pictures
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from fvdm_core.media import read_metadata, read_video, write_png
+from fvdm_core.media import load_image, read_metadata, read_video, write_png
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
+from ui.outputs import new_name
+from ui.refusals import RequestError
 from ui.requests import (
     EditorValue,
     FormulaRequest,
@@ -237,6 +239,45 @@ def call(server: Server, name: str, data: list[Any], **more: Any) -> httpx.Respo
     return httpx.post(
         f"{server.url}gradio_api/run/{name}", json={"data": data}, timeout=300, **more
     )
+
+
+def test_a_run_cannot_pass_the_queue_by(server: Server) -> None:
+    answer = call(server, "generate", [painting()])
+    assert answer.status_code == 404 and "join the queue" in answer.text
+
+
+def test_what_a_visit_sends_is_not_kept(server: Server) -> None:
+    """Gradio would keep the last value of every input, of a hundred visits."""
+    body = {"data": [painting(formula="0.123*t"), None, 1.5], "session_hash": "ann"}
+    url = f"{server.url}gradio_api/run/preview_timeline"
+    assert httpx.post(url, json=body, timeout=300).status_code == 200
+    kept = server.demo.app.state_holder["ann"].config_values  # type: ignore[attr-defined]
+    assert "0.123*t" not in repr(kept)
+
+
+def test_a_picture_is_read_once_where_it_is_used_and_not_for_a_full_queue(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, *how: Any) -> Any:
+        read.append(path)
+        return load_image(path, *how)
+
+    monkeypatch.setattr("ui.runs.load_image", counted)
+    one, other = (example.file.model_dump() for example in server.studio.examples.examples)
+    levels = [[0, 0, 0, 1000], [0, 0, 0, 0]]
+    keyframes = [{"frame": frame, "file": one} for frame in range(3)]
+    unused = {"frame": 3, "file": other}
+    editor = EditorValue.model_validate(
+        painting(levels=levels, windows=None, keyframes=[*keyframes, unused])
+    )
+    work = server.studio.prepare(editor, GenerateRequest(), new_name()).work
+    assert work.frames == 4 and len(read) == 1
+    monkeypatch.setattr(server.studio.jobs, "max_waiting", 0)
+    with pytest.raises(RequestError, match="The queue is full"):
+        server.studio.prepare(editor, GenerateRequest(), new_name())
+    assert len(read) == 1
 
 
 def test_a_call_without_all_arguments_is_refused_and_more_are_not_heeded(server: Server) -> None:
