@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from .defaults import SamplingDefaults
 from .limits import MAX_FPS, MAX_SIDE, MIN_FPS, shown
-from .noise import PRIORS, TRAINED_PRIORS
+from .noise import TRAINED_PRIORS
 from .timeline_checks import checked_alpha
 
 Timesteps = Literal["vectorised", "scalar"]  # one for each frame, or one for the whole clip
@@ -37,7 +37,7 @@ class ModelCard:
     license: str = ""
     trained_on: str = ""
     timesteps: Timesteps = "vectorised"
-    prior: str = PRIORS[0]
+    prior: str = TRAINED_PRIORS[0]
     prior_alpha: float = 1.0
     sizes: tuple[tuple[int, int], ...] = ()
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)

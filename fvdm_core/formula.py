@@ -14,7 +14,7 @@ import numpy as np
 
 from fvdm_core.limits import check_size, frame_name, shown
 
-MAX_LENGTH = 256
+MAX_FORMULA = 256
 MAX_NODES = 64
 MAX_EXPONENT = 64
 
@@ -135,9 +135,9 @@ def parse(text: str) -> ast.expr:
     """Return the tree of a formula that is short and uses known words only, or raise ValueError."""
     if not isinstance(text, str):
         raise ValueError(f"formula must be text, got {shown(text)}")
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_FORMULA:
         raise ValueError(
-            f"formula has {len(text)} characters, at most {MAX_LENGTH} are allowed; shorten it"
+            f"formula has {len(text)} characters, at most {MAX_FORMULA} are allowed; shorten it"
         )
     if not text.strip():
         raise ValueError('formula is empty; write one, such as "t" or "min(0.2*i*t, t)"')

@@ -21,7 +21,6 @@ HUB_ID = re.compile(
     r"(/(?P<file>\w[\w.-]{0,95}\.(pt|pth|ckpt|bin|safetensors)))?",
     re.ASCII,
 )
-MODEL_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,99}", re.ASCII)
 DIFFUSERS_FILES = (CONFIG, "diffusion_pytorch_model.safetensors")
 MAX_DOWNLOAD_BYTES = 8 << 30
 _NETWORK_SECONDS = 15.0
@@ -29,13 +28,9 @@ _LISTED = 6  # file names in a message
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def resolve_source(text: str, allow_local: bool = True, models: Path | None = None) -> Path:
+def resolve_source(text: str) -> Path:
     """The folder or file that `text` names: something local, or "owner/repo[@revision][/file]" of
     the Hub.
-
-    `models` is a folder whose entries may be named plainly. With `allow_local=False`, for servers
-    that strangers reach, only those names are accepted, and what does not exist and what is not
-    allowed are refused in the same words.
 
     From the Hub only *.safetensors and *.json files of a model folder are taken, or the one file of
     weights that is named, after their sizes are known. A file in another format than safetensors
@@ -43,10 +38,6 @@ def resolve_source(text: str, allow_local: bool = True, models: Path | None = No
     """
     text = text.strip()
     shown = text if len(text) <= 100 else f"{text[:97]}…"
-    if models is not None and MODEL_NAME.fullmatch(text) and (models / text).exists():
-        return models / text
-    if not allow_local:
-        raise ValueError(f"there is no model named {shown!r} here; choose one from the list")
     try:
         if text and Path(text).expanduser().exists():
             return Path(text).expanduser()

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PRIORS = ("independent", "mixed", "progressive", "shuffled")
+from .timeline_checks import PRIORS
+
 TRAINED_PRIORS = PRIORS[:3]  # a model may be trained with; shuffled noise is only for sampling
 Noise = TypeVar("Noise", np.ndarray, Tensor)
 _SHARED, _OWN, _SHUFFLE = 0, 1, 2  # the kind of a stream: part of its key

@@ -29,7 +29,7 @@ ALLOWED = {  # what a package may import: of ours, and of others
 CORE = {  # what a module of the core may import of the core
     "schedule": set(),
     "solvers": set(),
-    "noise": set(),
+    "noise": {"timeline_checks"},
     "step_cache": set(),
     "rotary": set(),
     "embeddings": set(),
@@ -53,7 +53,6 @@ CORE = {  # what a module of the core may import of the core
         *(
             "conditioning",
             "device",
-            "files",
             "kl_autoencoder",
             "limits",
             "noise",

@@ -15,8 +15,8 @@ from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.model import VideoDiT
-from fvdm_core.noise import PRIORS
 from fvdm_core.schedule import NoiseSchedule
+from fvdm_core.timeline_checks import PRIORS
 
 from . import parallel
 from .clips import Clips, prepare_worlds

@@ -25,7 +25,7 @@ SECTIONS = (
 )
 
 
-FITS = ("crop", "contain", "stretch")
+FITS = ("crop", "contain", "stretch")  # pictures.FITS, without importing Pillow
 PICTURES = ("stills", "frames")
 OPTIMIZERS = ("adamw", "muon")
 

@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from fvdm_core import media
-from ui.outputs import GIF_FPS, Outputs, Saved, looped
+from fvdm_core.pictures import MAX_GIF_FPS
+from ui.outputs import Outputs, Saved, looped
 from ui.requests import MOST_FPS
 
 ENCODERS = 2  # at a time; more would only slow the runs down
@@ -108,7 +109,7 @@ def encode(saved: Saved, path: Path, fps: int) -> None:
     frames = np.stack([_pixels(file) for file in saved.frames])
     rate = fps
     if path.suffix == ".gif":
-        frames, rate = looped(frames), min(fps, GIF_FPS)
+        frames, rate = looped(frames), min(fps, MAX_GIF_FPS)
     media.write_video(path, frames, rate, metadata=media.read_metadata(saved.video))
 
 

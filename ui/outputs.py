@@ -28,7 +28,7 @@ import numpy as np
 
 from fvdm_core import media
 from fvdm_core.files import STALE_AFTER
-from fvdm_core.pictures import MAX_METADATA_BYTES
+from fvdm_core.pictures import MAX_GIF_FPS, MAX_METADATA_BYTES
 from fvdm_core.recipe import with_pictures
 from ui.naming import Naming
 from ui.sheets import make_ribbon
@@ -38,7 +38,6 @@ QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
 MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
 SAME = 2  # of 255: the most by which two decodings of one picture differ
-GIF_FPS = 50  # more than this no GIF can say
 
 
 class OutputError(ValueError):
@@ -195,7 +194,7 @@ class Outputs:
                 media.write_png(_numbered(draft / "keyframes", index), picture)
             media.write_video(draft / "clip.mp4", frames, fps, metadata=inside)
             media.write_video(
-                draft / "clip.gif", looped(frames), min(fps, GIF_FPS), metadata=inside
+                draft / "clip.gif", looped(frames), min(fps, MAX_GIF_FPS), metadata=inside
             )
             _write(draft / "recipe.json", text.encode())
             _write(draft / "about.json", _json(about).encode())

@@ -81,7 +81,6 @@ const FvdmPage = (() => {
       after a move of the outputs say, if it is told that this is a file; untold, the picture alone
       is left out. */
   function unpack(kept) {
-    if (kept?.runs) return null; // as an earlier version kept large ones
     if (!Array.isArray(kept?.editor?.levels)) return kept;
     const untold = ({ file: { meta, url, ...file }, ...keyframe }) => ({ ...keyframe, file });
     const editor = { ...kept.editor, levels: kept.editor.levels.map(decoded) };

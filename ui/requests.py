@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from fvdm_core.formula import MAX_FORMULA
 from fvdm_core.limits import (
     MAX_CELLS,
     MAX_FRAMES,
@@ -38,14 +39,13 @@ from fvdm_core.options import (
     written_size,
 )
 from fvdm_core.pictures import Fit
-from fvdm_core.timeline import PRIORS, Timeline, Window
-from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA
+from fvdm_core.timeline import Timeline, Window
+from fvdm_core.timeline_checks import MAX_PRIOR_ALPHA, PRIORS
 from ui.refusals import RequestError, checked
 from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
 USUAL_FPS = 8  # of a clip, where nothing is said
-MAX_FORMULA = 256
 MOST_FPS = 60
 
 Source = Literal["noise", "keyframe", "hold"]
@@ -185,15 +185,14 @@ class EditorValue(GradioModel):
 
         return checked(build)
 
-    def pictures(self, also_inside: Iterable[Path] = ()) -> dict[int, tuple[Path, Fit]]:
-        """Path and fit of every keyframe, each path inside the upload folder or `also_inside`.
+    def pictures(self) -> dict[int, tuple[Path, Fit]]:
+        """Path and fit of every keyframe, each path inside the upload folder.
 
         Raises:
             RequestError: a path lies elsewhere, is a URL, or is gone; the words are the same.
         """
         return {
-            k.frame: (local_file(k.file, f"frame {k.frame + 1}", also_inside), k.fit)
-            for k in self.keyframes
+            k.frame: (local_file(k.file, f"frame {k.frame + 1}"), k.fit) for k in self.keyframes
         }
 
 
@@ -337,11 +336,11 @@ class BringRequest(Strict):
             raise RequestError(f"{what} cannot be used: {error}.{instead}") from None
 
 
-def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> Path:
+def local_file(file: FileData, what: str) -> Path:
     """The resolved path of an uploaded file.
 
     Raises:
-        RequestError: it is a URL, outside the upload folder and `also_inside`, or not there. One
+        RequestError: it is a URL, outside the upload folder, or not there. One
             wording for all, so that nobody learns which files exist.
     """
     refusal = RequestError(
@@ -353,7 +352,6 @@ def local_file(file: FileData, what: str, also_inside: Iterable[Path] = ()) -> P
         path = Path(file.path).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
         raise refusal from None
-    roots = [Path(get_upload_folder()).resolve(), *(Path(root).resolve() for root in also_inside)]
-    if not path.is_file() or not any(path.is_relative_to(root) for root in roots):
+    if not path.is_file() or not path.is_relative_to(Path(get_upload_folder()).resolve()):
         raise refusal
     return path

@@ -12,6 +12,7 @@ from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
 from pydantic import ValidationError
 
+from fvdm_core.formula import MAX_FORMULA
 from fvdm_core.limits import SAMPLING, frame_names
 from fvdm_core.options import written_size
 from fvdm_core.pictures import png_bytes
@@ -170,7 +171,7 @@ def _preset(value: Any) -> PresetValue | None:
 
 
 def _formula(value: Any) -> str:
-    return value if isinstance(value, str) and len(value) <= 256 else ""
+    return value if isinstance(value, str) and len(value) <= MAX_FORMULA else ""
 
 
 def _name(frame: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,6 @@ def make_work(
     costs: Costs,
     session: str,
     job: str,
-    picture_folders: Iterable[Path] = (),
 ) -> Work:
     """Read and check all that a run needs, so that whatever is wrong is said before it queues.
 
@@ -61,7 +59,7 @@ def make_work(
     request.known_label(pipeline.card.labels)
     timeline = checked(lambda: planned(editor.timeline(), pipeline))
     height, width = request.size_in(pipeline.sizes)
-    given = editor.pictures(picture_folders)
+    given = editor.pictures()
     refuse_missing_pictures(timeline, given)
     for frame in timeline.unused_pictures(given):  # the page says so beside the timeline
         del given[frame]

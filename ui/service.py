@@ -16,8 +16,8 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from fvdm_core.examples import example_timelines
-from fvdm_core.noise import PRIORS
 from fvdm_core.timeline import Timeline
+from fvdm_core.timeline_checks import PRIORS
 from ui import editing
 from ui.costs import Costs, in_words
 from ui.gpu import LENT, Walker

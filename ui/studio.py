@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from fvdm_core.formula import MAX_FORMULA
 from ui import afterwards, editing
 from ui.compare_panel import wire_compare
 from ui.downloads import Downloads
@@ -34,7 +35,6 @@ from ui.pieces import (
 )
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
-from ui.requests import MAX_FORMULA
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings_panel import settings_panel

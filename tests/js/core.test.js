@@ -328,6 +328,11 @@ test("windows stay while they cover what moves, and go when they do not", () => 
   const inside = C.fill(state, { f0: 1, r0: 1, f1: 1, r1: 1 }, () => 400);
   assert.equal(inside.windows, windows);
   assert.equal(C.freeze(state, [0], false).windows, null);
+  // noise that is put back needs no network: the server, too, asks for no window there
+  const rising = C.fill(state, { f0: 1, r0: 2, f1: 1, r1: 2 }, () => 900);
+  assert.equal(rising.windows, windows);
+  const raised = C.fill(state, { f0: 0, r0: 1, f1: 0, r1: 2 }, () => 10);
+  assert.equal(raised.windows, windows);
 });
 
 test("a server value resets the eraser, but a resampled painting keeps its preset below it", () => {

@@ -173,8 +173,8 @@ const FvdmCore = (() => {
 
   // ── Painting ───────────────────────────────────────────────────────────────────────────────
 
-  /** A copy with these levels. Windows that no longer cover what moves are dropped: the server
-      then plans windows anew. */
+  /** A copy with these levels. Windows that no longer cover what goes down are dropped: the
+      server then plans windows anew. */
   function withLevels(state, levels) {
     const next = { ...state, levels };
     if (state.windows && !windowsCover(next)) next.windows = null;
@@ -185,7 +185,7 @@ const FvdmCore = (() => {
     for (let m = 0; m < rows - 1; m++) {
       let updated = null;
       for (let f = 0; f < frames; f++) {
-        if (levels[m * frames + f] === levels[(m + 1) * frames + f]) continue;
+        if (levels[(m + 1) * frames + f] >= levels[m * frames + f]) continue;
         updated ??= new Set((windows[m] ?? []).flatMap((w) => w.updates));
         if (!updated.has(f)) return false;
       }
@@ -484,9 +484,8 @@ const FvdmCore = (() => {
 
   return {
     MAX, clamp, lerp, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
-    sameLevels, markOf,
-    levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
-    windowsCover, Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
+    markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
+    Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
     resample, columnWidth,
   };

@@ -213,7 +213,7 @@ const FvdmCurves = (() => {
     }
   }
 
-  return { Curves, EASINGS, anchors, bend, curveOf, withCurve };
+  return { Curves, EASINGS, anchors, bend, curveOf };
 })();
 
 if (typeof module === "object") module.exports = FvdmCurves;

@@ -40,7 +40,7 @@ const FvdmUndo = (() => {
     }
   }
 
-  return { History, UNDO_DEPTH };
+  return { History };
 })();
 
 if (typeof module === "object") module.exports = FvdmUndo; // for node --test
