@@ -1,7 +1,7 @@
-"""The child process that decodes video: ffmpeg, confined before it sees the file.
+"""Child processes that decode what anyone may have sent, confined before they see the file.
 
 As a module it starts the child and reads from it. As a script (standard library only) it *is* the
-child: it limits its own memory, processor time and files, and then becomes ffmpeg. Limits set
+child: it limits its own memory, processor time and files, and then becomes the decoder. Limits set
 between fork and exec would not be safe in a server with threads, so a small script sets them.
 """
 
@@ -43,7 +43,7 @@ class Child:
     def failure(self) -> str | None:
         """Why the child did not end well, in words for a person, or None."""
         if self.timed_out or self.status in (-24, 152):  # SIGXCPU
-            return "takes too long to decode; shorten it or make it smaller"
+            return "takes too long to decode; make it shorter or smaller"
         if "Cannot allocate memory" in self.messages:
             return "needs more memory than decoding may take; make its pictures smaller"
         if self.status is not None and self.status < 0:
@@ -52,12 +52,11 @@ class Child:
 
 
 @contextmanager
-def confined(arguments: list[str], limits: ChildLimits) -> Iterator[Child]:
-    """Runs ffmpeg with `arguments` under `limits`; its standard output is `child.output`.
+def confined(command: list[str], limits: ChildLimits) -> Iterator[Child]:
+    """Runs a program under `limits`; its standard output is `child.output`.
 
     Leaving the block ends the child, also when nobody read all of its output.
     """
-    command = [ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
     if os.name == "posix":
         own = json.dumps([limits.memory, limits.cpu_seconds])
         command = [sys.executable, "-I", "-S", __file__, own, *command]
@@ -66,7 +65,10 @@ def confined(arguments: list[str], limits: ChildLimits) -> Iterator[Child]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+        env={
+            "OPENBLAS_NUM_THREADS": "1",  # each would take memory that numpy does not need here
+            **{name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+        },
         start_new_session=True,  # Ctrl-C is for us: it would look like a damaged file
     )
     assert process.stdout is not None and process.stderr is not None
@@ -108,6 +110,11 @@ def ffmpeg() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
+def decoding(arguments: list[str]) -> list[str]:
+    """The command that runs ffmpeg as a decoder."""
+    return [ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
+
+
 def _become(limits: str, command: list[str]) -> None:
     """Limits this process and replaces it by `command`."""
     memory, cpu_seconds = json.loads(limits)
@@ -116,14 +123,14 @@ def _become(limits: str, command: list[str]) -> None:
     except ImportError:  # not on this system: time out by the wall clock only
         pass
     else:
-        for what, value in (
-            (resource.RLIMIT_AS, memory),
-            (resource.RLIMIT_CPU, cpu_seconds),
-            (resource.RLIMIT_FSIZE, 0),  # a decoder has nothing to write
-            (resource.RLIMIT_CORE, 0),
+        for what, soft, hard in (
+            (resource.RLIMIT_AS, memory, memory),
+            (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 2),  # SIGXCPU first, which says why
+            (resource.RLIMIT_FSIZE, 0, 0),  # a decoder has nothing to write
+            (resource.RLIMIT_CORE, 0, 0),
         ):
             with suppress(ValueError, OSError):  # macOS refuses some of them
-                resource.setrlimit(what, (value, value))
+                resource.setrlimit(what, (soft, hard))
     os.execv(command[0], command)
 
 

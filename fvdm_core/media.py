@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from fvdm_core.containers import kind_of
 from fvdm_core.files import SaveError, file_name, open_plain
+from fvdm_core.picture_reader import read_picture_note
 from fvdm_core.pictures import (
     MAX_METADATA_BYTES,
     Fit,
     load_image,
     picture_size,
-    read_note,
     write_png,
 )
 from fvdm_core.video_reader import (
@@ -51,7 +52,7 @@ def read_metadata(path: str | os.PathLike[str]) -> str | None:
     with open_plain(path) as file:
         kind = kind_of(file)
     if kind in ("png", "gif"):
-        text = read_note(path, kind)
+        text = read_picture_note(Path(path), kind)
     elif kind in ("mov", "matroska"):
         text = read_comment(path, kind)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
 MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
-MAX_GIF_READS = 2**20  # blocks and stray bytes before a GIF's first picture
-MAX_GIF_COPIED = 2**36  # bytes, to put its comment together: one of 4 MB takes half of that
 _TILE = 1024  # pixels
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
@@ -127,8 +125,6 @@ def png_frame(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Frame:
 def read_note(path: str | os.PathLike[str], kind: str) -> str | None:
     """The comment of a PNG or GIF file, or None; no pixel is decoded."""
     with open_plain(path) as file:
-        if kind == "gif":
-            check_gif(file, file_name(path))
         try:
             with Image.open(file, formats=(kind.upper(),)) as picture:
                 note = picture.info.get("comment" if kind == "gif" else _NOTE)
@@ -185,8 +181,6 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             if kind in ("mov", "matroska", "avi"):
                 raise ValueError(f"{name} is a video; choose a picture: {_ALLOWED}")
             raise ValueError(f"{name} {why_not(kind, _ALLOWED)}")
-        if kind == "gif":
-            check_gif(file, name)
         try:
             picture = Image.open(file, formats=(kind.upper(),))  # reads the header only
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -196,52 +190,12 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             ) from None
         except UnidentifiedImageError:
             raise ValueError(f"{name} is damaged: its {kind.upper()} header is wrong") from None
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(f"{name} is damaged: {_reason(error)}") from None
         with picture:
             return _upright_rgb(picture, name)
-
-
-def check_gif(file: BinaryIO, name: str) -> None:
-    """Raise `ValueError` where what stands before a GIF's first picture is too much to read.
-
-    PIL puts a comment together block by block, which takes time by its square; so this reads as PIL
-    does, stray bytes and empty blocks included, and counts. `file` is left at its beginning.
-    """
-    header = file.read(13)
-    if len(header) == 13 and header[10] & 0x80:  # a table of colours
-        file.seek(3 << (header[10] & 7) + 1, os.SEEK_CUR)
-
-    def block() -> bytes:
-        length = file.read(1)
-        return file.read(length[0]) if length and length[0] else b""
-
-    text = copied = reads = 0
-
-    def too_much() -> bool:
-        return text > MAX_METADATA_BYTES or copied > MAX_GIF_COPIED or reads > MAX_GIF_READS
-
-    while (mark := file.read(1)) not in (b"", b",", b";") and not too_much():
-        reads += 1
-        if mark != b"!":
-            continue
-        kind, part = file.read(1), block()  # an extension: blocks up to an empty one
-        if kind != b"\xfe":  # an empty one at its beginning, or after its name, ends nothing
-            part = (block() if part.startswith(b"NETSCAPE2.0") else b"") or block()
-        comment = 0
-        while part and not too_much():
-            reads += 1
-            if kind == b"\xfe":
-                comment, text = comment + len(part), text + len(part)
-                copied += comment
-            part = block()
-        if kind == b"\xfe":
-            copied += text + reads  # it is joined to those before it, by a line break
-    if too_much():
-        raise ValueError(
-            f"{name} begins with more text than the {MAX_METADATA_BYTES} bytes that are allowed"
-        )
-    file.seek(0)
 
 
 def _tile_by_tile(picture: Image.Image) -> Image.Image:
@@ -278,6 +232,8 @@ def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
         if upright.mode.startswith("I") or upright.has_transparency_data:
             return _tile_by_tile(upright)
         return upright.convert("RGB")
+    except MemoryError:
+        raise
     except Exception as error:
         # a damaged file makes the parsers raise errors of any type
         raise ValueError(f"{name} is damaged: {_reason(error)}") from None

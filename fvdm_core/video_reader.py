@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fvdm_core.containers import is_whole, kind_of, why_not
-from fvdm_core.decoder import ChildLimits, confined
+from fvdm_core.decoder import ChildLimits, confined, decoding
 from fvdm_core.files import file_name, open_plain
 from fvdm_core.pictures import (
     MAX_FPS,
@@ -133,7 +133,7 @@ def read_video(
         *("-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"),
     ]
     frames: list[NDArray[np.uint8]] = []
-    with confined(arguments, limits.child) as child:
+    with confined(decoding(arguments), limits.child) as child:
         for frame in _pictures(child.output, limits.pixels):
             height, width = frame.shape[:2]
             frames.append(frame if size is None else fit_picture(Image.fromarray(frame), size, fit))
@@ -162,7 +162,7 @@ def read_comment(
 ) -> str | None:
     """The comment of a "mov" or "matroska" file, or None; no frame is decoded."""
     arguments = [*_source(path, kind, limits), "-f", "ffmetadata", "pipe:1"]
-    with confined(arguments, limits.child) as child:
+    with confined(decoding(arguments), limits.child) as child:
         text = child.output.read(2 * MAX_METADATA_BYTES).decode("utf-8", "replace")
     if child.failure and not text:
         raise ValueError(f"{file_name(path)} {child.failure}")
@@ -199,7 +199,7 @@ def _read_index(path: str | os.PathLike[str], name: str, limits: VideoLimits) ->
     facts: dict[str, str] = {}
     stamps: list[tuple[int, int]] = []  # (time, duration) in units of the stream's time base
     arguments = [*_source(path, kind, limits), "-map", "0:V:0", "-c", "copy"]
-    with confined([*arguments, "-f", "framecrc", "pipe:1"], limits.child) as child:
+    with confined(decoding([*arguments, "-f", "framecrc", "pipe:1"]), limits.child) as child:
         while line := child.output.readline(512):
             text = line.decode("ascii", "replace").strip()
             if fact := re.fullmatch(r"#(\w+) 0: (.+)", text):

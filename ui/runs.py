@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fvdm_core.limits import frame_names
-from fvdm_core.media import load_image
+from fvdm_core.picture_reader import load_images
+from fvdm_core.pictures import Fit
 from fvdm_core.timeline import Timeline
 from ui.costs import Costs
 from ui.gpu import Walker
@@ -63,13 +64,7 @@ def make_work(
     refuse_missing_pictures(timeline, given)
     for frame in timeline.unused_pictures(given):  # the page says so beside the timeline
         del given[frame]
-    load = functools.cache(load_image)  # one picture may lie on a thousand frames
-    keyframes: dict[int, np.ndarray] = {}
-    for frame, (path, fit) in given.items():
-        try:
-            keyframes[frame] = load(path, (height, width), fit)
-        except ValueError as error:
-            raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
+    keyframes = read_pictures(given, (height, width))
 
     options = request.options()
     # The call checks everything and starts nothing: steps are made when they are asked for.
@@ -102,6 +97,25 @@ def make_work(
         seconds_per_call=seconds_per_call,
         learned=lambda seconds: costs.learn(kind, seconds),
     )
+
+
+def read_pictures(
+    given: dict[int, tuple[Path, Fit]], size: tuple[int, int]
+) -> dict[int, np.ndarray]:
+    """The picture of every frame, uint8 (H, W, 3); one that lies on many frames is read once.
+
+    Raises:
+        RequestError: one cannot be read; its frame is named.
+    """
+    first = {picture: frame for frame, picture in reversed(given.items())}
+    read: dict[tuple[Path, Fit], np.ndarray] = {}
+    pictures = load_images([(path, size, fit) for path, fit in first])
+    for picture, frame in first.items():
+        try:
+            read[picture] = next(pictures)
+        except ValueError as error:
+            raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
+    return {frame: read[picture] for frame, picture in given.items()}
 
 
 def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvdm_core import containers, media, pictures
-from fvdm_core.decoder import ChildLimits, confined, ffmpeg
+from fvdm_core import containers, media
+from fvdm_core.decoder import ChildLimits, confined, decoding, ffmpeg
 from fvdm_core.files import atomic_write
 from fvdm_core.media import (
     SaveError,
@@ -27,7 +28,8 @@ from fvdm_core.media import (
     write_png,
     write_video,
 )
-from fvdm_core.pictures import read_note
+from fvdm_core.picture_reader import load_images, read_picture_note
+from fvdm_core.pictures import MAX_PICTURE_PIXELS
 
 FITS: tuple[media.Fit, ...] = ("crop", "contain", "stretch")
 
@@ -199,34 +201,76 @@ def test_wrong_arguments_are_named():
 # ── videos ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_gif_that_begins_with_too_much_text_is_refused_unread(tmp_path, monkeypatch):
+def test_a_child_reads_pictures_as_we_do(tmp_path):
+    """Sizes and fits differ, and one picture more than a child takes."""
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (9, 13, 3), np.uint8)).save(tmp_path / "ä b.png")
+    Image.fromarray(rng.integers(0, 255, (20, 5), np.uint8)).save(tmp_path / "grey.jpg")
+    wanted = [
+        (tmp_path / "ä b.png", (4, 6), "crop"),
+        (tmp_path / "grey.jpg", (8, 3), "contain"),
+    ] * 9
+    for (path, size, fit), frame in zip(wanted, load_images(wanted), strict=True):
+        np.testing.assert_array_equal(frame, load_image(path, size, fit))
+        assert frame.flags.writeable
     Image.new("P", (4, 4)).save(tmp_path / "a.gif", comment=b"x" * 600)
-    assert load_image(tmp_path / "a.gif", (4, 4)).shape == (4, 4, 3)
-    assert read_note(tmp_path / "a.gif", "gif") == "x" * 600
-    monkeypatch.setattr(pictures, "MAX_METADATA_BYTES", 599)
-    for read in (lambda file: load_image(file, (4, 4)), lambda file: read_note(file, "gif")):
-        with pytest.raises(ValueError, match="a.gif begins with more text than the 599 bytes"):
-            read(tmp_path / "a.gif")
-    (tmp_path / "cut.gif").write_bytes((tmp_path / "a.gif").read_bytes()[:300])
-    assert "damaged" in refusal(load_image, tmp_path / "cut.gif", (4, 4))
+    assert read_picture_note(tmp_path / "a.gif", "gif") == "x" * 600
+    assert read_picture_note(tmp_path / "ä b.png", "png") is None
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        b"!\xfe\0" * 2**20,  # comments of nothing, each of which PIL adds to what it has
-        b"!\xfe" + b"\1x" * 2**20 + b"\0",  # letter by letter
-        b"\0!\xfe" + (b"\xff" + b"x" * 255) * 2**15 + b"\0",  # behind a byte that PIL skips
-        b"!\x01\0\1x\0!\xfe" + (b"\xff" + b"x" * 255) * 2**15 + b"\0",  # PIL reads on
-        b"\0" * 2**21,
-    ],
-)
-def test_whatever_a_gif_begins_with_is_read_at_a_bounded_cost(tmp_path, before):
-    header = b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0, 0, 0)
-    (tmp_path / "a.gif").write_bytes(header + before + b"x" * 100)
-    assert "begins with more text" in refusal(load_image, tmp_path / "a.gif", (4, 4))
-    (tmp_path / "b.gif").write_bytes(header + before[: len(before) // 2**8] + b"x" * 100)
-    assert "damaged" in refusal(load_image, tmp_path / "b.gif", (4, 4))  # PIL may have it
+def test_what_a_child_refuses_is_said_in_the_same_words(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "bad.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name in ("bad.png", "text.jpg", "gone.png"):
+        images = load_images([(tmp_path / n, (4, 4), "crop") for n in ("a.png", name, "a.png")])
+        assert next(images).shape == (4, 4, 3)
+        with pytest.raises(ValueError) as caught:
+            next(images)
+        assert str(caught.value) == refusal(load_image, tmp_path / name, (4, 4))
+
+
+def _png(chunks: int) -> bytes:
+    """A PNG that begins with chunks of which nobody knows what they are."""
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    unknown = struct.pack(">I", 0) + b"raNd" + struct.pack(">I", zlib.crc32(b"raNd"))
+    return file.getvalue()[:33] + unknown * chunks + file.getvalue()[33:]
+
+
+def _tiff(tags: int, size: int) -> bytes:
+    """A TIFF of 8×8 whose tags all name the same bytes."""
+    entries = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 8), (279, 4, 1, 64)]
+    entries += [(1000 + i, 1, size, 72) for i in range(tags)]
+    table = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    head = b"II*\0" + struct.pack("<I", 72 + size) + bytes(64 + size)
+    return head + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+def test_a_picture_that_asks_too_much_ends_its_child_only(tmp_path):
+    (tmp_path / "many.png").write_bytes(_png(2_000_000))
+    (tmp_path / "large.tiff").write_bytes(_tiff(300, 1 << 20))
+    limits = ChildLimits(memory=400 << 20, cpu_seconds=2)
+    said = {}
+    for name in ("many.png", "large.tiff"):
+        with pytest.raises(ValueError) as caught:
+            list(load_images([(tmp_path / name, (4, 4), "crop")], limits))
+        said[name] = str(caught.value)
+    assert said["many.png"] == "many.png takes too long to decode; make it shorter or smaller"
+    assert "large.tiff needs more memory than" in said["large.tiff"]
+    assert next(load_images([(tmp_path / "large.tiff", (4, 4), "crop")])).shape == (4, 4, 3)
+
+
+def test_the_largest_picture_fits_into_what_a_child_may_take(tmp_path):
+    """16 bits, transparent, lying on its side."""
+    side = int(MAX_PICTURE_PIXELS**0.5)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGBA", (side, side), (255, 0, 0, 128)).save(tmp_path / "a.png", exif=exif)
+    Image.new("I;16", (side, side), 40000).save(tmp_path / "b.png", exif=exif)
+    assert next(load_images([(tmp_path / "a.png", (2, 2), "crop")]))[0, 0, 0] == 255
+    assert next(load_images([(tmp_path / "b.png", (2, 2), "crop")]))[0, 0, 0] == 156
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".mp4", 3), (".webm", 3), (".gif", 8)])
@@ -427,7 +471,9 @@ def test_the_child_is_limited(tmp_path, clip_mp4):
     refusal(read_video, clip_mp4, limits=little_memory)
     no_time = VideoLimits(child=ChildLimits(wall_seconds=0.0))
     assert "too long" in refusal(read_video, clip_mp4, limits=no_time)
-    with confined(["-f", "lavfi", "-i", "testsrc", str(tmp_path / "out.avi")], ChildLimits()) as it:
+    with confined(
+        decoding(["-f", "lavfi", "-i", "testsrc", str(tmp_path / "out.avi")]), ChildLimits()
+    ) as it:
         it.output.read()
     assert (
         it.failure
@@ -443,7 +489,7 @@ def test_what_interrupts_us_does_not_reach_the_decoder(tmp_path, monkeypatch):
     program.write_text(f"#!{sys.executable}\nimport os; print(os.getpid(), os.getsid(0))\n")
     program.chmod(0o755)
     monkeypatch.setattr("fvdm_core.decoder.ffmpeg", lambda: str(program))
-    with confined([], ChildLimits()) as child:
+    with confined(decoding([]), ChildLimits()) as child:
         process, session = child.output.read().split()
     assert child.status == 0 and process == session
 
@@ -453,7 +499,8 @@ def test_no_child_is_left_behind(clip_mp4):
     with (
         pytest.raises(RuntimeError),
         confined(
-            ["-re", "-f", "lavfi", "-i", "testsrc", "-f", "rawvideo", "pipe:1"], ChildLimits()
+            decoding(["-re", "-f", "lavfi", "-i", "testsrc", "-f", "rawvideo", "pipe:1"]),
+            ChildLimits(),
         ) as child,
     ):
         child.output.read(10)

@@ -260,11 +260,12 @@ def test_a_picture_is_read_once_where_it_is_used_and_not_for_a_full_queue(
 ) -> None:
     read: list[Path] = []
 
-    def counted(path: Path, *how: Any) -> Any:
-        read.append(path)
-        return load_image(path, *how)
+    def counted(wanted: list[Any]) -> Iterator[Any]:
+        for path, *how in wanted:
+            read.append(path)
+            yield load_image(path, *how)
 
-    monkeypatch.setattr("ui.runs.load_image", counted)
+    monkeypatch.setattr("ui.runs.load_images", counted)
     one, other = (example.file.model_dump() for example in server.studio.examples.examples)
     levels = [[0, 0, 0, 1000], [0, 0, 0, 0]]
     keyframes = [{"frame": frame, "file": one} for frame in range(3)]

@@ -1,0 +1,106 @@
+"""Pictures that strangers send, read in a child process that may take only so much memory and time.
+
+As a module it starts the child and reads from it; as a script it is the child. A small file can ask
+much of its decoder (thousands of scans of a JPEG, tags of a TIFF that all name the same megabytes),
+and one that is made to crash it ends the child, not the server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # isolated: it does not know where the packages are
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from fvdm_core.decoder import Child, ChildLimits, confined
+from fvdm_core.files import file_name
+from fvdm_core.pictures import Fit, Frame, load_image, read_note
+
+LIMITS = ChildLimits(memory=2 << 30, cpu_seconds=30, wall_seconds=120)
+Wanted = tuple[Path, tuple[int, int], Fit]  # a picture, (height, width) and how it is fitted
+_AT_ONCE = 16  # pictures of one child: a command line has its limits, and a child its time
+
+
+def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Iterator[Frame]:
+    """Each picture as `load_image` makes it, uint8 (H, W, 3).
+
+    Raises `ValueError` at the first that cannot be read, in the words of `load_image`, or with what
+    ended the child.
+    """
+    for first in range(0, len(wanted), _AT_ONCE):
+        part = wanted[first : first + _AT_ONCE]
+        paths = [path for path, _, _ in part]
+        asked = [("load", str(path.resolve()), size, fit) for path, size, fit in part]
+        with _reading(asked, paths, limits) as answers:
+            for _, (height, width), _ in part:
+                pixels = next(answers)
+                yield np.frombuffer(bytearray(pixels), np.uint8).reshape(height, width, 3)
+
+
+def read_picture_note(path: Path, kind: str, limits: ChildLimits = LIMITS) -> str | None:
+    """The comment of a PNG or GIF file, or None, as `read_note` reads it; raises like it."""
+    with _reading([("note", str(path.resolve()), kind)], [path], limits) as answers:
+        return json.loads(next(answers))
+
+
+@contextmanager
+def _reading(
+    asked: list[tuple[Any, ...]], paths: list[Path], limits: ChildLimits
+) -> Iterator[Iterator[bytes]]:
+    """The answers of a child that was asked, one after the other."""
+    left = list(paths)
+
+    def answers(child: Child) -> Iterator[bytes]:
+        while left:
+            head = child.output.readline()
+            said = json.loads(head) if head.endswith(b"\n") else {}
+            if "error" in said:
+                raise ValueError(said["error"])
+            answer = child.output.read(said.get("bytes", 0))
+            if not said or len(answer) < said["bytes"]:
+                raise _Ended
+            yield answer
+            left.pop(0)
+
+    command = [sys.executable, "-I", str(Path(__file__).resolve()), json.dumps(asked)]
+    try:
+        with confined(command, limits) as child:
+            yield answers(child)
+    except _Ended:
+        why = child.failure or "is damaged or cut short"
+        raise ValueError(f"{file_name(left[0])} {why}") from None
+
+
+class _Ended(Exception):
+    """A child ended before its answer."""
+
+
+def _answer(asked: list[list[Any]]) -> None:
+    """What the child does: a line about each answer, and the answer."""
+    for what, path, *how in asked:
+        try:
+            if what == "load":
+                size, fit = how
+                answer = load_image(path, tuple(size), fit).tobytes()
+            else:
+                answer = json.dumps(read_note(path, *how)).encode()
+            head: dict[str, Any] = {"bytes": len(answer)}
+        except MemoryError:
+            name = file_name(path)
+            head = {"error": f"{name} needs more memory than reading may take; make it smaller"}
+            answer = b""
+        except ValueError as error:
+            head, answer = {"error": str(error)}, b""
+        sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + answer)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _answer(json.loads(sys.argv[1]))
