@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 HERE = Path(__file__).resolve().parent
 NAME = "{date}-{time}-{label}-{seed}"
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
+ON_A_SPACE = 15.0  # minutes of a run, where strangers share a machine
 
 
 def port(text: str) -> int:
@@ -106,7 +107,8 @@ def parser() -> argparse.ArgumentParser:
     add("quota", "GB of runs that are kept, 4 if none is given; the oldest go", type=quota)
     add(
         "minutes",
-        "minutes after which a run is stopped with what there is; never if none is given",
+        "minutes after which a run is stopped with what there is; if none is given, 15 on a "
+        "Hugging Face Space and never elsewhere",
         type=minutes,
     )
     add("share", "make a public link, for anyone", action="store_true")
@@ -129,6 +131,8 @@ def settings(arguments: list[str] | None = None) -> argparse.Namespace:
     chosen.outputs = (chosen.outputs or Path("outputs")).expanduser()
     chosen.name = NAME if chosen.name is None else chosen.name
     chosen.quota = 4.0 if chosen.quota is None else chosen.quota
+    if chosen.minutes is None and os.environ.get("SPACE_ID"):
+        chosen.minutes = ON_A_SPACE
     if not chosen.host.strip():
         flags.error("--host is empty: use 127.0.0.1 for this computer, 0.0.0.0 for the network")
     chosen.models = chosen.models and chosen.models.expanduser()

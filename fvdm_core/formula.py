@@ -5,6 +5,7 @@ refused. Nothing is compiled or looked up by name. All arithmetic is on float64 
 """
 
 import ast
+import functools
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -29,8 +30,8 @@ VARIABLES = {
 
 # name: (least number of arguments, largest or None, function)
 _FUNCTIONS: dict[str, tuple[int, int | None, Callable[..., Any]]] = {
-    "min": (2, None, lambda *values: _folded(np.minimum, values)),
-    "max": (2, None, lambda *values: _folded(np.maximum, values)),
+    "min": (2, None, np.minimum),
+    "max": (2, None, np.maximum),
     "abs": (1, 1, np.abs),
     "clip": (3, 3, lambda value, low, high: np.minimum(np.maximum(value, low), high)),
     "floor": (1, 1, np.floor),
@@ -192,10 +193,12 @@ def _value(node: ast.expr, variables: dict[str, Any]) -> Any:
                 _COMPARE[type(sign)](left, right)
                 for sign, (left, right) in zip(signs, pairwise(values), strict=True)
             ]
-            return np.float64(1) * _folded(np.logical_and, holds)  # 0.0 or 1.0
+            return np.float64(1) * functools.reduce(np.logical_and, holds)  # 0.0 or 1.0
         case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]) if name in _FUNCTIONS:
             _check_count(name, len(parts))
-            return _FUNCTIONS[name][2](*(_value(part, variables) for part in parts))
+            arguments = (_value(part, variables) for part in parts)  # not all at once in memory
+            _, most, function = _FUNCTIONS[name]
+            return function(*arguments) if most else functools.reduce(function, arguments)
         case ast.Call():
             part = shown(ast.unparse(node))
             raise ValueError(f"formula: {part} calls what is not a function; write * to multiply")
@@ -226,10 +229,3 @@ def _power(base: Any, exponent: Any) -> Any:
             f"{MAX_EXPONENT}"
         )
     return np.power(base, exponent)
-
-
-def _folded(combine: Callable[..., Any], values: Any) -> Any:
-    first, *others = values
-    for other in others:
-        first = combine(first, other)
-    return first

@@ -26,6 +26,7 @@ from ui.outputs import Outputs, Saved, looped
 from ui.requests import MOST_FPS
 
 ENCODERS = 2  # at a time; more would only slow the runs down
+MOST_WAITING = 8  # for one of them
 CHUNK = 1 << 20
 VIDEOS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
 
@@ -72,10 +73,11 @@ class Downloads:
             if index < len(frames):
                 return _attached(frames[index], f"{saved.name}-{index + 1:04d}.png")
         if stem == "clip" and ending in VIDEOS:
-            return await self._video(saved, ending, request.query_params.get("fps"))
+            return await self._video(saved, ending, request)
         return None
 
-    async def _video(self, saved: Saved, ending: str, fps: str | None) -> Response:
+    async def _video(self, saved: Saved, ending: str, request: Request) -> Response:
+        fps = request.query_params.get("fps")
         usual = int(saved.about().get("fps") or 0)
         wanted = usual or 8
         if fps is not None:
@@ -86,11 +88,16 @@ class Downloads:
         if ending != "webm" and wanted == usual:
             return _attached(saved.video if ending == "mp4" else saved.gif, name)
         self.encoders = self.encoders or anyio.CapacityLimiter(ENCODERS)
+        if self.encoders.statistics().tasks_waiting >= MOST_WAITING:
+            return PlainTextResponse("Too many clips are being written. Try again later.", 503)
         stack = ExitStack()
         try:
-            folder = stack.enter_context(self.outputs.passing_folder())
-            path = folder / f"clip.{ending}"
-            await anyio.to_thread.run_sync(encode, saved, path, wanted, limiter=self.encoders)
+            async with self.encoders:
+                if await request.is_disconnected():  # while it waited
+                    return Response(status_code=499)
+                folder = stack.enter_context(self.outputs.passing_folder())
+                path = folder / f"clip.{ending}"
+                await anyio.to_thread.run_sync(encode, saved, path, wanted)
         except (OSError, ValueError) as error:
             stack.close()
             why = error.strerror if isinstance(error, OSError) else error  # not where, in a path

@@ -308,19 +308,19 @@ def formula_preview(text: str, frames: Any, steps: Any) -> dict[str, Any]:
         return {}
     try:
         request = checked(lambda: FormulaRequest(formula=text, frames=frames, steps=steps))
-        levels = request.timeline().levels
-        values = formula.values(text, request.frames, request.steps)
+        values = checked(lambda: formula.values(text, request.frames, request.steps))
     except RequestError as error:
         return {"text": str(error.message), "wrong": True}
     rows, columns = (
         np.linspace(0, size - 1, min(size, PREVIEW_CELLS)).round().astype(int)
-        for size in levels.shape
+        for size in values.shape
     )
+    cells = np.rint(MAX_LEVEL * np.clip(values[rows][:, columns], 0, 1)).astype(int)
     cut = float((np.abs(values - 0.5) > 0.5 + 1e-9).mean())
     said = "✓ Enter puts it on the canvas."
     if cut:
         said += f" Levels run from 0 to 1: {max(1, round(100 * cut))} % lie outside and are cut."
-    return {"text": said, "levels": levels[rows][:, columns].tolist()}
+    return {"text": said, "levels": cells.tolist()}
 
 
 def preset_list(window: int) -> list[dict[str, Any]]:

@@ -1,18 +1,23 @@
-"""Refuses, before gradio sees them, requests from other sites and bodies that are too large."""
+"""Refuses, before gradio sees them, requests from other sites and bodies that are too large; and
+what visitors have sent runs nothing in the browsers of others."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 8 * 2**20  # bytes; the largest timeline is 2 MB of JSON, sent with the strip beside it
+MAX_BODY = 16 * 2**20  # bytes; the largest painting takes 10.4 MB as the page sends it
+MAX_BODIES = 2**28  # bytes, of all requests that are still arriving
+SLOWEST = 120.0  # seconds, for a body
 API = "/gradio_api/"
 UPLOADS = f"{API}upload"  # where gradio takes files
 # What gradio serves beside, and no page or program of ours asks for: files into an ffmpeg of its
@@ -21,6 +26,10 @@ UNUSED = (
     *("process_recording", "deep_link", "component_server", "stream", "proxy=", "run-history"),
     *("vibe-", "undo-vibe-", "profiling"),
 )
+FILES = re.compile(rf"{API}file[=/]")
+ELSEWHERE = re.compile(rf"{API}file[=/]\s*https?:", re.IGNORECASE)  # gradio would fetch these
+# A file of a visitor may be a page with a program in it, which would run as if it were ours.
+LIFELESS = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -42,12 +51,19 @@ class Guard:
         max_body: int = MAX_BODY,
         max_upload: float = math.inf,
         hosts: Collection[str] | None = None,
+        comes_in: Callable[[], None] = lambda: None,
+        max_bodies: int = MAX_BODIES,
+        slowest: float = SLOWEST,
     ) -> None:
         self.app = app
         self.room_for_upload = room_for_upload
         self.max_body = max_body
         self.max_upload = max_upload
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self.comes_in = comes_in
+        self.max_bodies = max_bodies
+        self.slowest = slowest
+        self.arriving = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +79,8 @@ class Guard:
         elif not self._is_ours(headers, reads=scope["method"] in SAFE_METHODS):
             await _refuse(403, "This request comes from another site.", scope, receive, send)
         elif scope["method"] in SAFE_METHODS:
-            await self.app(scope, receive, send)
+            lifeless = FILES.search(scope["path"]) is not None
+            await self.app(scope, receive, _lifeless(send) if lifeless else send)
         elif scope["path"].rstrip("/").endswith(UPLOADS):
             await self._upload(headers, scope, receive, send)
         else:
@@ -102,17 +119,30 @@ class Guard:
         if declared.isdigit() and int(declared) > self.max_body:
             await _refuse(413, words, scope, receive, send)
             return
+        self.comes_in()
         body = bytearray()
-        more = True
-        while more:  # read it whole: gradio would too, but without a bound
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self.max_body:
-                await _refuse(413, words, scope, receive, send)
-                return
+        try:
+            with anyio.fail_after(self.slowest):
+                more = True
+                while more:  # read it whole: gradio would too, but without a bound
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return
+                    part = message.get("body", b"")
+                    body += part
+                    self.arriving += len(part)
+                    more = message.get("more_body", False)
+                    if len(body) > self.max_body:
+                        await _refuse(413, words, scope, receive, send)
+                        return
+                    if self.arriving > self.max_bodies:
+                        await _refuse(503, "Too much arrives at once.", scope, receive, send)
+                        return
+        except TimeoutError:
+            await _refuse(408, "The request took too long to arrive.", scope, receive, send)
+            return
+        finally:
+            self.arriving -= len(body)
         replay: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
 
         async def receive_again() -> Message:
@@ -126,7 +156,18 @@ class Guard:
 def is_unused(path: str) -> bool:
     """Whether a path leads to a part of gradio that is not offered here."""
     _, served, rest = path.partition(API)  # what follows may hold an address of its own
-    return bool(served) and rest.startswith(UNUSED)
+    return bool(served) and (rest.startswith(UNUSED) or ELSEWHERE.search(path) is not None)
+
+
+def _lifeless(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Content-Security-Policy"] = LIFELESS
+            headers["X-Content-Type-Options"] = "nosniff"
+        await send(message)
+
+    return sent
 
 
 def host_name(host: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.exceptions import InvalidPathError
 from gradio.state_holder import SessionState
 
 from ui.refusals import RequestError
@@ -21,6 +22,29 @@ def _fetch_nothing(url: str, cache_dir: str) -> NoReturn:
 processing_utils.async_ssrf_protected_download = _fetch_nothing  # type: ignore[assignment]
 processing_utils.ssrf_protected_download = _fetch_nothing
 processing_utils.save_url_to_cache = _fetch_nothing
+
+
+_check_allowed = processing_utils._check_allowed
+
+
+def _check_quietly(path: Any, check_in_upload_folder: bool) -> None:
+    """Gradio's own check; its error would write the path, whatever is in it, into the log."""
+    try:
+        _check_allowed(path, check_in_upload_folder)
+    except InvalidPathError:
+        raise RequestError("A file is not among the uploads: drop it again.") from None
+
+
+processing_utils._check_allowed = _check_quietly
+
+
+def _count_inputs(blocks: gr.Blocks, function: Any, inputs: list[Any]) -> None:
+    """Gradio's own would write all that was sent into the log: 16 MB a time."""
+    if len(inputs) < len(function.inputs):
+        raise RequestError(f"The call has {len(inputs)} values and needs {len(function.inputs)}.")
+
+
+gr.Blocks.validate_inputs = _count_inputs  # type: ignore[assignment,method-assign]
 
 
 def _keep_nothing(state: SessionState, key: int, value: Any) -> None:

@@ -17,6 +17,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job regist
 QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
 MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
+FILE_COST = 2**16  # bytes: a file of no size takes room too, in its folder and to be looked at
 SAME = 2  # of 255: the most by which two decodings of one picture differ
 
 
@@ -130,7 +132,8 @@ def home_name(session: str) -> str:
 
 
 class Outputs:
-    """Keeps results below `root`, whole or not at all, and removes the oldest above `quota`."""
+    """Keeps results below `root`, whole or not at all. Above `quota` the oldest of whoever has most
+    are removed."""
 
     def __init__(self, root: Path, quota: int = QUOTA, naming: Naming | None = None) -> None:
         self.root = root.resolve()
@@ -284,14 +287,18 @@ class Outputs:
                 for folder in _below(home)
                 if is_name(_job_of(folder)) and folder.is_dir()
             ]
-            total = sum(size for _, size, _ in runs)
-            for _, size, folder in sorted(runs, key=lambda run: run[0]):
-                if total <= self.quota:
-                    break
-                if folder != keep:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    _remove_empty(folder.parent)
-                    total -= size
+            taken = Counter[Path]()
+            for _, size, folder in runs:
+                taken[folder.parent] += size
+            runs = sorted(run for run in runs if run[2] != keep)
+            while runs and taken.total() > self.quota:
+                most = max((folder.parent for _, _, folder in runs), key=taken.__getitem__)
+                oldest = next(run for run in runs if run[2].parent == most)
+                runs.remove(oldest)
+                _, size, folder = oldest
+                shutil.rmtree(folder, ignore_errors=True)
+                _remove_empty(folder.parent)
+                taken[most] -= size
 
 
 def trim(folder: Path, quota: int, spare: frozenset[Path] = frozenset()) -> int:
@@ -304,7 +311,7 @@ def trim(folder: Path, quota: int, spare: frozenset[Path] = frozenset()) -> int:
         with suppress(FileNotFoundError):
             if path.is_file() and not path.is_symlink():
                 status = path.stat()
-                files.append((status.st_mtime, status.st_size, path))
+                files.append((status.st_mtime, status.st_size + FILE_COST, path))
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files, key=lambda file: file[0]):
         if total <= quota:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from ui.requests import (
 from ui.service import Studio
 from ui.settings import FIELDS, request_of, usable
 
+AT_ONCE = 4  # of what is said about paintings, without gradio's queue
 # One after another, whoever asks: of two changes asked for soon after each other, the later one
 # must stay. Only for what takes milliseconds: it makes everybody wait.
 IN_TURN: dict[str, Any] = {
@@ -97,6 +100,18 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     after it; the second is the event that keeps the painting in the browser; the third are the
     components that `as_typed` and `is_waiting` are told of.
     """
+    few = threading.BoundedSemaphore(AT_ONCE)
+
+    def sketched(work: Callable[..., Any]) -> Callable[..., Any]:
+        """Only so many at once: each may take a million cells, and nothing else holds them back."""
+
+        @functools.wraps(work)
+        def one_of_few(*values: Any) -> Any:
+            with few:
+                return work(*values)
+
+        return one_of_few
+
     # Gradio shows no errors of what skips its queue: quick is for what does not fail.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     unlisted: dict[str, Any] = {"api_visibility": "private"}
@@ -178,7 +193,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
 
     def reading(then: Callable[..., Any]) -> Any:
         read_panel = then(
-            read,
+            sketched(read),
             [parts.editor, *said],
             [parts.summary, parts.picker, panel],
             js=CHANGING,
@@ -236,7 +251,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     typed = [each.input for each in (label, conditioning, picture_size, *sampling)]
     gr.on(
         [cfg.release, step_cache.release, *typed],
-        summarise,
+        sketched(summarise),
         [parts.editor, *said],
         [parts.summary],
         trigger_mode="always_last",  # of what is typed too
@@ -244,7 +259,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         **unlisted,
     )
     gr.Button(visible=False).click(
-        preview_timeline,
+        sketched(preview_timeline),
         [parts.editor, label, cfg],
         [parts.summary],
         api_name="preview_timeline",
@@ -252,7 +267,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     )
     gr.on([setting.change for setting in parts.settings], **keeping)
     parts.formula.change(
-        editing.formula_preview,
+        sketched(editing.formula_preview),
         [parts.formula, *size],
         [parts.check],
         trigger_mode="always_last",

@@ -39,6 +39,7 @@ from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings_panel import settings_panel
 from ui.timeline_editor import TimelineEditor
+from ui.unread import Unread
 
 HERE = Path(__file__).parent
 STORAGE: dict[str, Any] = {
@@ -199,7 +200,7 @@ def build_studio(
         # Whatever an event may show its progress on, gradio's page reads whole at every status of
         # any event: canvas, presets and lists took half of a processor during a run.
         event.show_progress_on = [theme]
-    demo.queue(max_size=16, api_open=False)  # else a call to gradio may pass the queue by
+    demo.queue(max_size=64, api_open=False)  # else a call to gradio may pass the queue by
     demo._queue.sleep_when_free = QUEUE_REST
     demo.studio = studio
     return demo
@@ -245,6 +246,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
                     Guard,
                     room_for_upload=studio.room_for_upload,
                     max_upload=MAX_UPLOAD + MAX_BODY,  # a file and what is written around it
+                    comes_in=Unread(demo._queue).drop,
                     hosts=hosts,
                 )
             ],

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import gradio as gr
 import numpy as np
 import pytest
 from fake import FakePipeline
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from fvdm_core import Timeline, media
@@ -27,7 +30,7 @@ from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
 from ui.continuing import ContinueRequest, continued
-from ui.downloads import Downloads, zipped
+from ui.downloads import ENCODERS, MOST_WAITING, Downloads, zipped
 from ui.history import PAGE, history_value, listed_now
 from ui.model_list import ModelList
 from ui.naming import Naming
@@ -430,6 +433,44 @@ def test_a_clip_that_cannot_be_written_is_said_and_leaves_nothing(
     answer = client.get(f"/{made.address}/clip.webm")
     assert answer.status_code == 507 and "No space left" in answer.text
     assert not list(studio.outputs.root.glob(".unfinished-*"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_clips_that_nobody_waits_for_are_not_written(
+    studio: Studio, made: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many ask for one and go away: the rest is refused at once, and those are left out."""
+    written, going = [], threading.Event()
+
+    def slow(saved: Saved, path: Path, fps: int) -> None:
+        written.append(fps)
+        going.wait(timeout=20)
+        path.write_bytes(b"clip")
+
+    monkeypatch.setattr("ui.downloads.encode", slow)
+    downloads = Downloads(studio.outputs, Afterwards(studio).code)
+    home, job = made.address.split("/")[-2:]
+    parts = {"home": home, "job": job, "file": "clip.webm"}
+    statuses: list[int] = []
+
+    async def ask(stays: bool) -> None:
+        scope = {"type": "http", "method": "GET", "query_string": b"", "path_params": parts}
+
+        async def receive() -> dict[str, Any]:
+            if stays:
+                await anyio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        statuses.append((await downloads.answer(Request(scope, receive))).status_code)
+
+    async with anyio.create_task_group() as group:
+        for number in range(ENCODERS + MOST_WAITING + 3):
+            group.start_soon(ask, number < ENCODERS)
+            await anyio.sleep(0.02)  # in turn
+        going.set()
+    assert sorted(statuses) == [200] * ENCODERS + [499] * MOST_WAITING + [503] * 3
+    assert len(written) == ENCODERS
 
 
 # ── The run as a program ─────────────────────────────────────────────────────────────────────

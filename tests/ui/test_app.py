@@ -115,6 +115,10 @@ def test_runs_are_kept_where_and_as_they_are_told(monkeypatch: pytest.MonkeyPatc
     assert (chosen.outputs, chosen.name, chosen.quota) == (Path("clips"), "{seed}", 0.5)
     monkeypatch.setenv("FVDM_MINUTES", "20")
     assert plain.minutes is None and app.settings([]).minutes == 20
+    monkeypatch.setenv("SPACE_ID", "somebody/studio")
+    assert app.settings([]).minutes == 20
+    monkeypatch.delenv("FVDM_MINUTES")
+    assert app.settings([]).minutes == app.ON_A_SPACE
     monkeypatch.setenv("FVDM_QUOTA", "lots")
     with pytest.raises(SystemExit):
         app.settings([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,7 +21,8 @@ async def echo(request: Request) -> PlainTextResponse:
 
 
 def client(**options: Any) -> TestClient:
-    routes = [Route(path, echo, methods=["GET", "POST"]) for path in ("/", UPLOADS)]
+    paths = ("/", UPLOADS, "/gradio_api/file={path:path}", "/a/gradio_api/file/{path:path}")
+    routes = [Route(path, echo, methods=["GET", "POST"]) for path in paths]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, max_body=100, **options)])
     return TestClient(app, base_url="http://127.0.0.1:7860")
 
@@ -44,6 +46,44 @@ def test_writes_come_from_our_own_page_or_from_programs(headers: dict, status: i
     assert client().post("/", content=b"x", headers=headers).status_code == status
     read = status if "Origin" in headers else 200  # a link elsewhere leads here, and names none
     assert client().get("/", headers=headers).status_code == read
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/file=/x/a.html", "/a/gradio_api/file/x/a.svg"])
+def test_what_visitors_sent_runs_nothing_in_the_browsers_of_others(path: str) -> None:
+    answer = client().get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "content-security-policy" not in client().get("/").headers
+
+
+@pytest.mark.parametrize("address", ["http://a.example/x", "HTTPS://a.example/x", " http://a/x"])
+def test_other_servers_are_not_asked_for_files(address: str) -> None:
+    assert client().get(f"/gradio_api/file={address}").status_code == 404
+    assert client().get(f"/a/gradio_api/file/{address}").status_code == 404
+
+
+@pytest.mark.anyio
+async def test_a_body_that_does_not_arrive_is_given_up_and_forgotten() -> None:
+    guard = Guard(echo, slowest=0.05, max_bodies=150)  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+
+    async def statuses(parts: list[bytes]) -> list[int]:
+        sent: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            if not parts:
+                await anyio.sleep(10)
+            return {"type": "http.request", "body": parts.pop(0), "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("status"))
+
+        await guard(scope, receive, send)
+        return sent
+
+    assert (await statuses([b"x" * 60]))[0] == 408 and guard.arriving == 0
+    assert (await statuses([b"x" * 60, b"x" * 91]))[0] == 503 and guard.arriving == 0
 
 
 def test_a_page_elsewhere_is_not_let_in_by_a_header_of_its_own() -> None:

@@ -18,6 +18,7 @@ from fvdm_core import media
 from fvdm_core.files import save_error
 from ui.naming import Naming
 from ui.outputs import (
+    FILE_COST,
     OutputError,
     Outputs,
     _size,
@@ -230,5 +231,23 @@ def test_trim_removes_the_oldest_uploads_and_spares_the_examples(tmp_path: Path)
         paths[-1].parent.mkdir()
         paths[-1].write_bytes(b"x" * 100)
         os.utime(paths[-1], (1000 + age, 1000 + age))
-    assert trim(tmp_path, 250, spare=frozenset({paths[0]})) == 200
+    two = 2 * (FILE_COST + 100)
+    assert trim(tmp_path, two + 50, spare=frozenset({paths[0]})) == two
     assert [path.exists() for path in paths] == [True, False, False, True]
+
+
+def test_files_of_nothing_take_room_too(tmp_path: Path) -> None:
+    for name in range(10):
+        (tmp_path / str(name)).touch()
+    assert trim(tmp_path, 3 * FILE_COST) == 3 * FILE_COST and len(list(tmp_path.iterdir())) == 3
+
+
+def test_who_has_most_loses_the_oldest(tmp_path: Path) -> None:
+    outputs, few, many = Outputs(tmp_path), new_name(), new_name()
+    first = outputs.save(few, new_name(), FRAMES, 8, {})
+    runs = [outputs.save(many, new_name(), FRAMES, 8, {}) for _ in range(3)]
+    for age, saved in enumerate((first, *runs)):
+        os.utime(saved.folder, (1000 + age, 1000 + age))
+    outputs.quota = int(3.5 * _size(first.folder))
+    outputs._remove_oldest(keep=tmp_path)
+    assert [saved.folder.exists() for saved in (first, *runs)] == [True, False, True, True]
