@@ -27,14 +27,29 @@ def planned(timeline: Timeline, pipeline: Any) -> Timeline:
 
 def kind_of_call(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> str:
     """What the time of a model call depends on, as `Costs` files it."""
-    guided = "guided" if request.label is not None and request.cfg_scale != 1 else "plain"
-    own = pipeline.card.sampling.of(request.label)
-    asked = {key: getattr(request, key) for key in own}
-    used = own | {key: value for key, value in asked.items() if value is not None}
-    held = ("/held" if used["temporal_scale"] else "") + f"/{used['guidance_from']:g}"
+    by_label, by_frames, above = _guidance(pipeline, request)
+    guided = "guided" if by_label else "plain"
+    held = ("/held" if by_frames else "") + f"/{above:g}"
     cached = f"/{request.step_cache:g}" if request.step_cache else ""
     size = f"/{request.size}" if request.size else ""
     return f"{pipeline.model_hash[:12]}/{timeline.window_size}/{guided}{held}{cached}{size}"
+
+
+def _guidance(pipeline: Any, request: GenerateRequest) -> tuple[bool, bool, float]:
+    """Whether a run is guided by its label and by its frames, and above which level."""
+    own = pipeline.card.sampling.of(request.label)
+    asked = {key: getattr(request, key) for key in own}
+    used = own | {key: value for key, value in asked.items() if value is not None}
+    by_label = request.label is not None and request.cfg_scale not in (0, 1)
+    return by_label, bool(used["temporal_scale"]), used["guidance_from"]
+
+
+def predictions(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> int:
+    """How often the network is run, a guided call counted as the predictions that it takes."""
+    by_label, by_frames, above = _guidance(pipeline, request)
+    led = timeline.levels[:-1].max(axis=1) > above  # (M,)
+    calls = np.array(calls_per_step(timeline))
+    return int(calls.sum() + (by_label + by_frames) * calls[led].sum())
 
 
 def calls_per_step(timeline: Timeline) -> list[int]:

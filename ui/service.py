@@ -32,7 +32,7 @@ from ui.queueing import Queue
 from ui.refusals import RequestError, checked
 from ui.registry import HasBegun, JobRegistry, QueueFull
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, local_file
-from ui.runs import kind_of_call, make_work
+from ui.runs import kind_of_call, make_work, predictions
 from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
@@ -123,7 +123,10 @@ class Studio:
         text = f"{calls} model call{'' if calls == 1 else 's'}"
         if not self.model.ready:
             return text
-        kind = kind_of_call(timeline, self.model.get(), request)
+        pipeline = self.model.get()
+        if (made := predictions(timeline, pipeline, request)) > calls:
+            text += f" ({made} predictions with guidance)"
+        kind = kind_of_call(timeline, pipeline, request)
         seconds = self.costs.seconds_per_call(kind)
         return text if seconds is None else f"{text} · {in_words(calls * seconds)}"
 

@@ -16,7 +16,7 @@ import pytest
 from fake import FakePipeline
 from tiny import save_tiny
 
-from fvdm_core import Pipeline
+from fvdm_core import Pipeline, Timeline
 from fvdm_core.presets import PRESETS
 from ui import editing
 from ui.jobs import Work
@@ -26,6 +26,7 @@ from ui.model_panel import SCALAR, panel_value
 from ui.outputs import Outputs
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
+from ui.runs import predictions
 from ui.service import Studio
 
 SESSION = "a-session-of-somebody"
@@ -339,3 +340,34 @@ def test_a_painting_is_resampled_or_keeps_its_length() -> None:
     assert filled.levels[1] == [500] * 4 + [900] * 4
     longer = EditorValue(levels=[[1000] * 40, [400] * 40, [0] * 40])
     assert editing.with_window(longer, 16, 8) == longer
+
+
+@pytest.mark.parametrize(
+    ("label", "guidance", "temporal", "above", "calls"),
+    [
+        (None, 1.5, 0.0, 0, 8),
+        ("sky", 1.0, 0.0, 0, 8),
+        ("sky", 0.0, 0.0, 0, 8),
+        ("sky", 1.5, 0.0, 0, 16),
+        ("sky", 1.5, 2.0, 0, 24),
+        ("sky", 1.5, 2.0, 500, 16),
+        (None, 1.5, 2.0, 500, 12),
+    ],
+)
+def test_the_cost_counts_what_the_network_is_asked_for(
+    studio: Studio, label: str | None, guidance: float, temporal: float, above: int, calls: int
+) -> None:
+    request = GenerateRequest(
+        label=label, cfg_scale=guidance, temporal_scale=temporal, guidance_from=above
+    )
+    timeline = Timeline.preset("standard", frames=16, steps=8)
+    pipe = studio.model.get()
+    counted: list[int] = []
+    hook = pipe.model.register_forward_pre_hook(lambda _, x: counted.append(len(x[0])))
+    try:
+        list(pipe.stream(timeline, None, request.options()))
+    finally:
+        hook.remove()
+    assert predictions(timeline, pipe, request) == sum(counted) == calls
+    cost = studio.summary(painting(8), request)[1]["text"]
+    assert ("predictions" in cost) == (calls > 8)
