@@ -43,7 +43,7 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
         await studio.model.wait()
         kept = session_of(session)
         kept["job"] = await run_sync(
-            studio.submit, timeline, request, kept["session"], limiter=studio.readers
+            studio.submit, timeline, request, kept["session"], limiter=studio.reader(timeline)
         )
         seen_step = -1
         async for snapshot in studio.jobs.follow(kept["job"]):

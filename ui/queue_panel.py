@@ -131,9 +131,10 @@ def wire_queue(
         for seed in seeds:
             wanted = request.model_copy(update={"seed": seed})
             known = studio.jobs.runs_of(kept["session"])
+            reader = studio.reader(timeline)
             try:
                 kept["job"] = await run_sync(
-                    studio.submit, timeline, wanted, kept["session"], limiter=studio.readers
+                    studio.submit, timeline, wanted, kept["session"], limiter=reader
                 )
             except RequestError as error:
                 if seed == seeds[0]:
@@ -218,7 +219,8 @@ def wire_queue(
             studio.jobs.remove(asked.job, owner=session)
         else:
             painting, request = studio.order_of(asked.job, session).unpack()
-            await run_sync(studio.submit, painting, request, session, limiter=studio.readers)
+            reader = studio.reader(painting)
+            await run_sync(studio.submit, painting, request, session, limiter=reader)
         return listed(session)
 
     def take_up(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
@@ -245,7 +247,7 @@ def wire_queue(
             typed or timeline,
             request_of(settings),
             session,
-            limiter=studio.readers,
+            limiter=studio.reader(typed or timeline),
         )
         run, stop, value = listed(session)
         return run, stop, value | {"renewed": job}, typed or gr.skip()

@@ -77,6 +77,10 @@ class Studio:
         self._trimming, self._trim_next, self._has_room = threading.Lock(), 0.0, True
         self._spared = frozenset(Path(e.file.path).resolve() for e in self.examples.examples)
 
+    def reader(self, editor: EditorValue) -> CapacityLimiter | None:
+        """Who reads a painting's pictures; a painting without any need not wait for them."""
+        return self.readers if editor.keyframes else None
+
     def room_for_upload(self) -> bool:
         """Whether the upload folder has room, after the oldest files were removed.
 

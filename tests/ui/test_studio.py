@@ -272,6 +272,14 @@ def test_what_a_visit_sends_is_not_kept(server: Server) -> None:
     assert "0.123*t" not in repr(kept)
 
 
+def test_a_run_without_pictures_does_not_wait_for_those_of_others(server: Server) -> None:
+    plain = EditorValue.model_validate(painting())
+    file = server.studio.examples.examples[0].file.model_dump()
+    with_picture = EditorValue.model_validate(painting(keyframes=[{"frame": 0, "file": file}]))
+    assert server.studio.reader(plain) is None
+    assert server.studio.reader(with_picture) is server.studio.readers
+
+
 def test_a_picture_is_read_once_where_it_is_used_and_not_for_a_full_queue(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
