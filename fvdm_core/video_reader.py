@@ -124,7 +124,10 @@ def read_video(
     if index.pixel_aspect != 1:
         filters.append("scale=w='max(1,round(iw*sar))':h=ih:flags=lanczos,setsar=1")
     if resample:
-        filters.append(f"fps={Fraction(rate).limit_denominator(1001)}")
+        # up: sample and hold; "near", the default, would leave out the first frame. A clock may
+        # have rounded a time up, by half a tick at most, which is taken off before
+        filters.append("settb=intb/2,setpts=PTS-1")
+        filters.append(f"fps={Fraction(rate).limit_denominator(1001)}:round=up")
     filters.append(f"select='gte(n,{start})*not(mod(n-{start},{stride}))'")
     arguments = [
         *_source(path, index.kind, limits),

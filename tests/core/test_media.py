@@ -365,6 +365,33 @@ def test_a_variable_rate_becomes_steady(tmp_path):
     assert abs(level[11] - level[13]) < 1 and level[16] - level[11] > 30  # the slow part holds
 
 
+@pytest.mark.parametrize("rate", [2, 3, 8, 30])
+def test_another_rate_shows_what_was_to_be_seen_at_each_moment(tmp_path, rate):
+    """From the first picture on, and none before its time."""
+    pictures = [Image.new("L", (16, 16), 15 * n) for n in range(16)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=120)
+    seen = read_video(tmp_path / "a.gif", fps=rate).frames.mean(axis=(1, 2, 3)) / 15
+    at = np.arange(len(seen)) / rate / 0.12 + 1e-6
+    assert seen.round().tolist() == np.minimum(at.astype(int), 15).tolist()
+    assert abs(len(seen) - 16 * 0.12 * rate) <= 1
+
+
+def test_a_clock_of_milliseconds_makes_no_frame_come_late(tmp_path):
+    """A WebM says 67 ms of what is shown at 66.7."""
+    path, rate = tmp_path / "a.webm", 30
+    grey = np.arange(0, 240, 8, np.uint8)
+    write_video(path, np.tile(grey[:, None, None, None], (1, 16, 16, 3)), rate)
+    np.testing.assert_array_equal(read_video(path, fps=rate).frames, read_video(path).frames)
+
+
+def test_a_gif_of_uneven_delays_starts_with_its_first_picture(tmp_path):
+    pictures = [Image.new("L", (16, 16), 40 * n) for n in range(6)]
+    delays = [100, 500, 100, 1000, 50, 50]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=delays)
+    seen = read_video(tmp_path / "a.gif").frames.mean(axis=(1, 2, 3)) / 40
+    assert seen.round().tolist() == [0, 1, 3, 3, 3, 5]
+
+
 def test_sound_beside_the_pictures_is_no_problem(tmp_path, clip_mp4):
     both = make(
         tmp_path / "s.mp4", "-i", str(clip_mp4), "-f", "lavfi", "-i", "sine=d=1", "-c:v", "copy"
