@@ -55,6 +55,7 @@ class Pipeline:
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
                 f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
             )
+        self._asked_dtype: torch.dtype | None = None
         self.model = model.eval().requires_grad_(False)
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.to(device, dtype)
@@ -112,12 +113,14 @@ class Pipeline:
     ) -> Pipeline:
         """Move to a device, CUDA or else the CPU where none is named; returns itself.
 
-        Raises `ValueError` for a device that is not there.
+        A dtype that was asked for stays until another is; else it is what the device is good at.
+        Raises `ValueError` for a device that is not there, and for a dtype of whole numbers.
         """
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(self.device, dtype)
-        self.model.to(self.device, self.dtype)
-        self.autoencoder.to(self.device, torch.float32)
+        place, asked = pick_device(device), dtype or self._asked_dtype
+        chosen = pick_dtype(place, asked)
+        self.model.to(place, chosen)
+        self.autoencoder.to(place, torch.float32)
+        self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
     def with_own_noise(self, timeline: Timeline) -> Timeline:

@@ -116,6 +116,18 @@ def test_a_run_stopped_in_another_process_is_decoded_whole_in_this_one(pipe):
         assert here.light().nbytes == here.nbytes == here.preview.nbytes + here.noisy.nbytes
 
 
+def test_a_dtype_that_was_asked_for_stays_when_the_model_moves(tmp_path, monkeypatch):
+    pipe = load(save_tiny(tmp_path / "m"))  # in float32
+    monkeypatch.setattr("fvdm_core.device.fast_bf16", lambda device: True)
+    assert pipe.to("cpu").dtype == pipe.model.final_layer.linear.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="torch.int8 cannot be computed in"):
+        pipe.to("cpu", torch.int8)
+    assert pipe.to("cpu").dtype == torch.float32
+    assert pipe.to("cpu", torch.float64).to("cpu").dtype == torch.float64
+    free = Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, pipe.card)
+    assert free.dtype == free.model.final_layer.linear.weight.dtype == torch.bfloat16
+
+
 def test_the_pipeline_says_what_it_opened(pipe):
     assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", tuple(LABELS), 8)
     assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))
