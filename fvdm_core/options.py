@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from fvdm_core.limits import (
     MAX_FPS,
     MAX_FRAMES,
@@ -67,6 +69,9 @@ class RunOptions:
     guidance_from: float | None = None
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # a recipe's JSON has plain numbers only
+                object.__setattr__(self, name, value.item())
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")

@@ -337,6 +337,18 @@ def test_seeds_reach_as_far_as_they_say(pipe, seed):
     assert pipe(preset(frames=2, steps=1), seed=seed).recipe["seed"] == seed
 
 
+def test_options_may_be_numbers_of_numpy(pipe):
+    plain = {"label": 1, "seed": 3, "cfg_scale": 1.5, "splice_exact": True, "fps": 12}
+    given = {
+        **{"label": np.int64(1), "seed": np.int64(3), "cfg_scale": np.float32(1.5)},
+        **{"splice_exact": np.bool_(True), "fps": np.int32(12)},
+    }
+    assert RunOptions(**given) == RunOptions(**plain)
+    one, other = (pipe(preset(), **options) for options in (given, plain))
+    assert np.array_equal(one.frames, other.frames)
+    assert json.dumps(one.recipe) == json.dumps(other.recipe)
+
+
 def test_a_frame_below_noise_without_a_picture_is_refused_with_what_to_do(pipe):
     levels = np.array(preset().levels)
     levels[0, 4] = 600
