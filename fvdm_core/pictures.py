@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain
-from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
+from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS, shown
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
 Fit = Literal["crop", "contain", "stretch"]
@@ -48,8 +48,10 @@ def load_image(
         picture = _upright_rgb(src, "the picture")
     elif isinstance(src, np.ndarray):
         picture = _from_array(src)
-    else:
+    elif isinstance(src, str | os.PathLike):
         picture = _open(src)
+    else:
+        raise ValueError(f"a picture is a path, a PIL image or a uint8 array, got {shown(src)}")
     return fit_picture(picture, size, fit)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
-from .limits import MAX_SIDE, frame_name
+from .limits import MAX_SIDE, frame_name, shown
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
@@ -164,9 +164,10 @@ class Pipeline:
         and `NotFinite` if a step gives NaN.
         """
         # checked here and not in the generator, so that a mistake shows at the call
+        _check_timeline(timeline)
         options = replace(options or RunOptions(), **changes)
         index, options = self._settled(timeline, options)
-        pictures = self._fitted(timeline, keyframes or {}, options)
+        pictures = self._fitted(timeline, {} if keyframes is None else keyframes, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         recipe = self._recipe(timeline, pictures, options)
@@ -176,29 +177,45 @@ class Pipeline:
     def batch(
         self,
         timeline: Timeline,
-        seeds: Sequence[int],
-        keyframes: Sequence[Mapping[int, Picture]] | None = None,
+        seeds: Iterable[int],
+        keyframes: Mapping[int, Picture] | Iterable[Mapping[int, Picture]] | None = None,
+        options: RunOptions | None = None,
         **changes: Any,
     ) -> list[Clip]:
         """Many clips of one timeline, made at once, one per seed: variations.
 
         A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
-        larger matrix products: its recipe says in "batch" how many were made together. `changes`
-        are fields of `RunOptions`, one value for all clips.
-        Raises what `stream` raises, and `ValueError` for no seeds, and for `splice_exact` and
-        `step_cache`, which are for single clips.
+        larger matrix products: its recipe says in "batch" how many were made together. keyframes:
+        one mapping for all clips, or one for each. options, changes: as in `stream`, one value for
+        all clips; the seeds are those of `seeds`.
+        Raises what `stream` raises, and `ValueError` for no seeds, for another number of keyframes
+        than of seeds, and for `splice_exact` and `step_cache`, which are for single clips.
         """
-        options = RunOptions(**changes)
+        _check_timeline(timeline)
+        if "seed" in changes:
+            raise ValueError("seed is not for a batch, which has seeds; leave it out")
+        options = replace(options or RunOptions(), **changes)
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
         if options.step_cache:  # what is left out would depend on the company
             raise ValueError("step_cache is for single clips; leave it out of a batch")
+        if not isinstance(seeds, Iterable):
+            raise ValueError(f"seeds is {shown(seeds)}; it must be a list of integers")
+        seeds = [replace(options, seed=seed).seed for seed in seeds]  # checked
         if not seeds:
             raise ValueError("a batch needs at least one seed")
+        if keyframes is None or isinstance(keyframes, Mapping):
+            keyframes = [keyframes or {}] * len(seeds)
+        keyframes = list(keyframes)
+        if len(keyframes) != len(seeds):
+            raise ValueError(
+                f"there are keyframes for {len(keyframes)} clips and {len(seeds)} seeds; give one "
+                "mapping for each seed, or one for all"
+            )
         index, options = self._settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
         starts, recipes = [], []
-        for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
+        for seed, given in zip(seeds, keyframes, strict=True):
             own = replace(options, seed=seed)
             pictures = self._fitted(timeline, given, own)
             known = known_frames(timeline, pictures)
@@ -378,3 +395,8 @@ class Pipeline:
     ) -> dict[str, Any]:
         model = {"name": self.card.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
+
+
+def _check_timeline(timeline: Any) -> None:
+    if not isinstance(timeline, Timeline):
+        raise ValueError(f"timeline is {shown(timeline)}; it must be a Timeline")

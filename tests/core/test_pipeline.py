@@ -323,7 +323,11 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"fit": {-1: "crop"}}, "fit: frame index"),
         ({"fps": 1e-4}, "fps is 0.0001; it must be at least 0.001"),
         ({"keyframes": {0: "gone.png"}}, "gone.png does not exist"),
-        ({"keyframes": {0: np.zeros((8, 8, 3))}}, "uint8"),
+        ({"keyframes": {0: np.zeros((8, 8, 3))}}, r"frame 1 \(index 0\): the picture is float64"),
+        ({"keyframes": {2: None}}, r"frame 3 \(index 2\): a picture is a path, .*got None"),
+        ({"keyframes": {2: [[1]]}}, r"frame 3 \(index 2\): a picture is .*got \[\[1\]\]"),
+        ({"keyframes": {0: torch.zeros(8, 8, 3)}}, r"frame 1 \(index 0\): a picture is a path"),
+        ({"keyframes": [picture()]}, "keyframes is .*it must map frames to pictures"),
     ],
 )
 def test_options_are_checked_at_the_call_before_any_work(pipe, calls, options, words):
@@ -482,6 +486,41 @@ def test_a_batch_refuses_what_would_depend_on_its_company(pipe):
     ):
         with pytest.raises(ValueError, match=words):
             pipe.batch(preset(), [1, 2] if wrong else [], **wrong)
+
+
+@pytest.mark.parametrize(
+    "seeds, options, words",
+    [
+        (9, {}, "seeds is 9; it must be a list of integers"),
+        ([1, 2.5], {}, "seed is 2.5; it must be an integer"),
+        (np.arange(0), {}, "at least one seed"),
+        ([1, 2], {"seed": 9}, "seed is not for a batch, which has seeds"),
+        ([1, 2], {"keyframes": [{0: picture()}]}, "keyframes for 1 clips and 2 seeds; give one"),
+        ([1, 2], {"keyframes": [picture(), picture()]}, "keyframes is .*it must map frames"),
+    ],
+)
+def test_what_no_batch_can_be_made_of_is_refused(pipe, seeds, options, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.batch(preset("image-to-video"), seeds, **options)
+
+
+def test_a_batch_takes_what_a_run_takes(pipe):
+    """Any list of seeds, one mapping of pictures for all, and options as one object."""
+    timeline, given = preset("image-to-video"), {0: picture()}
+    usual = pipe.batch(timeline, [1, 2], [given, given], label="sky", fps=5)
+    options = RunOptions(label="sky")
+    for seeds in (np.arange(1, 3), (seed for seed in (1, 2)), range(1, 3)):
+        for one, other in zip(
+            pipe.batch(timeline, seeds, given, options, fps=5), usual, strict=True
+        ):
+            assert np.array_equal(one.frames, other.frames)
+            assert json.dumps(one.recipe) == json.dumps(other.recipe)
+
+
+def test_what_is_no_timeline_is_refused(pipe):
+    for run in (pipe, pipe.stream, lambda levels: pipe.batch(levels, [1])):
+        with pytest.raises(ValueError, match=r"timeline is \[\[1000\], \[0\]\]; .*Timeline"):
+            run([[1000], [0]])
 
 
 def test_a_config_needs_no_name_no_labels_and_no_rate(tmp_path):
