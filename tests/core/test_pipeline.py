@@ -128,6 +128,21 @@ def test_a_dtype_that_was_asked_for_stays_when_the_model_moves(tmp_path, monkeyp
     assert free.dtype == free.model.final_layer.linear.weight.dtype == torch.bfloat16
 
 
+def test_states_and_clips_are_told_apart_and_copied_whole(pipe):
+    states = list(pipe.stream(preset("image-to-video"), keyframes={0: picture()}, seed=1))
+    assert states[1] == states[1] != states[2] and states[-1].clip != pipe(preset())
+    assert len({states[1], states[1], states[2], states[-1].clip}) == 3
+    for state in (states[1], states[-1]):
+        own = copy.deepcopy(state)
+        own.x.zero_()
+        own.recipe["timeline"].clear()
+        assert state.x.any() and state.recipe["timeline"]
+        assert np.array_equal(own.frames, state.frames)
+    assert np.array_equal(own.clip.frames, state.clip.frames) and own.clip.recipe is own.recipe
+    with pytest.raises(ValueError, match=r"no decoder: take state.arrived\(pipeline.decode\)"):
+        _ = pickle.loads(pickle.dumps(states[1])).frames
+
+
 def test_the_pipeline_says_what_it_opened(pipe):
     assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", tuple(LABELS), 8)
     assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))
