@@ -10,9 +10,9 @@ import numpy as np
 from fvdm_core.limits import (
     MAX_FPS,
     MAX_FRAMES,
-    MAX_SIDE,
     SAMPLING,
     checked_integer,
+    checked_sides,
     shown,
 )
 from fvdm_core.pictures import FITS, Fit, check_fps
@@ -100,7 +100,7 @@ class RunOptions:
             if fit not in FITS:
                 raise ValueError(f"fit is {shown(fit)}; choose one of {', '.join(FITS)}")
         if self.size is not None:  # a recipe's JSON has a list
-            object.__setattr__(self, "size", _pair(self.size))
+            object.__setattr__(self, "size", checked_sides(self.size))
         if self.conditioning not in (None, *CONDITIONINGS):
             raise ValueError(
                 f"conditioning is {shown(self.conditioning)}; it must be one of "
@@ -125,25 +125,13 @@ def parse_size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([0-9]{1,4})[x×]([0-9]{1,4})", text)
     if not found:
         raise ValueError(f"size is {shown(text)}; it must be width x height, such as 80x48")
-    return _pair((int(found[2]), int(found[1])))
+    return checked_sides((int(found[2]), int(found[1])))
 
 
 def written_size(size: tuple[int, int]) -> str:
     """A size as `parse_size` reads it."""
     height, width = size
     return f"{width}x{height}"
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    if (
-        not isinstance(size, list | tuple)
-        or len(size) != 2
-        or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in size)
-    ):
-        raise ValueError(
-            f"size is {shown(size)}; it must be height and width in pixels, from 1 to {MAX_SIDE}"
-        )
-    return size[0], size[1]
 
 
 def _frame(frame: Any) -> int:

@@ -198,6 +198,26 @@ def test_wrong_arguments_are_named():
     assert "shape" in refusal(load_image, np.zeros((4, 4, 7), np.uint8), (4, 4))
 
 
+@pytest.mark.parametrize(
+    "size", [(8.0, 8.0), (8,), 8, np.array([8, 8]), (8, True), "88", (8, 8, 3), (0, 8), (4097, 8)]
+)
+def test_a_size_is_two_whole_numbers(size, clip_mp4):
+    for read, source in ((load_image, np.zeros((4, 4, 3), np.uint8)), (read_video, clip_mp4)):
+        message = refusal(read, source, size)
+        assert message.startswith("size is ") and "must be height and width in pixels" in message
+
+
+def test_its_sides_may_be_of_numpy():
+    assert load_image(np.zeros((4, 4, 3), np.uint8), tuple(np.array([8, 6]))).shape == (8, 6, 3)
+
+
+@pytest.mark.parametrize("name", ["start", "stride", "max_frames"])
+@pytest.mark.parametrize("value", [1.5, True, "2", -1, 2**40])
+def test_numbers_of_frames_are_whole(clip_mp4, name, value):
+    message = refusal(read_video, clip_mp4, **{name: value})
+    assert message.startswith(f"{name} must be a whole number from ")
+
+
 # ── videos ────────────────────────────────────────────────────────────────────────────────────
 
 
