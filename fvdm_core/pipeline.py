@@ -27,7 +27,7 @@ from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import decode_frames, encode_frames
 from .recipe import recipe_of
-from .sampler import SampleState, sample
+from .sampler import NotFinite, SampleState, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State, spliced
 from .step_cache import StepCache
@@ -161,7 +161,7 @@ class Pipeline:
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
 
         Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
-        and `NotFinite` if a step gives NaN.
+        and `NotFinite` if a step or the autoencoder gives NaN.
         """
         # checked here and not in the generator, so that a mistake shows at the call
         _check_timeline(timeline)
@@ -374,12 +374,23 @@ class Pipeline:
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            return self._pixels(self.autoencoder.preview, latents)
+            # whatever a preview is, the run goes on
+            return self._pixels(
+                lambda part: self.autoencoder.preview(part).nan_to_num(nan=-1.0), latents
+            )
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
-        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality."""
-        return self._pixels(self.autoencoder.decode, latents)
+        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality.
+
+        Raises `NotFinite` naming the first frame that is decoded to NaN or infinity.
+        """
+        try:
+            return self._pixels(self.autoencoder.decode, latents)
+        except FloatingPointError as error:
+            raise NotFinite(
+                f"{error}; there is no clip. Try another seed, or a lower guidance or coherence"
+            ) from None
 
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""

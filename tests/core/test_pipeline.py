@@ -478,6 +478,24 @@ def test_a_model_that_gives_nan_stops_with_the_step_and_the_frame(tmp_path):
         next(states)
 
 
+def test_an_autoencoder_that_gives_nan_makes_no_black_clip(pipe, monkeypatch):
+    """Of 20 frames the last four are decoded together; what is wrong is seen there."""
+    real = pipe.autoencoder.decode
+
+    def broken(latents):
+        video = real(latents).clone()
+        if len(video) == 4:
+            video[1, 0, 0, 0] = torch.nan
+        return video
+
+    for method in ("decode", "preview"):
+        monkeypatch.setattr(pipe.autoencoder, method, broken)
+    states = pipe.stream(preset(frames=20), seed=1)
+    assert next(states).preview.shape == (20, 8, 8, 3)  # the run goes on
+    with pytest.raises(NotFinite, match="autoencoder gave .* not a number in frame 18; "):
+        list(states)
+
+
 def test_spliced_keyframes_are_their_pictures_pixel_for_pixel(pipe):
     timeline, given = preset("interpolation"), {0: picture(0), 15: picture(15)}
     rendered = pipe(timeline, keyframes=given)
