@@ -592,6 +592,13 @@ def test_a_missing_folder_is_named(tmp_path, monkeypatch):
     assert "~/none/a.mp4" in str(caught.value) and str(tmp_path) not in str(caught.value)
 
 
+def test_without_a_home_the_reason_is_still_said(tmp_path, monkeypatch):
+    """As in a container whose user has no name."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(SaveError, match="a.mp4 cannot be written: No such file"):
+        write_video(tmp_path / "none" / "a.mp4", moving(), 8)
+
+
 def test_old_leftovers_of_a_killed_writer_are_removed(tmp_path):
     old, fresh = tmp_path / ".a.png.00000000.tmp", tmp_path / ".a.png.11111111.tmp"
     other = tmp_path / ".b.png.00000000.tmp"
