@@ -273,8 +273,16 @@ def _all(total: int) -> str:
 
 
 def _percent(levels: np.ndarray) -> str:
-    low, high = (round(100 * int(level) / MAX_LEVEL) for level in (np.min(levels), np.max(levels)))
+    low, high = (_share(int(level)) for level in (np.min(levels), np.max(levels)))
     return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _share(level: int) -> str:
+    """In percent; what is not quite clean, or not quite noise, is never called so."""
+    percent = round(100 * level / MAX_LEVEL)
+    if level and not percent:
+        return "<1"
+    return ">99" if percent == 100 and level < MAX_LEVEL else str(percent)
 
 
 def _named(frames: Sequence[int] | np.ndarray) -> str:

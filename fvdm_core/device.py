@@ -54,7 +54,13 @@ def fast_bf16(device: torch.device) -> bool:
 
 
 def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.dtype:
+    """The given dtype, else the faster of bfloat16 and float32.
+
+    Raises `ValueError` for what is no dtype of floating-point numbers.
+    """
     if dtype is not None:
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"dtype {dtype!r} cannot be computed in; use torch.float32")
         return dtype
     return torch.bfloat16 if fast_bf16(device) else torch.float32
 

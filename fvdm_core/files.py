@@ -30,8 +30,9 @@ def place(path: str | os.PathLike[str]) -> str:
     """A path as messages about saving show it: relative to here, or to the home folder as `~`."""
     full = Path(os.path.abspath(path))
     full = full.with_name(file_name(full))
-    for base, shown in ((Path.cwd(), "."), (Path.home(), "~")):
-        if base != Path(base.anchor) and full.is_relative_to(base):
+    home = Path(os.path.expanduser("~"))  # Path.home() raises where nobody has one
+    for base, shown in ((Path.cwd(), "."), (home, "~")):
+        if base.is_absolute() and base != Path(base.anchor) and full.is_relative_to(base):
             return str(Path(shown) / full.relative_to(base))
     return str(full)
 

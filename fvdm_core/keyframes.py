@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .limits import MAX_FRAMES, checked_integer, frame_name
+from .limits import MAX_FRAMES, checked_integer, frame_name, shown
 from .media import load_image
 from .pictures import Fit
 from .timeline import MAX_LEVEL, Timeline
@@ -25,8 +25,11 @@ def fit_pictures(
     """{frame from 0: uint8 (H, W, 3)}: each picture read and made `size` (H, W), the way that
     `fit_of` says for its frame.
 
-    Raises `ValueError` for a frame that the timeline does not have, and for what is no picture.
+    Raises `ValueError` for a frame that the timeline does not have, and for what is no picture,
+    naming the frame.
     """
+    if not isinstance(keyframes, Mapping):
+        raise ValueError(f"keyframes is {shown(keyframes)}; it must map frames to pictures")
     for frame in keyframes:
         checked_integer("keyframes: frame index", frame, 0, MAX_FRAMES - 1)
     pictures = {}
@@ -36,7 +39,10 @@ def fit_pictures(
                 f"a keyframe is on {frame_name(frame)}, but the timeline has "
                 f"{timeline.frames} frames; move it or lengthen the timeline"
             )
-        pictures[frame] = load_image(picture, size, fit_of(frame))
+        try:
+            pictures[frame] = load_image(picture, size, fit_of(frame))
+        except ValueError as error:
+            raise ValueError(f"the keyframe on {frame_name(frame)}: {error}") from None
     return pictures
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fvdm_core.files import open_plain
 from fvdm_core.hub import resolve_autoencoder
-from fvdm_core.model_folder import CONFIG, read_json
+from fvdm_core.model_folder import CONFIG, folder_config
 from fvdm_core.tensors import open_tensors
 from fvdm_core.weights import build, config_from
 
@@ -164,7 +164,7 @@ def autoencoder_beside(
 
 def read_kl_config(folder: Path) -> KLConfig:
     """The shape of such an autoencoder, from its folder; `ValueError` for another kind."""
-    values = read_json(folder / CONFIG)
+    values = folder_config(folder, "autoencoder of diffusers", WEIGHTS)
     kinds = {
         str(kind)
         for name, usual in (("down_block_types", DOWN), ("up_block_types", UP))

@@ -74,6 +74,21 @@ def checked_integer(name: str, value: Any, low: int, high: int) -> int:
     return number
 
 
+def checked_sides(size: Any) -> tuple[int, int]:
+    """Return (height, width) in pixels as two ints in [1, MAX_SIDE].
+
+    Raises ValueError naming the value and what is allowed.
+    """
+    try:
+        pair = size if isinstance(size, list | tuple) else ()  # an array is neither true nor false
+        height, width = (checked_integer("side", side, 1, MAX_SIDE) for side in pair)
+    except ValueError:
+        raise ValueError(
+            f"size is {shown(size)}; it must be height and width in pixels, from 1 to {MAX_SIDE}"
+        ) from None
+    return height, width
+
+
 def check_size(frames: Any, steps: Any, name: str = "timeline") -> tuple[int, int]:
     """Check that `frames` columns and `steps` + 1 rows are within the caps, before building any.
 

@@ -90,7 +90,7 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
     path = Path(folder)
     if not path.is_dir():
         return _from_file(path)
-    config = read_json(path / CONFIG)
+    config = folder_config(path, "model", TRANSFORMER)
     model_config, autoencoder_config, schedule = _check_config(config, CONFIG)
     shards = _shards(path)
     hashes = [_checksum(path / name) for name in shards]
@@ -143,9 +143,19 @@ def read_config(path: Path) -> dict[str, Any]:
         _refuse_part(path)
         shape, _, timesteps = map_model(path)
         return _config_of_file(path, shape, timesteps)
-    config = read_json(path / CONFIG)
+    config = folder_config(path, "model", TRANSFORMER)
     _check_config(config, CONFIG)
     return config
+
+
+def folder_config(path: Path, what: str, weights: str) -> dict[str, Any]:
+    """The config.json of a folder; `ValueError` that names the folder where there is none."""
+    if not (path / CONFIG).exists():
+        raise ValueError(
+            f"the folder {file_name(path.absolute())} is no {what}: it has no {CONFIG}; choose one "
+            f"that holds {CONFIG} and {weights}"
+        )
+    return read_json(path / CONFIG)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from fvdm_core.limits import (
     MAX_FPS,
     MAX_FRAMES,
-    MAX_SIDE,
     SAMPLING,
     checked_integer,
+    checked_sides,
     shown,
 )
 from fvdm_core.pictures import FITS, Fit, check_fps
@@ -67,6 +69,9 @@ class RunOptions:
     guidance_from: float | None = None
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # a recipe's JSON has plain numbers only
+                object.__setattr__(self, name, value.item())
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
@@ -95,7 +100,7 @@ class RunOptions:
             if fit not in FITS:
                 raise ValueError(f"fit is {shown(fit)}; choose one of {', '.join(FITS)}")
         if self.size is not None:  # a recipe's JSON has a list
-            object.__setattr__(self, "size", _pair(self.size))
+            object.__setattr__(self, "size", checked_sides(self.size))
         if self.conditioning not in (None, *CONDITIONINGS):
             raise ValueError(
                 f"conditioning is {shown(self.conditioning)}; it must be one of "
@@ -120,25 +125,13 @@ def parse_size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([0-9]{1,4})[x×]([0-9]{1,4})", text)
     if not found:
         raise ValueError(f"size is {shown(text)}; it must be width x height, such as 80x48")
-    return _pair((int(found[2]), int(found[1])))
+    return checked_sides((int(found[2]), int(found[1])))
 
 
 def written_size(size: tuple[int, int]) -> str:
     """A size as `parse_size` reads it."""
     height, width = size
     return f"{width}x{height}"
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    if (
-        not isinstance(size, list | tuple)
-        or len(size) != 2
-        or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in size)
-    ):
-        raise ValueError(
-            f"size is {shown(size)}; it must be height and width in pixels, from 1 to {MAX_SIDE}"
-        )
-    return size[0], size[1]
 
 
 def _frame(frame: Any) -> int:

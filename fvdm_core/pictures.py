@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, open_plain
-from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS
+from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS, checked_sides, shown
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
 Fit = Literal["crop", "contain", "stretch"]
@@ -48,8 +48,10 @@ def load_image(
         picture = _upright_rgb(src, "the picture")
     elif isinstance(src, np.ndarray):
         picture = _from_array(src)
-    else:
+    elif isinstance(src, str | os.PathLike):
         picture = _open(src)
+    else:
+        raise ValueError(f"a picture is a path, a PIL image or a uint8 array, got {shown(src)}")
     return fit_picture(picture, size, fit)
 
 
@@ -137,8 +139,8 @@ def check_fit(size: tuple[int, int] | None, fit: str) -> None:
     """Raises `ValueError` for a size or a fit that is not allowed; a size of None is."""
     if fit not in FITS:
         raise ValueError(f"fit is {fit!r}; choose one of {', '.join(FITS)}")
-    if size is not None and not all(1 <= int(side) == side <= MAX_SIDE for side in size):
-        raise ValueError(f"size is {size}; height and width must be whole, 1 to {MAX_SIDE}")
+    if size is not None:
+        checked_sides(size)
 
 
 def check_frames(frames: NDArray[np.uint8]) -> None:

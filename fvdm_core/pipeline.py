@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -21,13 +21,13 @@ from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import KLAutoencoder, autoencoder_beside
-from .limits import MAX_SIDE, frame_name
+from .limits import MAX_SIDE, frame_name, shown
 from .model import VideoDiT
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import decode_frames, encode_frames
 from .recipe import recipe_of
-from .sampler import SampleState, sample
+from .sampler import NotFinite, SampleState, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State, spliced
 from .step_cache import StepCache
@@ -55,6 +55,7 @@ class Pipeline:
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
                 f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
             )
+        self._asked_dtype: torch.dtype | None = None
         self.model = model.eval().requires_grad_(False)
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.to(device, dtype)
@@ -112,12 +113,14 @@ class Pipeline:
     ) -> Pipeline:
         """Move to a device, CUDA or else the CPU where none is named; returns itself.
 
-        Raises `ValueError` for a device that is not there.
+        A dtype that was asked for stays until another is; else it is what the device is good at.
+        Raises `ValueError` for a device that is not there, and for a dtype of whole numbers.
         """
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(self.device, dtype)
-        self.model.to(self.device, self.dtype)
-        self.autoencoder.to(self.device, torch.float32)
+        place, asked = pick_device(device), dtype or self._asked_dtype
+        chosen = pick_dtype(place, asked)
+        self.model.to(place, chosen)
+        self.autoencoder.to(place, torch.float32)
+        self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
     def with_own_noise(self, timeline: Timeline) -> Timeline:
@@ -158,12 +161,13 @@ class Pipeline:
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
 
         Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
-        and `NotFinite` if a step gives NaN.
+        and `NotFinite` if a step or the autoencoder gives NaN.
         """
         # checked here and not in the generator, so that a mistake shows at the call
+        _check_timeline(timeline)
         options = replace(options or RunOptions(), **changes)
         index, options = self._settled(timeline, options)
-        pictures = self._fitted(timeline, keyframes or {}, options)
+        pictures = self._fitted(timeline, {} if keyframes is None else keyframes, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         recipe = self._recipe(timeline, pictures, options)
@@ -173,29 +177,45 @@ class Pipeline:
     def batch(
         self,
         timeline: Timeline,
-        seeds: Sequence[int],
-        keyframes: Sequence[Mapping[int, Picture]] | None = None,
+        seeds: Iterable[int],
+        keyframes: Mapping[int, Picture] | Iterable[Mapping[int, Picture]] | None = None,
+        options: RunOptions | None = None,
         **changes: Any,
     ) -> list[Clip]:
         """Many clips of one timeline, made at once, one per seed: variations.
 
         A clip is the one that a call with its seed and its keyframes gives, up to the rounding of
-        larger matrix products: its recipe says in "batch" how many were made together. `changes`
-        are fields of `RunOptions`, one value for all clips.
-        Raises what `stream` raises, and `ValueError` for no seeds, and for `splice_exact` and
-        `step_cache`, which are for single clips.
+        larger matrix products: its recipe says in "batch" how many were made together. keyframes:
+        one mapping for all clips, or one for each. options, changes: as in `stream`, one value for
+        all clips; the seeds are those of `seeds`.
+        Raises what `stream` raises, and `ValueError` for no seeds, for another number of keyframes
+        than of seeds, and for `splice_exact` and `step_cache`, which are for single clips.
         """
-        options = RunOptions(**changes)
+        _check_timeline(timeline)
+        if "seed" in changes:
+            raise ValueError("seed is not for a batch, which has seeds; leave it out")
+        options = replace(options or RunOptions(), **changes)
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
         if options.step_cache:  # what is left out would depend on the company
             raise ValueError("step_cache is for single clips; leave it out of a batch")
+        if not isinstance(seeds, Iterable):
+            raise ValueError(f"seeds is {shown(seeds)}; it must be a list of integers")
+        seeds = [replace(options, seed=seed).seed for seed in seeds]  # checked
         if not seeds:
             raise ValueError("a batch needs at least one seed")
+        if keyframes is None or isinstance(keyframes, Mapping):
+            keyframes = [keyframes or {}] * len(seeds)
+        keyframes = list(keyframes)
+        if len(keyframes) != len(seeds):
+            raise ValueError(
+                f"there are keyframes for {len(keyframes)} clips and {len(seeds)} seeds; give one "
+                "mapping for each seed, or one for all"
+            )
         index, options = self._settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
         starts, recipes = [], []
-        for seed, given in zip(seeds, keyframes or [{} for _ in seeds], strict=True):
+        for seed, given in zip(seeds, keyframes, strict=True):
             own = replace(options, seed=seed)
             pictures = self._fitted(timeline, given, own)
             known = known_frames(timeline, pictures)
@@ -354,12 +374,23 @@ class Pipeline:
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
         fast = fast_bf16(self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            return self._pixels(self.autoencoder.preview, latents)
+            # whatever a preview is, the run goes on
+            return self._pixels(
+                lambda part: self.autoencoder.preview(part).nan_to_num(nan=-1.0), latents
+            )
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
-        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality."""
-        return self._pixels(self.autoencoder.decode, latents)
+        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality.
+
+        Raises `NotFinite` naming the first frame that is decoded to NaN or infinity.
+        """
+        try:
+            return self._pixels(self.autoencoder.decode, latents)
+        except FloatingPointError as error:
+            raise NotFinite(
+                f"{error}; there is no clip. Try another seed, or a lower guidance or coherence"
+            ) from None
 
     def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
@@ -375,3 +406,8 @@ class Pipeline:
     ) -> dict[str, Any]:
         model = {"name": self.card.name, "sha256": self.model_hash}
         return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
+
+
+def _check_timeline(timeline: Any) -> None:
+    if not isinstance(timeline, Timeline):
+        raise ValueError(f"timeline is {shown(timeline)}; it must be a Timeline")

@@ -39,10 +39,20 @@ def decode_frames(
     at_once: int,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Latents (F, C, h, w) -> uint8 (F, H, W, 3)."""
+    """Latents (F, C, h, w) -> uint8 (F, H, W, 3).
+
+    Raises `FloatingPointError` naming the first frame that is decoded to NaN or infinity.
+    """
     pixels = np.empty(0, np.uint8)
     for first in range(0, len(latents), at_once):
-        part = to_pixels(decode(latents[first : first + at_once].to(device, torch.float32)))
+        decoded = decode(latents[first : first + at_once].to(device, torch.float32))
+        finite = torch.isfinite(decoded).flatten(1).all(dim=1)  # in uint8, NaN would be black
+        if not bool(finite.all()):
+            frame = first + int(torch.nonzero(~finite)[0])
+            raise FloatingPointError(
+                f"the autoencoder gave a value that is not a number in frame {frame + 1}"
+            )
+        part = to_pixels(decoded)
         if not first:  # filled in place, as joining the parts would hold a long clip twice
             pixels = np.empty((len(latents), *part.shape[1:]), np.uint8)
         pixels[first : first + len(part)] = part

@@ -176,7 +176,9 @@ def _recipe(document: Any) -> Recipe:
             f"version is {shown(document.get('version'))}, this program reads version {VERSION}; "
             "update it"
         )
-    timeline = Timeline.from_json(json.dumps(_object(document, "timeline", needed=True)))
+    written = _object(document, "timeline", needed=True)
+    # as short as it was written: with spaces it may be more than a timeline may take
+    timeline = Timeline.from_json(json.dumps(written, separators=(",", ":")))
     asked = {name: document[name] for name in _OPTIONS if name in document}
     # what recipes that do not name them were made with
     before: dict[str, Any] = {"conditioning": "clean", **dict.fromkeys(SAMPLING, 0.0)}

@@ -51,8 +51,8 @@ def sample(
     frames only. A frame whose level does not change is returned bit for bit; one that goes up is
     noised again. An int `seed` gives sample b of the batch the seed `seed + b`, so a sample does
     not depend on its batch. `show` may change what `denoise` gets to see, never the state. Raises
-    `ValueError` for shapes or solvers that do not fit, and `NotFinite` when a step gives NaN or
-    infinity.
+    `ValueError` for shapes, dtypes or solvers that do not fit, and `NotFinite` when a step gives
+    NaN or infinity.
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
@@ -62,7 +62,14 @@ def sample(
         raise ValueError(
             f"x has shape {tuple(x.shape)}; this timeline needs (B, {timeline.frames}, C, H, W)"
         )
-    seeds = [seed + b for b in range(len(x))] if isinstance(seed, int) else list(seed)
+    if not len(x):
+        raise ValueError("x is an empty batch; give at least one sample")
+    if x.dtype not in (torch.float32, torch.float64):  # steps of half precision would add up
+        raise ValueError(f"x is of {x.dtype}; give x.float()")
+    if isinstance(seed, int | np.integer):
+        seeds = [int(seed) + b for b in range(len(x))]
+    else:
+        seeds = list(seed)
     if len(seeds) != len(x):
         raise ValueError(f"{len(seeds)} seeds were given for a batch of {len(x)}")
 

@@ -8,6 +8,7 @@ x = signal * x_start + noise * eps. Variance-preserving (VP) schedules have sign
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -53,9 +54,11 @@ class NoiseSchedule:
                 f"prediction_type {prediction_type!r} is unknown; "
                 f"choose one of {', '.join(PREDICTION_TYPES)}"
             )
-        if not 2 <= num_train_timesteps <= 100_000:
+        whole = isinstance(num_train_timesteps, Integral)
+        if not whole or not 2 <= num_train_timesteps <= 100_000:
             raise ValueError(
-                f"num_train_timesteps is {num_train_timesteps}; it must be from 2 to 100000"
+                f"num_train_timesteps is {num_train_timesteps}; it must be a whole number from 2 "
+                "to 100000"
             )
         if name == "flow" and prediction_type in ("v", "eps"):
             raise ValueError(
@@ -83,16 +86,32 @@ class NoiseSchedule:
         return self._copies[device]
 
     def signal(self, levels: Tensor) -> Tensor:
-        """The factor of x_start at each level: float32, of the shape of `levels`."""
-        return self._pairs_on(levels.device)[0][levels.long()]
+        """The factor of x_start at each level: float32, of the shape of `levels`.
+
+        Raises `ValueError` for what is no level, as all do that take levels.
+        """
+        return self._pairs_on(levels.device)[0][self._checked(levels)]
 
     def noise(self, levels: Tensor) -> Tensor:
         """The standard deviation of the noise at each level: float32, of the shape of `levels`."""
-        return self._pairs_on(levels.device)[1][levels.long()]
+        return self._pairs_on(levels.device)[1][self._checked(levels)]
+
+    def _checked(self, levels: Tensor) -> Tensor:
+        """Levels as int64; a negative one would be read from the table's end."""
+        if levels.is_floating_point() or levels.dtype == torch.bool:
+            raise ValueError(f"levels are of {levels.dtype}; they must be whole numbers")
+        if levels.device.type == "cpu" and levels.numel():  # another device would be waited for
+            low, high = (int(level) for level in levels.aminmax())
+            if low < 0 or high > self.num_train_timesteps:
+                raise ValueError(
+                    f"level {low if low < 0 else high} is not one of 0 (clean) to "
+                    f"{self.num_train_timesteps} (noise)"
+                )
+        return levels.long()
 
     def mixing(self, points: int = 101) -> list[tuple[float, float]]:
         """The pairs (signal, noise) of evenly spaced levels from clean to noise, to draw them."""
-        levels = torch.linspace(0, self.num_train_timesteps, points).round()
+        levels = torch.linspace(0, self.num_train_timesteps, points).round().long()
         return list(zip(self.signal(levels).tolist(), self.noise(levels).tolist(), strict=True))
 
     def timesteps(self, levels: Tensor) -> Tensor:

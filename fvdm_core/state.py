@@ -17,7 +17,7 @@ from torch import Tensor
 from . import media
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays do not compare to a single truth
 class Clip:
     """A finished video: frames uint8 (F, H, W, 3) RGB, frames per second, and its recipe."""
 
@@ -37,12 +37,15 @@ def spliced(frames: np.ndarray, exact: Mapping[int, np.ndarray]) -> np.ndarray:
     return frames
 
 
-@dataclass
+@dataclass(eq=False)
 class State:
     """A run after `step` of its M steps; step 0 is the start.
 
     `levels` (F,) are those the frames have now; `noisy` and `preview` are made when asked for.
     `recipe` repeats what is there now: before the last step it says where to stop.
+
+    A run goes on from what its states hold, and all of them share the parts of one recipe: change
+    only what `copy.deepcopy` gives.
     """
 
     step: int
@@ -76,7 +79,14 @@ class State:
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut."""
+        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut.
+
+        Raises `ValueError` for a state that was pickled, until it has `arrived`.
+        """
+        if "_decode" not in vars(self):
+            raise ValueError(
+                "a state that was pickled has no decoder: take state.arrived(pipeline.decode)"
+            )
         return spliced(self._decode(self.pred_x_start), self.exact)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,6 +100,13 @@ class State:
         """Not by way of `__getstate__`, which decodes."""
         made = object.__new__(State)
         vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> State:
+        """With memory of its own, but the decoders of the same model."""
+        made = memo[id(self)] = copy.copy(self)
+        own = {k: copy.deepcopy(v, memo) for k, v in vars(self).items() if not callable(v)}
+        vars(made).update(own)
         return made
 
     def arrived(self, decode: Callable[[Tensor], np.ndarray]) -> State:

@@ -30,8 +30,9 @@ class Timeline:
     levels: integers 0 (clean) … 1000 (noise), shape (M+1, F): row 0 before step 0, row M at the
         end. Step m moves every frame from `levels[m, f]` to `levels[m+1, f]`.
     windows: for each step the calls of the model; None means one window of all frames.
-    sources: for each frame what it starts from: "noise", "keyframe" (its own picture) or "hold"
-        (a copy of the nearest picture); None means the picture where one is given, else noise.
+    sources: for each frame what it starts from below level 1000, where it needs a picture: its own
+        ("keyframe" or "noise", which are the same) or, for "hold", a copy of the nearest where it
+        has none. None means its own for all. At 1000 every frame starts from noise.
     prior, prior_alpha: how the frames' starting noise hangs together.
     seen: for a frame that never moves, the level the model is told when it differs from its own.
 

@@ -24,6 +24,8 @@ VERSION = 1
 FIELDS = ("version", "levels", "windows", "sources", "prior", "prior_alpha", "seen")
 LABELS = {"title": 60, "about": 400}  # characters
 MAX_DEPTH = 8  # a window's list of frames is 5 deep
+# one that does not end goes to the end, and nothing is tried twice: hostile text takes linear time
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 def encode(
@@ -141,10 +143,11 @@ def _coded_steps(windows: tuple[Step, ...]) -> list[Any]:
 def _as_text(text: str | bytes) -> str:
     if not isinstance(text, str | bytes | bytearray):
         raise ValueError(f"a timeline must be JSON text, got {shown(text)}")
-    if len(text) > MAX_JSON_BYTES:
-        raise ValueError(
-            f"this timeline has {len(text)} bytes, at most {MAX_JSON_BYTES} are allowed"
-        )
+    size = len(text)
+    if isinstance(text, str) and size <= MAX_JSON_BYTES:  # beyond that it is not worth encoding
+        size = len(text.encode("utf-8", "replace"))
+    if size > MAX_JSON_BYTES:
+        raise ValueError(f"this timeline has {size} bytes, at most {MAX_JSON_BYTES} are allowed")
     if isinstance(text, str):
         return text
     try:
@@ -155,12 +158,13 @@ def _as_text(text: str | bytes) -> str:
 
 def _parsed(text: str) -> Any:
     # Depth and long digits are looked at first: the parser recurses, and long integers are slow.
-    codes = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
+    bare = _STRING.sub('""', text)  # what a string says is neither
+    codes = np.frombuffer(bare.encode("utf-32-le", "replace"), dtype=np.uint32)
     opened = np.isin(codes, [ord("["), ord("{")]).astype(np.int64)
     depth = int((opened - np.isin(codes, [ord("]"), ord("}")])).cumsum().max(initial=0))
     if depth > MAX_DEPTH:
         raise ValueError(f"this JSON is {depth} deep, a timeline is at most {MAX_DEPTH} deep")
-    if digits := re.search(r"\d{40}", text):
+    if digits := re.search(r"\d{40}", bare):
         raise ValueError(f"this JSON has a number of 40 or more digits: {digits[0][:12]}…")
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)

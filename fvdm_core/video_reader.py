@@ -17,6 +17,7 @@ from PIL import Image
 from fvdm_core.containers import is_whole, kind_of, why_not
 from fvdm_core.decoder import ChildLimits, confined, decoding
 from fvdm_core.files import file_name, open_plain
+from fvdm_core.limits import checked_integer
 from fvdm_core.pictures import (
     MAX_FPS,
     MAX_METADATA_BYTES,
@@ -30,6 +31,7 @@ from fvdm_core.pictures import (
 VIDEO_KINDS = ("mov", "matroska", "avi", "gif")  # also the names of ffmpeg's demuxers
 CODECS = ("h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mjpeg", "gif", "prores", "rawvideo")
 _DECODERS = ",".join((*CODECS, "libdav1d"))
+_MOST = 2**31 - 1  # of a number of frames, which ffmpeg reads as an int
 _ALLOWED = "MP4, MOV, WebM, MKV, AVI or GIF"
 
 
@@ -100,13 +102,9 @@ def read_video(
     """
     name = file_name(path)
     check_fit(size, fit)
-    for field_name, value, least in (
-        ("start", start, 0),
-        ("stride", stride, 1),
-        ("max_frames", max_frames, 1),
-    ):
-        if value < least:
-            raise ValueError(f"{field_name} is {value}; it must be at least {least}")
+    start = checked_integer("start", start, 0, _MOST)
+    stride = checked_integer("stride", stride, 1, _MOST)
+    max_frames = checked_integer("max_frames", max_frames, 1, _MOST)
     if fps is not None:
         check_fps(fps)
 
@@ -124,7 +122,10 @@ def read_video(
     if index.pixel_aspect != 1:
         filters.append("scale=w='max(1,round(iw*sar))':h=ih:flags=lanczos,setsar=1")
     if resample:
-        filters.append(f"fps={Fraction(rate).limit_denominator(1001)}")
+        # up: sample and hold; "near", the default, would leave out the first frame. A clock may
+        # have rounded a time up, by half a tick at most, which is taken off before
+        filters.append("settb=intb/2,setpts=PTS-1")
+        filters.append(f"fps={Fraction(rate).limit_denominator(1001)}:round=up")
     filters.append(f"select='gte(n,{start})*not(mod(n-{start},{stride}))'")
     arguments = [
         *_source(path, index.kind, limits),

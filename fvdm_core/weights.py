@@ -40,7 +40,9 @@ def load_model(path: str | os.PathLike[str], num_heads: int | None = None) -> Vi
     if Path(path).is_dir():
         from fvdm_core.model_folder import load_model_folder
 
-        return load_model_folder(path).transformer
+        model = load_model_folder(path).transformer
+        _check_heads(model.config, num_heads, file_name(path))
+        return model
     return open_model(path, num_heads)[0]
 
 
@@ -69,14 +71,18 @@ def map_model(
             config = config_from(VideoDiTConfig, json.loads(declared), f"{name}: config")
         except (json.JSONDecodeError, RecursionError):
             raise ValueError(f"{name}: the config in its metadata is not JSON") from None
-        if num_heads not in (None, config.num_heads):
-            raise ValueError(f"num_heads is {num_heads}, but {name} says {config.num_heads}")
+        _check_heads(config, num_heads, name)
     else:
         if any(key.startswith("blocks.") for key in tensors):
             timesteps = "scalar"
         tensors = rename_published(tensors)
         config = infer_config({k: tuple(t.shape) for k, t in tensors.items()}, name, num_heads)
     return config, tensors, timesteps
+
+
+def _check_heads(config: VideoDiTConfig, num_heads: int | None, name: str) -> None:
+    if num_heads not in (None, config.num_heads):
+        raise ValueError(f"num_heads is {num_heads}, but {name} says {config.num_heads}")
 
 
 def save_model(path: str | os.PathLike[str], model: VideoDiT) -> None:

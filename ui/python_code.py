@@ -67,7 +67,8 @@ def _timeline(recipe: Recipe, window: int) -> str:
             continue  # it was painted over, or the file says what is not so
     text = timeline.to_json()
     if len(text) > MAX_INLINE:
-        return 'Timeline.from_json(json.dumps(json.load(open("recipe.json"))["timeline"]))'
+        read = 'json.load(open("recipe.json"))["timeline"]'
+        return f'Timeline.from_json(json.dumps({read}, separators=(",", ":")))'
     return f"Timeline.from_json({text!r})"
 
 

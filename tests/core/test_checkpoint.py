@@ -38,6 +38,7 @@ from fvdm_core.checkpoint import (
     write_safetensors,
 )
 from fvdm_core.files import atomic_write
+from fvdm_core.kl_autoencoder import read_kl_config
 from fvdm_core.model import VideoDiT
 from fvdm_core.model_folder import read_config
 from fvdm_core.shape import VideoDiTConfig
@@ -691,7 +692,7 @@ def test_a_folder_without_a_file(folder):
     (folder / "autoencoder.safetensors").unlink()
     assert "autoencoder.safetensors does not exist" in refusal(load_model_folder, folder)
     (folder / "config.json").unlink()
-    assert "config.json does not exist" in refusal(load_model_folder, folder)
+    assert "model is no model: it has no config.json" in refusal(load_model_folder, folder)
 
 
 def shard(folder: Path, **places: str) -> Path:
@@ -705,6 +706,21 @@ def shard(folder: Path, **places: str) -> Path:
     index = json.dumps({"metadata": {}, "weight_map": weight_map})
     (folder / "transformer.safetensors.index.json").write_text(index)
     return folder
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for read in (load_model_folder, load_model, read_config):
+        said = refusal(read, tmp_path / "empty")
+        assert said.startswith("the folder empty is no model: it has no config.json; choose one ")
+        assert "transformer.safetensors" in said
+    said = refusal(read_kl_config, tmp_path / "empty")
+    assert said.startswith("the folder empty is no autoencoder of diffusers: it has no config.json")
+
+
+def test_a_folder_says_how_many_heads_it_has_as_a_file_does(folder):
+    assert "num_heads is 16, but" in refusal(load_model, folder, num_heads=16)
+    assert load_model(folder, num_heads=TINY.num_heads).config == load_model(folder).config
 
 
 def test_a_sharded_transformer_is_read(folder):

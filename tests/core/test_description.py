@@ -234,3 +234,17 @@ def test_warnings_say_what_to_mind(timeline, pictures, words):
     said = timeline.warnings(pictures)
     assert any(words in line for line in said), said
     assert all(line.endswith(".") for line in said)
+
+
+@pytest.mark.parametrize(
+    "level, said", [(1, "<1 %"), (5, "<1 %"), (6, "1 %"), (994, "99 %"), (995, ">99 %")]
+)
+def test_a_trace_of_noise_is_not_rounded_away(level, said):
+    assert f"Frame 1 stays at {said} noise." in Timeline([[level, 1000], [level, 0]]).describe()
+    ends = Timeline([[1000, 1000], [level, 0]])
+    assert any(f"ends at {said} noise" in warning for warning in ends.warnings())
+
+
+def test_a_range_may_begin_with_a_trace():
+    timeline = Timeline([[1, 998, 1000], [1, 998, 0]])
+    assert "stay at <1 to >99 % noise." in timeline.describe()

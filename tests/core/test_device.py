@@ -58,6 +58,12 @@ def test_a_processor_computes_in_bf16_where_that_is_fast(monkeypatch, bf16, expe
     assert pick_dtype(torch.device("cpu"), torch.float64) == torch.float64
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, "float32"])
+def test_a_dtype_that_nothing_is_computed_in_is_refused(dtype):
+    with pytest.raises(ValueError, match="cannot be computed in; use torch.float32"):
+        pick_dtype(torch.device("cpu"), dtype)
+
+
 def test_a_gpu_computes_in_bf16(monkeypatch):
     pretend(monkeypatch)
     assert pick_dtype(torch.device("cuda")) == torch.bfloat16

@@ -198,6 +198,26 @@ def test_wrong_arguments_are_named():
     assert "shape" in refusal(load_image, np.zeros((4, 4, 7), np.uint8), (4, 4))
 
 
+@pytest.mark.parametrize(
+    "size", [(8.0, 8.0), (8,), 8, np.array([8, 8]), (8, True), "88", (8, 8, 3), (0, 8), (4097, 8)]
+)
+def test_a_size_is_two_whole_numbers(size, clip_mp4):
+    for read, source in ((load_image, np.zeros((4, 4, 3), np.uint8)), (read_video, clip_mp4)):
+        message = refusal(read, source, size)
+        assert message.startswith("size is ") and "must be height and width in pixels" in message
+
+
+def test_its_sides_may_be_of_numpy():
+    assert load_image(np.zeros((4, 4, 3), np.uint8), tuple(np.array([8, 6]))).shape == (8, 6, 3)
+
+
+@pytest.mark.parametrize("name", ["start", "stride", "max_frames"])
+@pytest.mark.parametrize("value", [1.5, True, "2", -1, 2**40])
+def test_numbers_of_frames_are_whole(clip_mp4, name, value):
+    message = refusal(read_video, clip_mp4, **{name: value})
+    assert message.startswith(f"{name} must be a whole number from ")
+
+
 # ── videos ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -363,6 +383,33 @@ def test_a_variable_rate_becomes_steady(tmp_path):
     level = fast.frames.mean(axis=(1, 2, 3))
     assert (np.diff(level[2:5]) > 4).all()  # the quick part still moves in every frame
     assert abs(level[11] - level[13]) < 1 and level[16] - level[11] > 30  # the slow part holds
+
+
+@pytest.mark.parametrize("rate", [2, 3, 8, 30])
+def test_another_rate_shows_what_was_to_be_seen_at_each_moment(tmp_path, rate):
+    """From the first picture on, and none before its time."""
+    pictures = [Image.new("L", (16, 16), 15 * n) for n in range(16)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=120)
+    seen = read_video(tmp_path / "a.gif", fps=rate).frames.mean(axis=(1, 2, 3)) / 15
+    at = np.arange(len(seen)) / rate / 0.12 + 1e-6
+    assert seen.round().tolist() == np.minimum(at.astype(int), 15).tolist()
+    assert abs(len(seen) - 16 * 0.12 * rate) <= 1
+
+
+def test_a_clock_of_milliseconds_makes_no_frame_come_late(tmp_path):
+    """A WebM says 67 ms of what is shown at 66.7."""
+    path, rate = tmp_path / "a.webm", 30
+    grey = np.arange(0, 240, 8, np.uint8)
+    write_video(path, np.tile(grey[:, None, None, None], (1, 16, 16, 3)), rate)
+    np.testing.assert_array_equal(read_video(path, fps=rate).frames, read_video(path).frames)
+
+
+def test_a_gif_of_uneven_delays_starts_with_its_first_picture(tmp_path):
+    pictures = [Image.new("L", (16, 16), 40 * n) for n in range(6)]
+    delays = [100, 500, 100, 1000, 50, 50]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=delays)
+    seen = read_video(tmp_path / "a.gif").frames.mean(axis=(1, 2, 3)) / 40
+    assert seen.round().tolist() == [0, 1, 3, 3, 3, 5]
 
 
 def test_sound_beside_the_pictures_is_no_problem(tmp_path, clip_mp4):
@@ -543,6 +590,13 @@ def test_a_missing_folder_is_named(tmp_path, monkeypatch):
     with pytest.raises(SaveError) as caught:
         write_video(tmp_path / "none" / "a.mp4", moving(), 8)
     assert "~/none/a.mp4" in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+def test_without_a_home_the_reason_is_still_said(tmp_path, monkeypatch):
+    """As in a container whose user has no name."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(SaveError, match="a.mp4 cannot be written: No such file"):
+        write_video(tmp_path / "none" / "a.mp4", moving(), 8)
 
 
 def test_old_leftovers_of_a_killed_writer_are_removed(tmp_path):

@@ -116,6 +116,33 @@ def test_a_run_stopped_in_another_process_is_decoded_whole_in_this_one(pipe):
         assert here.light().nbytes == here.nbytes == here.preview.nbytes + here.noisy.nbytes
 
 
+def test_a_dtype_that_was_asked_for_stays_when_the_model_moves(tmp_path, monkeypatch):
+    pipe = load(save_tiny(tmp_path / "m"))  # in float32
+    monkeypatch.setattr("fvdm_core.device.fast_bf16", lambda device: True)
+    assert pipe.to("cpu").dtype == pipe.model.final_layer.linear.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="torch.int8 cannot be computed in"):
+        pipe.to("cpu", torch.int8)
+    assert pipe.to("cpu").dtype == torch.float32
+    assert pipe.to("cpu", torch.float64).to("cpu").dtype == torch.float64
+    free = Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, pipe.card)
+    assert free.dtype == free.model.final_layer.linear.weight.dtype == torch.bfloat16
+
+
+def test_states_and_clips_are_told_apart_and_copied_whole(pipe):
+    states = list(pipe.stream(preset("image-to-video"), keyframes={0: picture()}, seed=1))
+    assert states[1] == states[1] != states[2] and states[-1].clip != pipe(preset())
+    assert len({states[1], states[1], states[2], states[-1].clip}) == 3
+    for state in (states[1], states[-1]):
+        own = copy.deepcopy(state)
+        own.x.zero_()
+        own.recipe["timeline"].clear()
+        assert state.x.any() and state.recipe["timeline"]
+        assert np.array_equal(own.frames, state.frames)
+    assert np.array_equal(own.clip.frames, state.clip.frames) and own.clip.recipe is own.recipe
+    with pytest.raises(ValueError, match=r"no decoder: take state.arrived\(pipeline.decode\)"):
+        _ = pickle.loads(pickle.dumps(states[1])).frames
+
+
 def test_the_pipeline_says_what_it_opened(pipe):
     assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", tuple(LABELS), 8)
     assert (pipe.num_frames, pipe.image_size) == (16, (8, 8))
@@ -311,7 +338,11 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"fit": {-1: "crop"}}, "fit: frame index"),
         ({"fps": 1e-4}, "fps is 0.0001; it must be at least 0.001"),
         ({"keyframes": {0: "gone.png"}}, "gone.png does not exist"),
-        ({"keyframes": {0: np.zeros((8, 8, 3))}}, "uint8"),
+        ({"keyframes": {0: np.zeros((8, 8, 3))}}, r"frame 1 \(index 0\): the picture is float64"),
+        ({"keyframes": {2: None}}, r"frame 3 \(index 2\): a picture is a path, .*got None"),
+        ({"keyframes": {2: [[1]]}}, r"frame 3 \(index 2\): a picture is .*got \[\[1\]\]"),
+        ({"keyframes": {0: torch.zeros(8, 8, 3)}}, r"frame 1 \(index 0\): a picture is a path"),
+        ({"keyframes": [picture()]}, "keyframes is .*it must map frames to pictures"),
     ],
 )
 def test_options_are_checked_at_the_call_before_any_work(pipe, calls, options, words):
@@ -323,6 +354,18 @@ def test_options_are_checked_at_the_call_before_any_work(pipe, calls, options, w
 @pytest.mark.parametrize("seed", [0, 2**32, 2**63 - 1])
 def test_seeds_reach_as_far_as_they_say(pipe, seed):
     assert pipe(preset(frames=2, steps=1), seed=seed).recipe["seed"] == seed
+
+
+def test_options_may_be_numbers_of_numpy(pipe):
+    plain = {"label": 1, "seed": 3, "cfg_scale": 1.5, "splice_exact": True, "fps": 12}
+    given = {
+        **{"label": np.int64(1), "seed": np.int64(3), "cfg_scale": np.float32(1.5)},
+        **{"splice_exact": np.bool_(True), "fps": np.int32(12)},
+    }
+    assert RunOptions(**given) == RunOptions(**plain)
+    one, other = (pipe(preset(), **options) for options in (given, plain))
+    assert np.array_equal(one.frames, other.frames)
+    assert json.dumps(one.recipe) == json.dumps(other.recipe)
 
 
 def test_a_frame_below_noise_without_a_picture_is_refused_with_what_to_do(pipe):
@@ -435,6 +478,24 @@ def test_a_model_that_gives_nan_stops_with_the_step_and_the_frame(tmp_path):
         next(states)
 
 
+def test_an_autoencoder_that_gives_nan_makes_no_black_clip(pipe, monkeypatch):
+    """Of 20 frames the last four are decoded together; what is wrong is seen there."""
+    real = pipe.autoencoder.decode
+
+    def broken(latents):
+        video = real(latents).clone()
+        if len(video) == 4:
+            video[1, 0, 0, 0] = torch.nan
+        return video
+
+    for method in ("decode", "preview"):
+        monkeypatch.setattr(pipe.autoencoder, method, broken)
+    states = pipe.stream(preset(frames=20), seed=1)
+    assert next(states).preview.shape == (20, 8, 8, 3)  # the run goes on
+    with pytest.raises(NotFinite, match="autoencoder gave .* not a number in frame 18; "):
+        list(states)
+
+
 def test_spliced_keyframes_are_their_pictures_pixel_for_pixel(pipe):
     timeline, given = preset("interpolation"), {0: picture(0), 15: picture(15)}
     rendered = pipe(timeline, keyframes=given)
@@ -458,6 +519,41 @@ def test_a_batch_refuses_what_would_depend_on_its_company(pipe):
     ):
         with pytest.raises(ValueError, match=words):
             pipe.batch(preset(), [1, 2] if wrong else [], **wrong)
+
+
+@pytest.mark.parametrize(
+    "seeds, options, words",
+    [
+        (9, {}, "seeds is 9; it must be a list of integers"),
+        ([1, 2.5], {}, "seed is 2.5; it must be an integer"),
+        (np.arange(0), {}, "at least one seed"),
+        ([1, 2], {"seed": 9}, "seed is not for a batch, which has seeds"),
+        ([1, 2], {"keyframes": [{0: picture()}]}, "keyframes for 1 clips and 2 seeds; give one"),
+        ([1, 2], {"keyframes": [picture(), picture()]}, "keyframes is .*it must map frames"),
+    ],
+)
+def test_what_no_batch_can_be_made_of_is_refused(pipe, seeds, options, words):
+    with pytest.raises(ValueError, match=words):
+        pipe.batch(preset("image-to-video"), seeds, **options)
+
+
+def test_a_batch_takes_what_a_run_takes(pipe):
+    """Any list of seeds, one mapping of pictures for all, and options as one object."""
+    timeline, given = preset("image-to-video"), {0: picture()}
+    usual = pipe.batch(timeline, [1, 2], [given, given], label="sky", fps=5)
+    options = RunOptions(label="sky")
+    for seeds in (np.arange(1, 3), (seed for seed in (1, 2)), range(1, 3)):
+        for one, other in zip(
+            pipe.batch(timeline, seeds, given, options, fps=5), usual, strict=True
+        ):
+            assert np.array_equal(one.frames, other.frames)
+            assert json.dumps(one.recipe) == json.dumps(other.recipe)
+
+
+def test_what_is_no_timeline_is_refused(pipe):
+    for run in (pipe, pipe.stream, lambda levels: pipe.batch(levels, [1])):
+        with pytest.raises(ValueError, match=r"timeline is \[\[1000\], \[0\]\]; .*Timeline"):
+            run([[1000], [0]])
 
 
 def test_a_config_needs_no_name_no_labels_and_no_rate(tmp_path):

@@ -164,3 +164,10 @@ def test_files_without_a_recipe_are_refused(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=says):
             read_recipe(tmp_path / name)
+
+
+def test_a_timeline_that_just_fits_is_read_back_from_a_recipe():
+    """1.6 MB as it is written, and more than may be read with a space after every comma."""
+    timeline = Timeline.preset("staggered", frames=1000, steps=500).with_windows(16)
+    whole = recipe(timeline=json.loads(timeline.to_json()), keyframes={})
+    assert parse_recipe(json.dumps(whole)).timeline == timeline

@@ -206,6 +206,13 @@ def test_a_sample_does_not_depend_on_its_batch(solver):
     torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-5)
 
 
+def test_seeds_may_be_numbers_of_numpy():
+    timeline, schedule, x = Timeline(random_levels(6, 3, seed=3)), NoiseSchedule("linear"), start(3)
+    plain = last(sample(mixing, x, timeline, schedule, "ddpm", seed=3))
+    for seed in (np.int64(3), np.array([3])):
+        assert torch.equal(last(sample(mixing, x, timeline, schedule, "ddpm", seed=seed)), plain)
+
+
 def test_windows_see_only_their_frames_and_update_only_their_own():
     levels = np.stack([grid(2)] * 6, axis=1)
     step = (Window((0, 1, 2, 3), (0, 1)), Window((2, 3, 4, 5), (2, 3, 4, 5)))
@@ -268,6 +275,9 @@ def test_nan_stops_the_run_and_names_step_and_frame():
         ({"eta": 2.0}, "eta"),
         ({"x": torch.zeros(1, 2, *LATENT)}, "needs"),
         ({"seed": [1, 2]}, "2 seeds"),
+        ({"x": start(3)[:0]}, "x is an empty batch"),
+        ({"x": start(3).half()}, r"x is of torch.float16; give x.float\(\)"),
+        ({"x": start(3).long()}, "x is of torch.int64"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, words):

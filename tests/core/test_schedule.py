@@ -81,7 +81,9 @@ def test_a_clean_frame_is_itself_whatever_is_predicted():
     [
         ({"name": "sigmoid"}, "sigmoid"),
         ({"prediction_type": "epsilon"}, "epsilon"),
-        ({"num_train_timesteps": 1}, "1"),
+        ({"num_train_timesteps": 1}, "num_train_timesteps is 1; it must be a whole number"),
+        ({"num_train_timesteps": 1000.0}, "num_train_timesteps is 1000.0; it must be"),
+        ({"num_train_timesteps": "1000"}, "num_train_timesteps is 1000; it must be"),
         ({"name": "flow", "prediction_type": "v"}, "flow"),
         ({"name": "flow", "prediction_type": "eps"}, "no signal"),
     ],
@@ -89,3 +91,27 @@ def test_a_clean_frame_is_itself_whatever_is_predicted():
 def test_what_does_not_exist_is_refused_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         NoiseSchedule(**arguments)
+
+
+@pytest.mark.parametrize(
+    "levels, words",
+    [
+        ([3, -1], "level -1 is not one of 0"),
+        ([[0, 1001]], r"level 1001 is not one of 0 \(clean\) to 1000"),
+        ([0.5], "levels are of torch.float32"),
+        ([True], "levels are of torch.bool"),
+    ],
+)
+def test_what_is_no_level_is_refused_and_not_read_as_another(levels, words):
+    schedule, levels = NoiseSchedule(), torch.tensor(levels)
+    for ask in (schedule.signal, schedule.noise, schedule.pair):
+        with pytest.raises(ValueError, match=words):
+            ask(levels)
+
+
+def test_levels_may_be_none_at_all_or_of_fewer_bits():
+    schedule = NoiseSchedule()
+    assert schedule.noise(torch.zeros(0, dtype=torch.long)).shape == (0,)
+    assert torch.equal(
+        schedule.noise(torch.tensor([9], dtype=torch.int16)), schedule.noise(LEVELS[9:10])
+    )

@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from fvdm_core import timeline_json
 from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import Timeline, Window
 
@@ -108,8 +109,11 @@ def test_a_timeline_too_large_to_be_read_is_not_written():
         ("[" * 5000, "5000 deep, a timeline is at most 8 deep"),
         ("[" * 5000 + "]" * 5000, "5000 deep"),
         ('{"a":' * 5000 + "1" + "}" * 5000, "5000 deep"),
-        ('"' + "]" * 9000 + '",' + "[" * 5000, "not JSON"),
-        ('["' + "]" * 9000 + '",' + "[" * 5000, "too deep"),
+        ('"' + "]" * 9000 + '",' + "[" * 5000, "5000 deep"),
+        ('["' + "]" * 9000 + '",' + "[" * 5000, "5001 deep"),
+        ('"' + '\\"' * 999_000, "not JSON: Unterminated string"),  # at once
+        ('"' + "\\" * 999_001, "not JSON"),
+        ('"é' + "é" * 1_000_000, "has 2000003 bytes, at most 2000000"),
     ],
 )
 def test_hostile_text_is_refused(text, words):
@@ -193,6 +197,13 @@ def test_sixty_megabytes_are_refused_without_reading_them(text):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_what_a_title_says_is_no_json():
+    title, about = '[[[[[[[[[["{{{{', "9" * 200 + "\\"
+    text = json.dumps(GOOD | {"title": title, "about": about})
+    assert Timeline.from_json(text) == Timeline(GOOD["levels"])
+    assert timeline_json.labels(text) == (title, about)
 
 
 def test_a_short_bomb_of_runs_takes_no_memory():
