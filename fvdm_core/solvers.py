@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
+# How much of the last change of x_start a 2M step adds at most. What moved x_start since is not only
+# the step, and a far longer step would multiply that: even steps stay below, but a painted column
+# may have a small one before a large one (measured in docs/evidence.md, "Uneven columns").
+MAX_EXTRAPOLATION = 1.0
 
 
 def ddim_step(
@@ -74,9 +78,7 @@ def dpmpp_2m_step(
         # 1 / (2 r) with r = h_before / h; infinite h (the step to 0) must not extrapolate
         weight = (lambda_to - lambda_now) / (2 * (lambda_now - lambda_before))
         weight = torch.where(torch.isfinite(weight) & (sigma_to > 0), weight, 0.0)
-        # What moved x_start since is not only the step, and a far larger one would multiply that.
-        # Even steps stay below; a painted column has a small one before a large one.
-        weight = weight.clamp(max=1.0)
+        weight = weight.clamp(max=MAX_EXTRAPOLATION)
         data = x_start + weight * (x_start - x_start_before)
     # sigma_to / sigma * x - signal_to * expm1(-h) * data, written without logarithms
     if eta == 0.0 or noise is None:
