@@ -65,7 +65,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     if fixed is not None:
         identity["vae"] = fixed.key
     identity["init"] = start.model_hash if start else ""
-    parallel.first_then_others(lambda: _claim(run, identity, export_to))
+    parallel.first_then_others(lambda: _check(run, identity, export_to))
     parallel.check_same(out)
     run.log(
         event="start",
@@ -80,6 +80,8 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     config = config.with_labels(len(clips.label_names))
     if start is not None and config.decoder_only:
         transformer = _kept_transformer(start, clips.label_names)
+    if run.writes:  # only now: a start that was refused shall not decide what the folder is of
+        run.claim(identity)
     autoencoder: Autoencoder | KLAutoencoder
     exported: Autoencoder | Path
     if fixed is None:
@@ -214,11 +216,12 @@ def _prepare(config: TrainConfig, run: Run) -> Clips:
     return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
 
 
-def _claim(run: Run, identity: dict[str, Any], folder: Path) -> None:
-    """Find out at the start, and not hours later, that a model could not be written there."""
+def _check(run: Run, identity: dict[str, Any], folder: Path) -> None:
+    """Find out at the start, and not hours later, that the run's folder is of another run or that
+    a model could not be written there."""
     if not run.writes:
         return
-    run.claim(identity)
+    run.check(identity)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)

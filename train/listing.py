@@ -182,8 +182,8 @@ class Listing:
         ]
         if different:
             raise ValueError(
-                f"{path} was made from other data ({', '.join(different)} differ); "
-                "choose another --out or delete that folder"
+                f"{path} was made from other data ({', '.join(different)} differ); give the "
+                "options that it was made with, choose another --out, or delete that folder"
             )
         return saved
 

@@ -85,26 +85,33 @@ class Run:
             raise Stopped(message)
 
     def claim(self, identity: dict[str, Any], whole: Path | None = None) -> None:
-        """Note what this folder's run is of, or raise `ValueError` where it is of something else.
+        """Note what this folder's run is of, where that is not noted yet; `check` before."""
+        self.check(identity, whole)
+        if not self._identity.exists():
+            with atomic_write(self._identity) as temporary:
+                temporary.write_text(json.dumps(identity, indent=1), "utf-8")
+
+    def check(self, identity: dict[str, Any], whole: Path | None = None) -> None:
+        """Raise `ValueError` where the folder's run is of something else.
 
         Lengths and rates may change from one start to the next; data, networks and seed may not.
         `whole` is the folder to delete to start over, where this one is a part of it.
         """
-        path = self.folder / "run.json"
-        identity = json.loads(json.dumps(identity))
-        if path.exists():
-            earlier = json.loads(path.read_text("utf-8"))
-            before, now = _located(earlier), _located(identity)
-            different = [key for key in now if _set(before.get(key)) != _set(now[key])]
-            if different:
-                raise ValueError(
-                    f"{place(self.folder)} holds a run with another {', '.join(different)}; choose "
-                    f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
-                    "over"
-                )
+        if not self._identity.exists():
             return
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(identity, indent=1), "utf-8")
+        earlier = json.loads(self._identity.read_text("utf-8"))
+        before, now = _located(earlier), _located(json.loads(json.dumps(identity)))
+        different = [key for key in now if _set(before.get(key)) != _set(now[key])]
+        if different:
+            raise ValueError(
+                f"{place(self.folder)} holds a run with another {', '.join(different)}; choose "
+                f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
+                "over"
+            )
+
+    @property
+    def _identity(self) -> Path:
+        return self.folder / "run.json"
 
     def log(self, **values: Any) -> None:
         if not self.writes:
