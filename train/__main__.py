@@ -65,7 +65,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     if fixed is not None:
         identity["vae"] = fixed.key
     identity["init"] = start.model_hash if start else ""
-    parallel.first_then_others(lambda: _check(run, identity, export_to))
+    parallel.first_then_others(lambda: _check(run, config, identity, export_to))
     parallel.check_same(out)
     run.log(
         event="start",
@@ -216,12 +216,19 @@ def _prepare(config: TrainConfig, run: Run) -> Clips:
     return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
 
 
-def _check(run: Run, identity: dict[str, Any], folder: Path) -> None:
+def _check(run: Run, config: TrainConfig, identity: dict[str, Any], folder: Path) -> None:
     """Find out at the start, and not hours later, that the run's folder is of another run or that
     a model could not be written there."""
     if not run.writes:
         return
     run.check(identity)
+    known = run.newest("autoencoder")
+    if run.newest("transformer") and 0 < known < config.autoencoder_optim.steps:
+        raise ValueError(
+            f"the transformer in {place(run.folder)} has learned from the autoencoder as it is, "
+            f"after {known} steps; delete transformer-* there to train it anew, or set "
+            f"autoencoder_optim.steps back to {known}"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)

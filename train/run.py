@@ -168,6 +168,10 @@ class Run:
             )
         return None
 
+    def newest(self, stage: str) -> int:
+        """The step of the stage's newest state, 0 without any."""
+        return max((int(path.stem.rpartition("-")[2]) for path in self._states(stage)), default=0)
+
     def _states(self, stage: str) -> list[Path]:
         return sorted(self.folder.glob(f"{stage}-????????.pt"), reverse=True)
 

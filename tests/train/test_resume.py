@@ -96,6 +96,26 @@ def test_a_finished_run_has_nothing_left_to_do(finished_run, tiny_toml, own_sign
     assert (finished_run / "model" / "transformer.safetensors").read_bytes() == before
 
 
+def test_an_autoencoder_does_not_learn_on_under_a_transformer(
+    finished_run, tiny_toml, tmp_path, capsys, own_signals
+):
+    def given(steps: int) -> int:
+        config = tmp_path / "other.toml"
+        config.write_text(tiny_toml.read_text().replace("steps = 40", f"steps = {steps}"))
+        return main([str(config), "--out", str(run), "--threads", "1"])
+
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    files = [run / "model" / "autoencoder.safetensors", *(run / "latents").iterdir()]
+    before = [file.read_bytes() for file in files]
+    assert given(60) == 1
+    said = capsys.readouterr().err
+    assert "has learned from the autoencoder as it is, after 40 steps; delete transformer-*" in said
+    assert "set autoencoder_optim.steps back to 40" in said
+    assert not list(run.glob("autoencoder-00000060.*"))
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_the_model_folder_opens_and_makes_a_clip(finished_run):
     pipe = Pipeline.from_pretrained(str(finished_run / "model"))
     assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", ("sky", "faces"), 8.0)
