@@ -98,7 +98,7 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             *(config, latents, clips, autoencoder, run),
             start=start.transformer if start else None,
             fresh=fresh,
-            labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
+            labels=_begun_labels(start, clips.label_names) if start and LABELS in fresh else (),
         )
     kept: dict[str, Any] = {}
     if start is not None and config.decoder_only:  # what belongs to the transformer that is kept
@@ -199,12 +199,12 @@ def _learned_anew(
     return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
 
 
-def _known_labels(start: ModelFolder, names: tuple[str, ...]) -> dict[int, int]:
-    """{label of the run: that of the same name in `start`}; where there is one, the null label too,
-    which both have last."""
+def _begun_labels(start: ModelFolder, names: tuple[str, ...]) -> list[int]:
+    """The rows of `start` from which the run's labels begin, and "no label" last: that of the same
+    name, else "no label", which the model was trained on too."""
+    null = start.transformer.null_label
     there = {name: row for row, name in enumerate(_labels(start))}
-    known = {row: there[name] for row, name in enumerate(names) if name in there}
-    return known | {len(names): len(there)} if known else {}
+    return [*(there.get(name, null) for name in names), null]
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,14 +19,16 @@ import torch
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.defaults import SamplingDefaults
-from fvdm_core.model_folder import load_model_folder
+from fvdm_core.model import VideoDiT
+from fvdm_core.model_folder import ModelFolder, load_model_folder
 from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train import sheets as sheets_module
-from train.__main__ import main
+from train.__main__ import LABELS, _begun_labels, main
 from train.config import load_config
 from train.export import model_config
+from train.stages import start_from
 from train.worlds import UNSEEN, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,8 +176,29 @@ def test_labels_of_the_same_name_go_on(tmp_path, tiny_toml, finished_run, own_si
     rows = after.transformer.state_dict()[table]
     assert after.config["labels"] == ["faces", "figures", "collisions"]
     assert torch.allclose(rows[0], faces, atol=1e-6) and torch.allclose(rows[3], null, atol=1e-6)
-    for new in rows[1:3]:
-        assert not any(torch.allclose(new, old, atol=1e-3) for old in (sky, faces, null))
+    for new in rows[1:3]:  # names that it did not know begin as no label
+        assert torch.allclose(new, null, atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [(), ("faces",), ("cats", "dogs", "sky")])
+def test_without_a_label_a_start_is_what_the_model_was(finished_run, names):
+    """Also one that goes on from there with other labels, or from none."""
+    folder = load_model_folder(finished_run / "model")
+    noise, times = torch.randn(2, 4, 4, 4, 4), torch.randint(1000, (2, 4))
+
+    def begun(start: ModelFolder, *names: str) -> ModelFolder:
+        config = replace(start.transformer.config, num_classes=len(names))
+        model = VideoDiT(config).eval()
+        start_from(model, start.transformer, (LABELS,), _begun_labels(start, names))
+        return replace(start, transformer=model, config={"labels": list(names)})
+
+    once = begun(folder, *names)
+    twice = begun(once, "new", "sky")
+    with torch.no_grad():
+        known, *found = (each.transformer(noise, times) for each in (folder, once, twice))
+    assert known.abs().mean() > 0.1
+    for each in found:
+        torch.testing.assert_close(each, known)
 
 
 def test_init_with_another_autoencoder_takes_the_blocks(
