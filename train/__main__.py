@@ -26,7 +26,14 @@ from .loop import Diverged
 from .options import configure, parse, run_folder
 from .published import FixedCoder
 from .run import Run, Stopped
-from .stages import check_start, device, encode_clips, train_autoencoder, train_transformer
+from .stages import (
+    VECTORISED,
+    check_start,
+    device,
+    encode_clips,
+    train_autoencoder,
+    train_transformer,
+)
 
 AGAIN = "The same command goes on from there."
 KEPT = (
@@ -62,6 +69,8 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         _check_transformer(start, config)
     fixed = FixedCoder.open(config) if config.vae else None
     identity = {key: everything[key] for key in IDENTITY}
+    prior, alpha = config.optim.prior, config.optim.prior_alpha  # which the model will say
+    identity["prior"] = {"prior": prior, "alpha": alpha} if prior != PRIORS[0] else {}
     if fixed is not None:
         identity["vae"] = fixed.key
     identity["init"] = start.model_hash if start else ""
@@ -103,6 +112,8 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     kept: dict[str, Any] = {}
     if start is not None and config.decoder_only:  # what belongs to the transformer that is kept
         kept = {key: start.config.get(key) for key in OF_TRANSFORMER}
+    elif VECTORISED in (noted := run.notes["transformer"]):  # older states do not say
+        kept = {"timesteps": "vectorised" if noted[VECTORISED] else "scalar"}
     if parallel.is_first():
         about = model_config(config, clips.label_names, clips.sizes_in_use) | kept
         about = {key: value for key, value in about.items() if value is not None}

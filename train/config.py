@@ -167,6 +167,11 @@ class OptimConfig:
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)
         _check_whole("optim", "sample_every", self.sample_every, 1, 100_000_000)
 
+    @property
+    def vectorised(self) -> bool:
+        """Whether frames of a clip get timesteps of their own."""
+        return max(self.p_independent, self.p_staggered, self.p_condition) > 0
+
     def lr_at(self, step: int) -> float:
         """The learning rate of a step: up for `warmup` steps, flat, then a half cosine to 0."""
         rising = min(1.0, (step + 1) / max(1, self.warmup))

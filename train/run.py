@@ -39,6 +39,7 @@ class Run:
         self.folder = folder
         self.writes = writes
         self.stop_requested = False
+        self.notes: dict[str, dict[str, bool]] = {}  # stage -> what is true of any step of it
         self._handlers: dict[int, Any] = {}  # signal -> what it did before the run
         if writes:
             self._take(folder)

@@ -41,6 +41,7 @@ from .sheets import sample_sheet, write_sheet
 
 TEXTURES = 4096
 SHOWN = 4  # of them, on a sheet
+VECTORISED = "vectorised"  # noted in the transformer's states
 LABEL_TABLE = "y_embedder.embedding_table.weight"
 LAST_OF_TIMES = "t_embedder.mlp.2.bias"  # what is added for the label is added to its output
 
@@ -388,6 +389,7 @@ def train_transformer(
         forward=forward,
         threads=batch_threads(),
         units=_block_names(model) if config.shard else (),
+        notes={VECTORISED: optim.vectorised},
     )
     assert isinstance(averaged, VideoDiT)
     return averaged

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from undisturbed import undisturbed
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.defaults import SamplingDefaults
@@ -324,6 +325,28 @@ def test_the_model_says_with_which_noise_it_was_trained(tmp_path, tiny_toml, own
     (said,) = plain.warnings(trained_with=pipe.card.prior)
     assert "trained with mixed noise, not with independent noise" in said
     assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.card.prior) == []
+
+
+def test_other_rates_do_not_relabel_what_was_trained_before(tmp_path, tiny_toml, capsys):
+    def given(steps: int, changes: str) -> int:
+        text = re.sub(r"(?m)^steps = .*", "steps = 2", tiny_toml.read_text())
+        text = text.replace("p_condition = 0.3", "").replace("[optim]\nsteps = 2", "[optim]")
+        config = tmp_path / "run.toml"
+        config.write_text(text.replace("[optim]", f"[optim]\nsteps = {steps}\n{changes}"))
+        with undisturbed():
+            return main([str(config), "--out", str(tmp_path / "run"), "--threads", "1"])
+
+    def timesteps() -> str:
+        return json.loads((tmp_path / "run" / "model" / "config.json").read_text())["timesteps"]
+
+    scalar, vectorised = "p_independent = 0.0", "p_independent = 0.5"
+    said = []
+    for start in ((2, scalar), (2, vectorised), (3, vectorised), (3, scalar), (4, scalar)):
+        assert given(*start) == 0
+        said.append(timesteps())
+    assert said == ["scalar", "scalar", "vectorised", "vectorised", "vectorised"]
+    assert given(4, 'prior = "mixed"') == 1
+    assert "holds a run with another prior" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("share", ["p_independent", "p_staggered", "p_condition"])
