@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.model import VideoDiT
 from train.__main__ import main
-from train.config import OptimConfig, build_config, load_config
+from train.config import CONFIGS, OptimConfig, build_config, load_config
 from train.options import configure, parse, run_folder
 from train.run import Run
 
@@ -136,6 +137,23 @@ def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
     assert (config.data.stride, config.data.fps) == (2, 12.0)
     assert config.transformer.num_classes == 0
     assert run_folder(options).name == tmp_path.name  # not the folder of a run on worlds
+
+
+def test_a_config_of_one_s_own_says_what_the_model_is(tmp_path, tiny_toml):
+    def told(*words: str) -> tuple[str, str]:
+        config = configure(parse([*words, "--data", str(tmp_path)]))
+        return config.name, config.trained_on
+
+    folder = (tmp_path.name[:100], "a folder of videos")
+    assert told(str(tiny_toml)) == ("Tiny", "two worlds, for a test")
+    assert told() == told("continued8") == folder
+    copied = tmp_path / "copied.toml"
+    copied.write_text((CONFIGS / "default.toml").read_text())
+    assert told(str(copied)) == folder
+    copied.write_text(copied.read_text().replace('"Miniature Worlds"', '"Birds"'))
+    assert told(str(copied)) == ("Birds", "a folder of videos")
+    copied.write_text(re.sub("(?m)^(name|trained_on) = .*", "", copied.read_text()))
+    assert told(str(copied)) == folder
 
 
 def test_an_output_that_cannot_be_written(tmp_path, tiny_toml, capsys, own_signals):

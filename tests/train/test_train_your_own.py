@@ -54,7 +54,7 @@ def test_prepare_train_open(clips, tmp_path, tiny_toml, finished_run, capsys, ow
     assert (out / "clips.raw").stat().st_mtime_ns == raw  # nothing was read a second time
 
     pipe = Pipeline.from_pretrained(str(out / "model"))
-    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("my clips", ("faces", "sky"), 12)
+    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", ("faces", "sky"), 12)
     clip = pipe(Timeline.preset("standard", frames=4, steps=3), label="sky", seed=0)
     assert clip.frames.shape == (4, 16, 16, 3)
 
