@@ -28,6 +28,10 @@ SECTIONS = (
 FITS = ("crop", "contain", "stretch")  # pictures.FITS, without importing Pillow
 PICTURES = ("stills", "frames")
 OPTIMIZERS = ("adamw", "muon")
+OF_DIFFUSION = (  # of OptimConfig, what the transformer alone can use
+    *("p_independent", "p_staggered", "p_condition", "p_alone", "stratified", "shift"),
+    *("prior", "prior_alpha", "label_dropout"),
+)
 
 
 def _check(section: str, name: str, value: Any, low: float, high: float) -> None:
@@ -229,6 +233,13 @@ class TrainConfig:
             )
         if self.autoencoder_optim.optimizer != "adamw":
             raise ValueError("autoencoder_optim.optimizer must be adamw: muon is for the blocks")
+        usual = OptimConfig()
+        for name in OF_DIFFUSION:
+            if getattr(self.autoencoder_optim, name) != getattr(usual, name):
+                raise ValueError(
+                    f"autoencoder_optim.{name} does nothing: an autoencoder learns without "
+                    "timesteps, noise and labels; leave it out, or set it under [optim]"
+                )
         sizes_of(*self._aspects())
         latent, data = self.transformer, self.data
         if self.autoencoder is None:
@@ -320,6 +331,12 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
             "num_frames": data.frames,
             "num_classes": len(data.worlds),
         }
+        classes = raw.get("transformer", {}).get("num_classes", len(data.worlds))
+        if classes != len(data.worlds):
+            raise ValueError(
+                f"transformer.num_classes is {classes!r}, but it follows from the labels of the "
+                "clips; leave it out"
+            )
     parts: dict[str, Any] = {
         "data": data,
         "autoencoder": autoencoder,
