@@ -185,6 +185,18 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class _Schedule:
+    """The keys of [schedule], checked; a run keeps those that were said."""
+
+    name: str = "linear"
+    num_train_timesteps: int = MAX_LEVEL
+    prediction_type: str = "v"
+
+    def __post_init__(self) -> None:
+        NoiseSchedule(self.name, self.num_train_timesteps, self.prediction_type)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole run: data, autoencoder, transformer, schedule and how each is optimised."""
 
@@ -350,6 +362,7 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
         "sampling": _build(SamplingDefaults, "sampling", raw.pop("sampling", {})),
         "schedule": {"name": "linear", "prediction_type": "v", **raw.pop("schedule", {})},
     }
+    _build(_Schedule, "schedule", parts["schedule"])
     return _build(TrainConfig, "run", {**raw, **parts})
 
 
@@ -366,7 +379,7 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         raise ValueError(
             f"[{section}] has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
-    if cls in (AutoencoderConfig, VideoDiTConfig):  # as the model's file will be checked
+    if cls in (AutoencoderConfig, VideoDiTConfig, _Schedule):  # as the model's file will be checked
         return config_from(cls, values, f"[{section}]")
     try:
         return cls(**values)
