@@ -314,7 +314,7 @@ def read_raw(path: str | Path, overrides: dict[str, Any] | None = None) -> dict[
         known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
         raise ValueError(f"there is no config {path.name}; shipped ones are {known}")
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}") from error
     _check_sections(raw)

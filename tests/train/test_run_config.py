@@ -140,6 +140,12 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
         load_config(tmp_path / "bad.toml")
 
 
+def test_a_config_may_begin_with_a_byte_order_mark(tmp_path, tiny_toml):
+    marked = tmp_path / "marked.toml"
+    marked.write_text(tiny_toml.read_text("utf-8"), "utf-8-sig")
+    assert load_config(marked) == load_config(tiny_toml)
+
+
 def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
     options = parse([str(tiny_toml), "--data", str(tmp_path), "--stride", "2", "--fps", "12"])
     config = configure(options)
