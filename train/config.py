@@ -379,6 +379,12 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         raise ValueError(
             f"[{section}] has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
+    missing = [f.name for f in dataclasses.fields(cls) if _is_needed(f) and f.name not in values]
+    if missing:
+        raise ValueError(
+            f"[{section}] has no {', '.join(missing)}; train/configs/default.toml shows all that "
+            "is needed"
+        )
     if cls in (AutoencoderConfig, VideoDiTConfig, _Schedule):  # as the model's file will be checked
         return config_from(cls, values, f"[{section}]")
     try:
@@ -389,3 +395,7 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         if cls is not OptimConfig:  # which is that of two sections
             raise
         raise ValueError(str(error).replace("optim.", f"{section}.")) from None
+
+
+def _is_needed(key: dataclasses.Field[Any]) -> bool:
+    return key.default is key.default_factory is dataclasses.MISSING

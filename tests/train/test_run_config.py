@@ -113,6 +113,7 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"autoencoder_optim": {"p_independent": 0.5}}, "autoencoder_optim.p_independent does"),
         ({"autoencoder_optim": {"stratified": True}}, "stratified does nothing: an auto"),
         ({"autoencoder_optim": {"prior": "mixed"}}, "autoencoder_optim.prior does nothing"),
+        ({"transformer": {"depth": 2}}, r"\[transformer\] has no hidden_size, num_heads, patch_s"),
         ({"schedule": {"kind": "linear"}}, r"\[schedule\] has an unknown key 'kind'; known"),
         ({"schedule": {"num_train_timesteps": "x"}}, r"\[schedule\]: num_train_timesteps is x"),
         ({"schedule": {"prediction_type": ["v"]}}, r"\[schedule\]: prediction_type is"),
