@@ -178,6 +178,8 @@ def test_only_the_worlds_that_are_named_are_measured():
     model = RealClips("sky", "collisions")
     (score,) = evaluate(model, same, seeds=1, keyframe_seeds=1, worlds=["collisions"])
     assert score.world == "collisions"
+    with pytest.raises(ValueError, match="no label faces; its labels are sky, collisions"):
+        evaluate(model, same, seeds=1, keyframe_seeds=1, worlds=["sky", "faces"])
 
 
 def test_what_was_measured_before_a_failure_is_printed(finished_run, capsys):
