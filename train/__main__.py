@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from dataclasses import replace
@@ -49,25 +50,8 @@ IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_o
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     """Run every stage that is not finished yet, then write the model folder."""
-    used = [] if config.decoder_only else [config.optim]
-    if not config.vae and config.autoencoder_optim.steps:
-        used.append(config.autoencoder_optim)
-    for optim in used:
-        parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
-    run = parallel.first_then_others(lambda: Run(out, writes=parallel.is_first()))
-    run.catch_signals()
+    run, start, begun, fixed = parallel.first_then_others(lambda: _open(config, out))
     everything = config.to_dict()
-    start = load_model_folder(resolve_source(config.init)) if config.init else None
-    if start is not None and start.autoencoder is None and not config.vae:
-        raise ValueError(
-            f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
-            "training makes its own; name that autoencoder with --vae, or start from a model "
-            "folder with autoencoder.safetensors"
-        )
-    begun = _begun_coder(start, config)
-    if start is not None:
-        _check_transformer(start, config)
-    fixed = FixedCoder.open(config) if config.vae else None
     identity = {key: everything[key] for key in IDENTITY}
     prior, alpha = config.optim.prior, config.optim.prior_alpha  # which the model will say
     identity["prior"] = {"prior": prior, "alpha": alpha} if prior != PRIORS[0] else {}
@@ -85,7 +69,6 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         torch=torch.__version__,
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
-    config.sampling.check_labels(clips.label_names)
     config = config.with_labels(len(clips.label_names))
     if start is not None and config.decoder_only:
         transformer = _kept_transformer(start, clips.label_names)
@@ -120,6 +103,33 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         export(about, exported, transformer, export_to)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
+
+
+def _open(
+    config: TrainConfig, out: Path
+) -> tuple[Run, ModelFolder | None, Autoencoder | None, FixedCoder | None]:
+    """The run, and of what it begins: a model, an autoencoder to go on with, one that stays.
+
+    Raises `ValueError` where these do not fit together.
+    """
+    used = [] if config.decoder_only else [config.optim]
+    if not config.vae and config.autoencoder_optim.steps:
+        used.append(config.autoencoder_optim)
+    for optim in used:
+        parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
+    run = Run(out, writes=parallel.is_first())
+    run.catch_signals()
+    start = load_model_folder(resolve_source(config.init)) if config.init else None
+    if start is not None and start.autoencoder is None and not config.vae:
+        raise ValueError(
+            f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
+            "training makes its own; name that autoencoder with --vae, or start from a model "
+            "folder with autoencoder.safetensors"
+        )
+    begun = _begun_coder(start, config)
+    if start is not None:
+        _check_transformer(start, config)
+    return run, start, begun, FixedCoder.open(config) if config.vae else None
 
 
 def _begun_coder(start: ModelFolder | None, config: TrainConfig) -> Autoencoder | None:
@@ -219,12 +229,16 @@ def _begun_labels(start: ModelFolder, names: tuple[str, ...]) -> list[int]:
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:
+    """The clips; raises `ValueError` where [sampling] names a label that they do not have."""
     if config.data.folder:
         from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
 
         stop, sizes = lambda: run.stop_requested, config.sizes
-        return prepare_folder(config.data, run.folder, stop=stop, sizes=sizes)
-    return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
+        clips = prepare_folder(config.data, run.folder, stop=stop, say=run.writes, sizes=sizes)
+    else:
+        clips = prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
+    config.sampling.check_labels(clips.label_names)
+    return clips
 
 
 def _check(run: Run, config: TrainConfig, identity: dict[str, Any], folder: Path) -> None:
@@ -255,13 +269,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _prepare_alone(arguments[1:])
     options = parse(arguments, __doc__)
     try:
-        if options.threads is not None:
-            if options.threads < 1:
-                raise ValueError(f"--threads is {options.threads}; it must be at least 1")
-            torch.set_num_threads(options.threads)
-        out = run_folder(options)
-        config = configure(options)
         parallel.start()
+        config = parallel.first_then_others(lambda: _configure(options))  # which says what is wrong
+        out = run_folder(options)
         train(config, out, options.export or out / "model")
     except parallel.Ended as ended:
         return ended.code
@@ -286,6 +296,14 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         parallel.stop()
     return 0
+
+
+def _configure(options: argparse.Namespace) -> TrainConfig:
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError(f"--threads is {options.threads}; it must be at least 1")
+        torch.set_num_threads(options.threads)
+    return configure(options)
 
 
 def _prepare_alone(arguments: list[str]) -> int:
