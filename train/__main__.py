@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from dataclasses import replace
@@ -26,7 +27,14 @@ from .loop import Diverged
 from .options import configure, parse, run_folder
 from .published import FixedCoder
 from .run import Run, Stopped
-from .stages import check_start, device, encode_clips, train_autoencoder, train_transformer
+from .stages import (
+    VECTORISED,
+    check_start,
+    device,
+    encode_clips,
+    train_autoencoder,
+    train_transformer,
+)
 
 AGAIN = "The same command goes on from there."
 KEPT = (
@@ -42,30 +50,15 @@ IDENTITY = ("seed", "data", "autoencoder", "transformer", "schedule", "decoder_o
 
 def train(config: TrainConfig, out: Path, export_to: Path) -> None:
     """Run every stage that is not finished yet, then write the model folder."""
-    used = [] if config.decoder_only else [config.optim]
-    if not config.vae and config.autoencoder_optim.steps:
-        used.append(config.autoencoder_optim)
-    for optim in used:
-        parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
-    run = parallel.first_then_others(lambda: Run(out, writes=parallel.is_first()))
-    run.catch_signals()
+    run, start, begun, fixed = parallel.first_then_others(lambda: _open(config, out))
     everything = config.to_dict()
-    start = load_model_folder(resolve_source(config.init)) if config.init else None
-    if start is not None and start.autoencoder is None and not config.vae:
-        raise ValueError(
-            f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
-            "training makes its own; name that autoencoder with --vae, or start from a model "
-            "folder with autoencoder.safetensors"
-        )
-    begun = _begun_coder(start, config)
-    if start is not None:
-        _check_transformer(start, config)
-    fixed = FixedCoder.open(config) if config.vae else None
     identity = {key: everything[key] for key in IDENTITY}
+    prior, alpha = config.optim.prior, config.optim.prior_alpha  # which the model will say
+    identity["prior"] = {"prior": prior, "alpha": alpha} if prior != PRIORS[0] else {}
     if fixed is not None:
         identity["vae"] = fixed.key
     identity["init"] = start.model_hash if start else ""
-    parallel.first_then_others(lambda: _claim(run, identity, export_to))
+    parallel.first_then_others(lambda: _check(run, config, identity, export_to))
     parallel.check_same(out)
     run.log(
         event="start",
@@ -76,10 +69,11 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
         torch=torch.__version__,
     )
     clips = parallel.first_then_others(lambda: _prepare(config, run))
-    config.sampling.check_labels(clips.label_names)
     config = config.with_labels(len(clips.label_names))
     if start is not None and config.decoder_only:
         transformer = _kept_transformer(start, clips.label_names)
+    if run.writes:  # only now: a start that was refused shall not decide what the folder is of
+        run.claim(identity)
     autoencoder: Autoencoder | KLAutoencoder
     exported: Autoencoder | Path
     if fixed is None:
@@ -96,17 +90,46 @@ def train(config: TrainConfig, out: Path, export_to: Path) -> None:
             *(config, latents, clips, autoencoder, run),
             start=start.transformer if start else None,
             fresh=fresh,
-            labels=_known_labels(start, clips.label_names) if start and LABELS in fresh else None,
+            labels=_begun_labels(start, clips.label_names) if start and LABELS in fresh else (),
         )
     kept: dict[str, Any] = {}
     if start is not None and config.decoder_only:  # what belongs to the transformer that is kept
         kept = {key: start.config.get(key) for key in OF_TRANSFORMER}
+    elif VECTORISED in (noted := run.notes["transformer"]):  # older states do not say
+        kept = {"timesteps": "vectorised" if noted[VECTORISED] else "scalar"}
     if parallel.is_first():
         about = model_config(config, clips.label_names, clips.sizes_in_use) | kept
         about = {key: value for key, value in about.items() if value is not None}
         export(about, exported, transformer, export_to)
         run.log(event="exported")
         print(f"The model is in {export_to}. Open it with: python app.py --model {export_to}")
+
+
+def _open(
+    config: TrainConfig, out: Path
+) -> tuple[Run, ModelFolder | None, Autoencoder | None, FixedCoder | None]:
+    """The run, and of what it begins: a model, an autoencoder to go on with, one that stays.
+
+    Raises `ValueError` where these do not fit together.
+    """
+    used = [] if config.decoder_only else [config.optim]
+    if not config.vae and config.autoencoder_optim.steps:
+        used.append(config.autoencoder_optim)
+    for optim in used:
+        parallel.share(optim.batch_size, 0, optim.accumulate)  # refused now and not hours later
+    run = Run(out, writes=parallel.is_first())
+    run.catch_signals()
+    start = load_model_folder(resolve_source(config.init)) if config.init else None
+    if start is not None and start.autoencoder is None and not config.vae:
+        raise ValueError(
+            f"{place(config.init)} works on latents of an autoencoder that it does not hold, and "
+            "training makes its own; name that autoencoder with --vae, or start from a model "
+            "folder with autoencoder.safetensors"
+        )
+    begun = _begun_coder(start, config)
+    if start is not None:
+        _check_transformer(start, config)
+    return run, start, begun, FixedCoder.open(config) if config.vae else None
 
 
 def _begun_coder(start: ModelFolder | None, config: TrainConfig) -> Autoencoder | None:
@@ -197,28 +220,40 @@ def _learned_anew(
     return fresh if _same_coder(start, config) else fresh + LATENT_LAYERS
 
 
-def _known_labels(start: ModelFolder, names: tuple[str, ...]) -> dict[int, int]:
-    """{label of the run: that of the same name in `start`}; where there is one, the null label too,
-    which both have last."""
+def _begun_labels(start: ModelFolder, names: tuple[str, ...]) -> list[int]:
+    """The rows of `start` from which the run's labels begin, and "no label" last: that of the same
+    name, else "no label", which the model was trained on too."""
+    null = start.transformer.null_label
     there = {name: row for row, name in enumerate(_labels(start))}
-    known = {row: there[name] for row, name in enumerate(names) if name in there}
-    return known | {len(names): len(there)} if known else {}
+    return [*(there.get(name, null) for name in names), null]
 
 
 def _prepare(config: TrainConfig, run: Run) -> Clips:
+    """The clips; raises `ValueError` where [sampling] names a label that they do not have."""
     if config.data.folder:
         from .folder import prepare_folder  # needs Pillow and the decoder, which worlds do without
 
         stop, sizes = lambda: run.stop_requested, config.sizes
-        return prepare_folder(config.data, run.folder, stop=stop, sizes=sizes)
-    return prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
+        clips = prepare_folder(config.data, run.folder, stop=stop, say=run.writes, sizes=sizes)
+    else:
+        clips = prepare_worlds(config.data, run.folder, stop=lambda: run.stop_requested)
+    config.sampling.check_labels(clips.label_names)
+    return clips
 
 
-def _claim(run: Run, identity: dict[str, Any], folder: Path) -> None:
-    """Find out at the start, and not hours later, that a model could not be written there."""
+def _check(run: Run, config: TrainConfig, identity: dict[str, Any], folder: Path) -> None:
+    """Find out at the start, and not hours later, that the run's folder is of another run or that
+    a model could not be written there."""
     if not run.writes:
         return
-    run.claim(identity)
+    run.check(identity)
+    known = run.newest("autoencoder")
+    if run.newest("transformer") and 0 < known < config.autoencoder_optim.steps:
+        raise ValueError(
+            f"the transformer in {place(run.folder)} has learned from the autoencoder as it is, "
+            f"after {known} steps; delete transformer-* there to train it anew, or set "
+            f"autoencoder_optim.steps back to {known}"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)
@@ -234,13 +269,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _prepare_alone(arguments[1:])
     options = parse(arguments, __doc__)
     try:
-        if options.threads is not None:
-            if options.threads < 1:
-                raise ValueError(f"--threads is {options.threads}; it must be at least 1")
-            torch.set_num_threads(options.threads)
-        out = run_folder(options)
-        config = configure(options)
         parallel.start()
+        config = parallel.first_then_others(lambda: _configure(options))  # which says what is wrong
+        out = run_folder(options)
         train(config, out, options.export or out / "model")
     except parallel.Ended as ended:
         return ended.code
@@ -265,6 +296,14 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         parallel.stop()
     return 0
+
+
+def _configure(options: argparse.Namespace) -> TrainConfig:
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError(f"--threads is {options.threads}; it must be at least 1")
+        torch.set_num_threads(options.threads)
+    return configure(options)
 
 
 def _prepare_alone(arguments: list[str]) -> int:

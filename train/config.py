@@ -28,6 +28,10 @@ SECTIONS = (
 FITS = ("crop", "contain", "stretch")  # pictures.FITS, without importing Pillow
 PICTURES = ("stills", "frames")
 OPTIMIZERS = ("adamw", "muon")
+OF_DIFFUSION = (  # of OptimConfig, what the transformer alone can use
+    *("p_independent", "p_staggered", "p_condition", "p_alone", "stratified", "shift"),
+    *("prior", "prior_alpha", "label_dropout"),
+)
 
 
 def _check(section: str, name: str, value: Any, low: float, high: float) -> None:
@@ -167,12 +171,29 @@ class OptimConfig:
         _check_whole("optim", "save_every", self.save_every, 1, 100_000_000)
         _check_whole("optim", "sample_every", self.sample_every, 1, 100_000_000)
 
+    @property
+    def vectorised(self) -> bool:
+        """Whether frames of a clip get timesteps of their own."""
+        return max(self.p_independent, self.p_staggered, self.p_condition) > 0
+
     def lr_at(self, step: int) -> float:
         """The learning rate of a step: up for `warmup` steps, flat, then a half cosine to 0."""
         rising = min(1.0, (step + 1) / max(1, self.warmup))
         falling_steps = max(1.0, self.decay * self.steps)
         progress = min(1.0, max(0.0, (step - (self.steps - falling_steps)) / falling_steps))
         return self.lr * rising * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """The keys of [schedule], checked; a run keeps those that were said."""
+
+    name: str = "linear"
+    num_train_timesteps: int = MAX_LEVEL
+    prediction_type: str = "v"
+
+    def __post_init__(self) -> None:
+        NoiseSchedule(self.name, self.num_train_timesteps, self.prediction_type)
 
 
 @dataclass(frozen=True)
@@ -224,6 +245,13 @@ class TrainConfig:
             )
         if self.autoencoder_optim.optimizer != "adamw":
             raise ValueError("autoencoder_optim.optimizer must be adamw: muon is for the blocks")
+        usual = OptimConfig()
+        for name in OF_DIFFUSION:
+            if getattr(self.autoencoder_optim, name) != getattr(usual, name):
+                raise ValueError(
+                    f"autoencoder_optim.{name} does nothing: an autoencoder learns without "
+                    "timesteps, noise and labels; leave it out, or set it under [optim]"
+                )
         sizes_of(*self._aspects())
         latent, data = self.transformer, self.data
         if self.autoencoder is None:
@@ -286,7 +314,7 @@ def read_raw(path: str | Path, overrides: dict[str, Any] | None = None) -> dict[
         known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
         raise ValueError(f"there is no config {path.name}; shipped ones are {known}")
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}") from error
     _check_sections(raw)
@@ -315,6 +343,12 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
             "num_frames": data.frames,
             "num_classes": len(data.worlds),
         }
+        classes = raw.get("transformer", {}).get("num_classes", len(data.worlds))
+        if classes != len(data.worlds):
+            raise ValueError(
+                f"transformer.num_classes is {classes!r}, but it follows from the labels of the "
+                "clips; leave it out"
+            )
     parts: dict[str, Any] = {
         "data": data,
         "autoencoder": autoencoder,
@@ -328,6 +362,7 @@ def build_config(raw: dict[str, Any]) -> TrainConfig:
         "sampling": _build(SamplingDefaults, "sampling", raw.pop("sampling", {})),
         "schedule": {"name": "linear", "prediction_type": "v", **raw.pop("schedule", {})},
     }
+    _build(_Schedule, "schedule", parts["schedule"])
     return _build(TrainConfig, "run", {**raw, **parts})
 
 
@@ -344,7 +379,13 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         raise ValueError(
             f"[{section}] has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
-    if cls in (AutoencoderConfig, VideoDiTConfig):  # as the model's file will be checked
+    missing = [f.name for f in dataclasses.fields(cls) if _is_needed(f) and f.name not in values]
+    if missing:
+        raise ValueError(
+            f"[{section}] has no {', '.join(missing)}; train/configs/default.toml shows all that "
+            "is needed"
+        )
+    if cls in (AutoencoderConfig, VideoDiTConfig, _Schedule):  # as the model's file will be checked
         return config_from(cls, values, f"[{section}]")
     try:
         return cls(**values)
@@ -354,3 +395,7 @@ def _build(cls: type, section: str, values: dict[str, Any]) -> Any:
         if cls is not OptimConfig:  # which is that of two sections
             raise
         raise ValueError(str(error).replace("optim.", f"{section}.")) from None
+
+
+def _is_needed(key: dataclasses.Field[Any]) -> bool:
+    return key.default is key.default_factory is dataclasses.MISSING

@@ -51,7 +51,9 @@ def measure(name: str, pipe: Pipeline, options: argparse.Namespace) -> Section:
         extractor = extractor_of(options, pipe)
         found = sets.measure(pipe, extractor, seeds)
         size = "×".join(map(str, (pipe.num_frames, *pipe.image_size)))
-        what = f"{seeds} clips of each world a set, {size}, stride 1; {given}; {extractor.protocol}"
+        which = f"generated seeds 0 to {seeds - 1}; reference: unseen clips 0 to {seeds - 1}"
+        what = f"{seeds} clips of each world a set: {which}; {size}, stride 1; {given}; "
+        what += extractor.protocol
         return Section(found, sets.table(found, extractor.distance), what)
     if name == "photographs":
         kept = photographs.measure(coder, pipe.image_size, options.photographs)

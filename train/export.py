@@ -35,7 +35,7 @@ def model_config(
         config.data.fps,
         config.license,
         config.trained_on,
-        timesteps="vectorised" if _frames_had_their_own(config) else "scalar",
+        timesteps="vectorised" if config.optim.vectorised else "scalar",
         prior=config.optim.prior,
         prior_alpha=config.optim.prior_alpha,
         sizes=tuple(sizes),
@@ -47,12 +47,6 @@ def model_config(
         "autoencoder": config.autoencoder and dataclasses.asdict(config.autoencoder),
         "schedule": {"num_train_timesteps": 1000, **config.schedule},
     }
-
-
-def _frames_had_their_own(config: TrainConfig) -> bool:
-    """Whether the transformer learned clips whose frames have timesteps of their own."""
-    optim = config.optim
-    return max(optim.p_independent, optim.p_staggered, optim.p_condition) > 0
 
 
 def export(

@@ -30,7 +30,7 @@ from fvdm_core.media import (
 from .aspects import MixedVideo, Size, nearest
 from .clips import Clips, never
 from .config import DataConfig
-from .labels import labeller
+from .labels import labeller, unmatched
 from .listing import BYTE, LABEL, SIZE, SKIPPED, STILL, File, Listing, Names, Summary, counted
 from .run import Stopped, located
 
@@ -89,6 +89,7 @@ def prepare_folder(
         raise ValueError(
             f"none of the {total} files below {config.folder} is a usable video "
             f"({counted(summary.skipped)} skipped); {out / SKIPPED} says what is wrong with each"
+            + (f"; {summary.unmatched}" if summary.unmatched else "")
         )
     if say:
         print(summary)
@@ -205,7 +206,8 @@ def _read_files(
             progress.update()
             progress.set_postfix(clips=clips, skipped=skipped)
         raw.truncate(written)
-    return listing.finish(hop_of(config), clip_bytes, unread=left)
+    nowhere = unmatched(config.labels, files)
+    return listing.finish(hop_of(config), clip_bytes, unread=left, unmatched=nowhere)
 
 
 def _bytes(config: DataConfig, sizes: Sequence[Size]) -> list[int]:

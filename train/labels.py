@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 FOLDERS = "folders"
@@ -23,7 +24,23 @@ def labeller(labels: str) -> Callable[[str], str]:
     if labels == FOLDERS:
         return lambda file: readable(file.split("/")[0])[:MAX_LABEL] if "/" in file else ""
     table = read_csv(labels)
-    return lambda file: table.get(file, "")
+    return lambda file: table.get(_composed(file), "")
+
+
+def unmatched(labels: str, files: Iterable[str]) -> str:
+    """In words, how many rows of a CSV name none of the files; "" where there are none."""
+    if labels in ("", FOLDERS):
+        return ""
+    missing = sorted(read_csv(labels).keys() - {_composed(file) for file in files})
+    if not missing:
+        return ""
+    rows = "1 row of the CSV names" if len(missing) == 1 else f"{len(missing)} rows of the CSV name"
+    return f"{rows} no file here, such as {missing[0]}"
+
+
+def _composed(name: str) -> str:
+    """However its accents are written: macOS takes letters and accents apart in file names."""
+    return unicodedata.normalize("NFC", name)
 
 
 def readable(name: str) -> str:
@@ -46,7 +63,7 @@ def read_csv(path: str | Path) -> dict[str, str]:
                 raise ValueError(f"{path} must begin with a line that names the columns file,label")
             for row in rows:
                 file, label = ((row[column] or "").strip() for column in COLUMNS)
-                file = file.replace("\\", "/").removeprefix("./")
+                file = _composed(file.replace("\\", "/").removeprefix("./"))
                 where = f"{path}, line {rows.line_num}"
                 if not file or not 0 < len(label) <= MAX_LABEL:
                     raise ValueError(

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fvdm_core.checkpoint import write_safetensors
-from fvdm_core.files import atomic_write
+from fvdm_core.files import atomic_write, place
 
 from . import parallel
 from .clips import Clips, check_space
@@ -53,9 +53,9 @@ class Latents:
         shape = (len(indices), self._clips.frames, *self._shapes[size])
         out = np.empty(shape, dtype=np.float16)
         still = self._clips.still(indices)
-        for place, index in enumerate(map(int, indices)):
-            name = tensor_name(bool(still[place]), size)
-            out[place] = self._open(index // SHARD).read(name, index % SHARD)
+        for at, index in enumerate(map(int, indices)):
+            name = tensor_name(bool(still[at]), size)
+            out[at] = self._open(index // SHARD).read(name, index % SHARD)
         return out
 
 
@@ -90,7 +90,8 @@ def encode(
 
     `encoder` makes pictures uint8 (B, f, H, W, 3) into latents (B, f, C, h, w), `shapes` has (C, h,
     w) of each of the clips' sizes; `weights` tells autoencoders apart: shards of another one are
-    made anew. Raises `Stopped` when the run is to end, `ValueError` where the disk has no room.
+    made anew. Raises `Stopped` when the run is to end, `ValueError` where the disk has no room, or
+    the run's transformer has learned from those of another.
     """
     folder = run.folder / "latents"
     if parallel.is_first():
@@ -102,7 +103,7 @@ def encode(
             len(group) * clips.frames * int(np.prod(shape))
             for group, shape in zip(clips.by_size, shapes, strict=True)
         )
-        _claim(folder, index, values * np.dtype(np.float16).itemsize)
+        _claim(run, folder, index, values * np.dtype(np.float16).itemsize)
     parallel.mean(0.0)  # the others wait for it
     numbers = range(parallel.rank(), -(-len(clips) // SHARD), parallel.processes())
     missing = [number for number in numbers if not shard_path(folder, number).exists()]
@@ -148,11 +149,16 @@ def _encode_shard(
     return tensors | {"rows": torch.from_numpy(rows)}
 
 
-def _claim(folder: Path, index: dict[str, Any], size: int) -> None:
+def _claim(run: Run, folder: Path, index: dict[str, Any], size: int) -> None:
     """Make the folder one of these latents, of so many bytes: shards of others are removed."""
     path = folder / "index.json"
     if path.exists() and json.loads(path.read_text("utf-8")) == index:
         return
+    if path.exists() and run.newest("transformer"):
+        raise ValueError(
+            f"the transformer in {place(run.folder)} has learned from the latents of another "
+            "autoencoder; delete transformer-* there to train it anew"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("latents-*.safetensors"):
         old.unlink()

@@ -49,16 +49,18 @@ class Summary:
     skipped: dict[str, int] = field(default_factory=dict)  # reason -> files, most frequent first
     unread: int = 0  # files, since there were clips enough
     partly: int = 0  # videos that are damaged behind their last clip
+    unmatched: str = ""  # in words, the labels of files that are not there
 
     def __str__(self) -> str:
         stills = f", pictures: {self.stills}" if self.stills else ""
         labels = f", labels: {len(self.labels)}" if self.labels else ""
         skipped = sum(self.skipped.values())
         unread = f"; {self.unread} not read, as --max-clips was reached" if self.unread else ""
+        unmatched = f"; {self.unmatched}" if self.unmatched else ""
         partly = f"; {self.partly} read in part: {SKIPPED} says why" if self.partly else ""
         return (
             f"{self.clips - self.stills} clips from {self.videos} videos{stills}{labels}; "
-            f"{skipped} skipped: {counted(self.skipped)}{partly}{unread}"
+            f"{skipped} skipped: {counted(self.skipped)}{partly}{unread}{unmatched}"
         )
 
 
@@ -119,11 +121,13 @@ class Listing:
         except OSError as error:
             raise save_error(path, error.strerror or str(error)) from error
 
-    def finish(self, hop: int, clip_bytes: Sequence[int], unread: int = 0) -> Summary:
+    def finish(
+        self, hop: int, clip_bytes: Sequence[int], unread: int = 0, unmatched: str = ""
+    ) -> Summary:
         """Write the index, `skipped.json` and the summary, from which later starts go on.
 
         `hop` is the distance of a video's clips, in frames, `clip_bytes` what a clip of each size
-        takes; `unread` how many files were left out.
+        takes; `unread` how many files were left out; `unmatched` is the summary's.
         """
         clips, stills, videos, partly = 0, 0, 0, 0
         labels, reasons, skipped = set(), Counter[str](), []
@@ -140,7 +144,8 @@ class Listing:
                 told = {"reason": file.reason, "message": file.message, "clips": file.clips}
                 skipped.append({"file": file.file, **told})
         names = tuple(sorted(labels - {""}))
-        summary = Summary(clips, stills, videos, names, dict(reasons.most_common()), unread, partly)
+        skips = dict(reasons.most_common())
+        summary = Summary(clips, stills, videos, names, skips, unread, partly, unmatched)
         self._write_json(SKIPPED, skipped)
         if clips:
             self._write_index(clips, names, hop, clip_bytes)
@@ -182,8 +187,8 @@ class Listing:
         ]
         if different:
             raise ValueError(
-                f"{path} was made from other data ({', '.join(different)} differ); "
-                "choose another --out or delete that folder"
+                f"{path} was made from other data ({', '.join(different)} differ); give the "
+                "options that it was made with, choose another --out, or delete that folder"
             )
         return saved
 

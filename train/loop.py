@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -46,6 +46,7 @@ def fit(
     forward: nn.Module | None = None,
     threads: int = 0,
     units: Sequence[str] = (),
+    notes: Mapping[str, bool] | None = None,
 ) -> nn.Module:
     """Train `module` for `optim.steps` steps and return its moving average.
 
@@ -56,7 +57,8 @@ def fit(
     uninterrupted one bit for bit without saving any random state. Batches are made by so many
     `threads` beforehand. `forward` is what `losses_of` calls, where that is not `module` itself but
     compiled or averaged over processes. With `units`, names of submodules, several processes hold
-    the weights in parts (`sharding`). Raises `Stopped` after a
+    the weights in parts (`sharding`). `notes` is what is true of this start's steps; a state, and
+    `run.notes`, say what was true of any step. Raises `Stopped` after a
     signal, once the state is saved, `Diverged` before a step that is not finite would be applied,
     and `ValueError` where the folder's newest state is of another network.
     """
@@ -71,13 +73,17 @@ def fit(
         return ema.module if outline is None else sharding.gathered(ema.module, outline)
 
     optimizer = Optimizers(module, optim)
-    start = _restore(run, stage, module, ema, optimizer)
+    start, noted = _restore(run, stage, module, ema, optimizer)
+    if start < optim.steps:  # or this start does none
+        noted = {name: value or noted.get(name, False) for name, value in (notes or {}).items()}
+    run.notes[stage] = noted
 
     def save(step: int) -> None:
         state = {
             "model": sharding.whole(module.state_dict()),
             "ema": sharding.whole(ema.module.state_dict()),
             "optimizer": optimizer.state_dict(),
+            "notes": noted,
         }
         run.save_state(stage, step, state)
 
@@ -151,15 +157,18 @@ def _generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(hashed))
 
 
-def _restore(run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optimizers) -> int:
+def _restore(
+    run: Run, stage: str, module: nn.Module, ema: Ema, optimizer: Optimizers
+) -> tuple[int, dict[str, bool]]:
+    """The step from which to go on, and the notes of the steps before."""
     state = run.load_state(stage)
     if state is None:
-        return 0
+        return 0, {}
     try:
         sharding.load(module, state["model"])
         sharding.load(ema.module, state["ema"])
         optimizer.load_state_dict(state["optimizer"])
-        return int(state["step"])
+        return int(state["step"]), state.get("notes", {})
     except (RuntimeError, KeyError, ValueError) as error:
         raise ValueError(
             f"the {stage}'s states in {place(run.folder)} are of another network "

@@ -94,8 +94,11 @@ def configure(options: argparse.Namespace) -> TrainConfig:
     }
     if options.data:
         overrides |= {"data.folder": options.data, "data.worlds": {}}
-        overrides |= {"name": _folder_name(options.data), "trained_on": "a folder of videos"}
     raw = read_raw(options.config, overrides)
+    if options.data:
+        own = {"name": _folder_name(options.data), "trained_on": "a folder of videos"}
+        worlds = read_raw("default")  # what it says is of the worlds, also in a copy
+        raw |= {key: value for key, value in own.items() if raw.get(key) in (None, worlds[key])}
     return build_config(filled(raw) if raw.get("vae") else raw)
 
 

@@ -39,6 +39,7 @@ class Run:
         self.folder = folder
         self.writes = writes
         self.stop_requested = False
+        self.notes: dict[str, dict[str, bool]] = {}  # stage -> what is true of any step of it
         self._handlers: dict[int, Any] = {}  # signal -> what it did before the run
         if writes:
             self._take(folder)
@@ -85,26 +86,33 @@ class Run:
             raise Stopped(message)
 
     def claim(self, identity: dict[str, Any], whole: Path | None = None) -> None:
-        """Note what this folder's run is of, or raise `ValueError` where it is of something else.
+        """Note what this folder's run is of, where that is not noted yet; `check` before."""
+        self.check(identity, whole)
+        if not self._identity.exists():
+            with atomic_write(self._identity) as temporary:
+                temporary.write_text(json.dumps(identity, indent=1), "utf-8")
+
+    def check(self, identity: dict[str, Any], whole: Path | None = None) -> None:
+        """Raise `ValueError` where the folder's run is of something else.
 
         Lengths and rates may change from one start to the next; data, networks and seed may not.
         `whole` is the folder to delete to start over, where this one is a part of it.
         """
-        path = self.folder / "run.json"
-        identity = json.loads(json.dumps(identity))
-        if path.exists():
-            earlier = json.loads(path.read_text("utf-8"))
-            before, now = _located(earlier), _located(identity)
-            different = [key for key in now if _set(before.get(key)) != _set(now[key])]
-            if different:
-                raise ValueError(
-                    f"{place(self.folder)} holds a run with another {', '.join(different)}; choose "
-                    f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
-                    "over"
-                )
+        if not self._identity.exists():
             return
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(identity, indent=1), "utf-8")
+        earlier = json.loads(self._identity.read_text("utf-8"))
+        before, now = _located(earlier), _located(json.loads(json.dumps(identity)))
+        different = [key for key in now if _set(before.get(key)) != _set(now[key])]
+        if different:
+            raise ValueError(
+                f"{place(self.folder)} holds a run with another {', '.join(different)}; choose "
+                f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
+                "over"
+            )
+
+    @property
+    def _identity(self) -> Path:
+        return self.folder / "run.json"
 
     def log(self, **values: Any) -> None:
         if not self.writes:
@@ -160,6 +168,10 @@ class Run:
                 f"{stage}-*.pt there to begin this stage anew, or choose another --out"
             )
         return None
+
+    def newest(self, stage: str) -> int:
+        """The step of the stage's newest state, 0 without any."""
+        return max((int(path.stem.rpartition("-")[2]) for path in self._states(stage)), default=0)
 
     def _states(self, stage: str) -> list[Path]:
         return sorted(self.folder.glob(f"{stage}-????????.pt"), reverse=True)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,9 @@ from .sheets import sample_sheet, write_sheet
 
 TEXTURES = 4096
 SHOWN = 4  # of them, on a sheet
+VECTORISED = "vectorised"  # noted in the transformer's states
 LABEL_TABLE = "y_embedder.embedding_table.weight"
+LAST_OF_TIMES = "t_embedder.mlp.2.bias"  # what is added for the label is added to its output
 
 
 def device() -> torch.device:
@@ -80,20 +82,28 @@ def start_from(
     module: nn.Module,
     start: nn.Module | None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, int] | None = None,
+    labels: Sequence[int] = (),
 ) -> None:
     """Give a fresh network the weights of a trained one of the same shape.
 
-    Weights whose names begin with one of `fresh` stay as they are, but for the rows of the table of
-    `labels`, {row here: row there}. Raises `ValueError` where the shapes of others differ.
+    Weights whose names begin with one of `fresh` stay as they are. `labels` are the rows of the
+    table of labels there from which those here begin, "no label" last: without any label the
+    network gives what `start` gives. Raises `ValueError` where the shapes of others differ.
     """
     if start is None:
         return
     check_start(module, start, fresh)
     theirs, own = start.state_dict(), module.state_dict()
-    for here, there in (labels or {}).items():
-        own[LABEL_TABLE][here] = theirs[LABEL_TABLE][there]
-    module.load_state_dict(own | {k: v for k, v in theirs.items() if not k.startswith(fresh)})
+    kept = {name: value for name, value in theirs.items() if not name.startswith(fresh)}
+    if labels:
+        times, table = theirs[LAST_OF_TIMES], theirs.get(LABEL_TABLE)
+        # where `start` knows no labels, none has an effect yet
+        rows = torch.zeros(len(labels), len(times)) if table is None else table[list(labels)]
+        if LABEL_TABLE in own:
+            kept[LABEL_TABLE] = rows
+        else:
+            kept[LAST_OF_TIMES] = times + rows[-1]
+    module.load_state_dict(own | kept)
 
 
 def check_start(module: nn.Module, start: nn.Module, fresh: tuple[str, ...] = ()) -> None:
@@ -295,13 +305,13 @@ def train_transformer(
     run: Run,
     start: VideoDiT | None = None,
     fresh: tuple[str, ...] = (),
-    labels: Mapping[int, int] | None = None,
+    labels: Sequence[int] = (),
     on_sample: Callable[[nn.Module, Path], None] | None = None,
 ) -> VideoDiT:
     """FVDM: latents -> levels by PTSS -> diffusion loss, with labels dropped for guidance.
 
     What lies below the names `fresh` is learned from nothing, also where there is a `start`, but
-    for the rows of `labels`, as `start_from` says.
+    for the table of labels where `start_from` is told `labels`.
     Every `optim.sample_every` steps `on_sample` gets the averaged model and the path of a picture
     named after the step; by default it draws one.
     """
@@ -379,6 +389,7 @@ def train_transformer(
         forward=forward,
         threads=batch_threads(),
         units=_block_names(model) if config.shard else (),
+        notes={VECTORISED: optim.vectorised},
     )
     assert isinstance(averaged, VideoDiT)
     return averaged

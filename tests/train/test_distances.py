@@ -47,7 +47,10 @@ def test_frechet_of_gaussians_in_closed_form():
 def test_the_kernel_distance_by_hand():
     x, y = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
     # k = (xy + 1)³: within x 1, within y 27, across without equal positions k(0, 2), k(1, 1) = 1, 8
-    assert kernel_distance(x, y).value == pytest.approx(1 + 27 - 1 - 8)
+    found = kernel_distance(x, y)
+    assert found.value == pytest.approx(1 + 27 - 1 - 8)
+    assert np.isnan(found.error) and found.show(1) == "19.0"  # of two clips nobody knows the error
+    assert kernel_distance(np.vstack([x, [[3]]]), np.vstack([y, [[5]]])).error > 0
 
 
 def test_the_kernel_distance_is_unbiased_and_knows_its_error():

@@ -178,6 +178,8 @@ def test_only_the_worlds_that_are_named_are_measured():
     model = RealClips("sky", "collisions")
     (score,) = evaluate(model, same, seeds=1, keyframe_seeds=1, worlds=["collisions"])
     assert score.world == "collisions"
+    with pytest.raises(ValueError, match="no label faces; its labels are sky, collisions"):
+        evaluate(model, same, seeds=1, keyframe_seeds=1, worlds=["sky", "faces"])
 
 
 def test_what_was_measured_before_a_failure_is_printed(finished_run, capsys):
@@ -209,6 +211,7 @@ def test_every_section_runs_from_the_program(finished_run, tmp_path, capsys):
     assert program.main([*command, *sections, "--features", str(network)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("Tiny (") == shown.count("30 steps") == 2
+    assert "set: generated seeds 0 to 1; reference: unseen clips 0 to 1; 4×16×16, stride 1" in shown
     assert "| world-FVD " in shown and "| skin ΔE " in shown
     assert program.main([*command, "--seeds", "1", "--sections", "truth", "long", "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # NaN is no JSON

@@ -339,6 +339,23 @@ def test_a_csv_gives_labels(labelled, tmp_path):
     assert len(prepare_folder(config(labelled, labels=str(table)), tmp_path / "out")) == 3
 
 
+def test_rows_that_name_no_file_are_counted_and_accents_found(tmp_path, capsys):
+    """macOS writes an é as e and an accent; in a CSV it is one letter, most often."""
+    root, table = tmp_path / "videos", tmp_path / "labels.csv"
+    root.mkdir()
+    write_video(root / "cafe\u0301.gif", moving(4), 8)
+    write_video(root / "na\u00efve.gif", moving(4), 8)
+    rows = ["caf\u00e9.gif,a", "nai\u0308ve.gif,b", "videos/x.gif,a", "videos/y.gif,a"]
+    table.write_text("\n".join(["file,label", *rows]), "utf-8")
+    clips = prepare_folder(config(root, labels=str(table)), tmp_path / "out")
+    assert clips.label_names == ("a", "b") and len(clips) == 2
+    said = "2 rows of the CSV name no file here, such as videos/x.gif"
+    assert f"0 skipped: none; {said}" in capsys.readouterr().out
+    table.write_text("file,label\nvideos/x.gif,a\n", "utf-8")
+    with pytest.raises(ValueError, match=r"2 without a label .*; 1 row of the CSV names no file"):
+        prepare_folder(config(root, labels=str(table)), tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -93,6 +93,14 @@ def test_encoding_stops_and_goes_on_with_the_missing_shards(tmp_path, config, cl
     other = encode_clips(config, model, clips, run)
     assert not np.allclose(everything(other), whole, atol=0.02)  # of another autoencoder: anew
 
+    run.save_state("transformer", 1, {})
+    encode_clips(config, model, clips, run)
+    with torch.no_grad():
+        next(model.parameters()).mul_(1.1)
+    with pytest.raises(ValueError, match="learned from the latents of another autoencoder"):
+        encode_clips(config, model, clips, run)
+    assert len(list((tmp_path / "latents").glob("*.safetensors"))) == 3
+
 
 def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypatch):
     model, run = Autoencoder(config.autoencoder), Run(tmp_path)

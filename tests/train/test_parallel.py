@@ -9,16 +9,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from two_processes import matrices, train
 
+from fvdm_core.media import write_video
 from fvdm_core.model_folder import load_model_folder
 from train import parallel
+from train.__main__ import _prepare, main
 from train.__main__ import train as train_run
 from train.config import load_config
 from train.muon import orthogonal
-from train.run import Stopped
+from train.run import Run, Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(Path(__file__).with_name("two_processes.py"))
@@ -137,10 +140,42 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
 def test_the_program_refuses_a_batch_before_any_work(tmp_path, tiny_toml, monkeypatch):
     config = load_config(str(tiny_toml))
     monkeypatch.setattr(parallel, "processes", lambda: 2)
+    monkeypatch.setattr(parallel, "_tell", lambda code: None)
     uneven = replace(config, optim=replace(config.optim, batch_size=3, accumulate=3))
     with pytest.raises(ValueError, match="a batch of 3 cannot be shared evenly"):
         train_run(uneven, tmp_path / "out", tmp_path / "model")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--lr", "nan"], ["--batch-size", "3"], ["--init", "nowhere"]])
+def test_what_is_wrong_is_said_by_the_first_process_alone(
+    tmp_path, tiny_toml, monkeypatch, capsys, own_signals, wrong
+):
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    told: list[int | None] = []
+    monkeypatch.setattr(parallel, "_tell", told.append)
+    words = [str(tiny_toml), "--out", str(tmp_path / "out"), *wrong]
+    assert main(words) == 1 and told[-1] == 1
+    assert capsys.readouterr().err.startswith("train: ")
+
+    def hear() -> None:
+        if (code := told.pop(0)) is not None:
+            raise parallel.Ended(code)
+
+    monkeypatch.setattr(parallel, "_hear", hear)
+    monkeypatch.setattr(parallel, "rank", lambda: 1)
+    assert main(words) == 1 and not told
+    assert not capsys.readouterr().err
+
+
+def test_the_clips_are_counted_by_the_first_process_alone(tmp_path, tiny_toml, capsys):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "a.gif", np.zeros((4, 16, 16, 3), np.uint8), 8)
+    config = load_config(tiny_toml, {"data.folder": str(videos), "data.worlds": {}})
+    for writes in (True, False):
+        _prepare(config, Run(tmp_path / "out", writes))
+        assert capsys.readouterr().out.count("1 clips from 1 videos") == writes
 
 
 def test_alone_nothing_is_shared():

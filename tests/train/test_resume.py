@@ -9,23 +9,27 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from undisturbed import undisturbed
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.defaults import SamplingDefaults
-from fvdm_core.model_folder import load_model_folder
+from fvdm_core.model import VideoDiT
+from fvdm_core.model_folder import ModelFolder, load_model_folder
 from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train import sheets as sheets_module
-from train.__main__ import main
+from train.__main__ import LABELS, _begun_labels, main
 from train.config import load_config
 from train.export import model_config
+from train.stages import start_from
 from train.worlds import UNSEEN, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +100,26 @@ def test_a_finished_run_has_nothing_left_to_do(finished_run, tiny_toml, own_sign
     assert (finished_run / "model" / "transformer.safetensors").read_bytes() == before
 
 
+def test_an_autoencoder_does_not_learn_on_under_a_transformer(
+    finished_run, tiny_toml, tmp_path, capsys, own_signals
+):
+    def given(steps: int) -> int:
+        config = tmp_path / "other.toml"
+        config.write_text(tiny_toml.read_text().replace("steps = 40", f"steps = {steps}"))
+        return main([str(config), "--out", str(run), "--threads", "1"])
+
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    files = [run / "model" / "autoencoder.safetensors", *(run / "latents").iterdir()]
+    before = [file.read_bytes() for file in files]
+    assert given(60) == 1
+    said = capsys.readouterr().err
+    assert "has learned from the autoencoder as it is, after 40 steps; delete transformer-*" in said
+    assert "set autoencoder_optim.steps back to 40" in said
+    assert not list(run.glob("autoencoder-00000060.*"))
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_the_model_folder_opens_and_makes_a_clip(finished_run):
     pipe = Pipeline.from_pretrained(str(finished_run / "model"))
     assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", ("sky", "faces"), 8.0)
@@ -153,8 +177,29 @@ def test_labels_of_the_same_name_go_on(tmp_path, tiny_toml, finished_run, own_si
     rows = after.transformer.state_dict()[table]
     assert after.config["labels"] == ["faces", "figures", "collisions"]
     assert torch.allclose(rows[0], faces, atol=1e-6) and torch.allclose(rows[3], null, atol=1e-6)
-    for new in rows[1:3]:
-        assert not any(torch.allclose(new, old, atol=1e-3) for old in (sky, faces, null))
+    for new in rows[1:3]:  # names that it did not know begin as no label
+        assert torch.allclose(new, null, atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [(), ("faces",), ("cats", "dogs", "sky")])
+def test_without_a_label_a_start_is_what_the_model_was(finished_run, names):
+    """Also one that goes on from there with other labels, or from none."""
+    folder = load_model_folder(finished_run / "model")
+    noise, times = torch.randn(2, 4, 4, 4, 4), torch.randint(1000, (2, 4))
+
+    def begun(start: ModelFolder, *names: str) -> ModelFolder:
+        config = replace(start.transformer.config, num_classes=len(names))
+        model = VideoDiT(config).eval()
+        start_from(model, start.transformer, (LABELS,), _begun_labels(start, names))
+        return replace(start, transformer=model, config={"labels": list(names)})
+
+    once = begun(folder, *names)
+    twice = begun(once, "new", "sky")
+    with torch.no_grad():
+        known, *found = (each.transformer(noise, times) for each in (folder, once, twice))
+    assert known.abs().mean() > 0.1
+    for each in found:
+        torch.testing.assert_close(each, known)
 
 
 def test_init_with_another_autoencoder_takes_the_blocks(
@@ -280,6 +325,28 @@ def test_the_model_says_with_which_noise_it_was_trained(tmp_path, tiny_toml, own
     (said,) = plain.warnings(trained_with=pipe.card.prior)
     assert "trained with mixed noise, not with independent noise" in said
     assert Timeline(plain.levels, prior="mixed").warnings(trained_with=pipe.card.prior) == []
+
+
+def test_other_rates_do_not_relabel_what_was_trained_before(tmp_path, tiny_toml, capsys):
+    def given(steps: int, changes: str) -> int:
+        text = re.sub(r"(?m)^steps = .*", "steps = 2", tiny_toml.read_text())
+        text = text.replace("p_condition = 0.3", "").replace("[optim]\nsteps = 2", "[optim]")
+        config = tmp_path / "run.toml"
+        config.write_text(text.replace("[optim]", f"[optim]\nsteps = {steps}\n{changes}"))
+        with undisturbed():
+            return main([str(config), "--out", str(tmp_path / "run"), "--threads", "1"])
+
+    def timesteps() -> str:
+        return json.loads((tmp_path / "run" / "model" / "config.json").read_text())["timesteps"]
+
+    scalar, vectorised = "p_independent = 0.0", "p_independent = 0.5"
+    said = []
+    for start in ((2, scalar), (2, vectorised), (3, vectorised), (3, scalar), (4, scalar)):
+        assert given(*start) == 0
+        said.append(timesteps())
+    assert said == ["scalar", "scalar", "vectorised", "vectorised", "vectorised"]
+    assert given(4, 'prior = "mixed"') == 1
+    assert "holds a run with another prior" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("share", ["p_independent", "p_staggered", "p_condition"])

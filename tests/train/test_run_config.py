@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ import torch
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.model import VideoDiT
 from train.__main__ import main
-from train.config import OptimConfig, build_config, load_config
+from train.config import CONFIGS, OptimConfig, build_config, load_config
 from train.options import configure, parse, run_folder
 from train.run import Run
+
+NETWORK = {"hidden_size": 32, "depth": 2, "num_heads": 2, "patch_size": 2}
 
 
 def test_sizes_that_follow_from_others_are_filled_in(tiny_toml):
@@ -103,16 +106,25 @@ def test_a_wrong_flag_is_refused_before_any_work(
         ({"sampling": {"temporal_scale": 6}}, "temporal_scale is 6; it must be from 0 to 5"),
         ({"transformer": {"hidden_size": 32, "depth": 3, "num_heads": 2}}, "transformer"),
         ({"autoencoder": {"detail": True}}, r"\[autoencoder\]: detail is True; it must be a whole"),
-        ({"transformer": {"num_heads": 2.0}}, r"\[transformer\]: num_heads is 2.0; it must be a"),
-        ({"transformer": {"rotary": 1}}, r"\[transformer\]: rotary is 1; it must be true or false"),
+        ({"transformer": NETWORK | {"num_heads": 2.0}}, r"\[transformer\]: num_heads is 2.0; it"),
+        ({"transformer": NETWORK | {"rotary": 1}}, r"\[transformer\]: rotary is 1; it must be"),
         ({"schedule": {"name": "wavy"}}, "wavy"),
+        ({"data": {"folder": "x"}, "transformer": {"num_classes": 7}}, "num_classes is 7, but it"),
+        ({"autoencoder_optim": {"p_independent": 0.5}}, "autoencoder_optim.p_independent does"),
+        ({"autoencoder_optim": {"stratified": True}}, "stratified does nothing: an auto"),
+        ({"autoencoder_optim": {"prior": "mixed"}}, "autoencoder_optim.prior does nothing"),
+        ({"transformer": {"depth": 2}}, r"\[transformer\] has no hidden_size, num_heads, patch_s"),
+        ({"schedule": {"kind": "linear"}}, r"\[schedule\] has an unknown key 'kind'; known"),
+        ({"schedule": {"num_train_timesteps": "x"}}, r"\[schedule\]: num_train_timesteps is x"),
+        ({"schedule": {"prediction_type": ["v"]}}, r"\[schedule\]: prediction_type is"),
+        ({"schedule": {"num_train_timesteps": 1}}, r"\[schedule\]: num_train_timesteps is 1; it"),
         ({"name": "x" * 101}, "name must be a text of at most 100"),
         ({"sed": 1}, "unknown key 'sed'"),
     ],
 )
 def test_a_wrong_config_is_refused_by_name(tiny_toml, change, words):
     raw = {k: v for k, v in load_config(tiny_toml).to_dict().items() if k != "transformer"}
-    raw["transformer"] = {"hidden_size": 32, "depth": 2, "num_heads": 2, "patch_size": 2}
+    raw["transformer"] = NETWORK
     with pytest.raises(ValueError, match=words):
         build_config({**raw, **change})
 
@@ -129,6 +141,12 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
         load_config(tmp_path / "bad.toml")
 
 
+def test_a_config_may_begin_with_a_byte_order_mark(tmp_path, tiny_toml):
+    marked = tmp_path / "marked.toml"
+    marked.write_text(tiny_toml.read_text("utf-8"), "utf-8-sig")
+    assert load_config(marked) == load_config(tiny_toml)
+
+
 def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
     options = parse([str(tiny_toml), "--data", str(tmp_path), "--stride", "2", "--fps", "12"])
     config = configure(options)
@@ -136,6 +154,23 @@ def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
     assert (config.data.stride, config.data.fps) == (2, 12.0)
     assert config.transformer.num_classes == 0
     assert run_folder(options).name == tmp_path.name  # not the folder of a run on worlds
+
+
+def test_a_config_of_one_s_own_says_what_the_model_is(tmp_path, tiny_toml):
+    def told(*words: str) -> tuple[str, str]:
+        config = configure(parse([*words, "--data", str(tmp_path)]))
+        return config.name, config.trained_on
+
+    folder = (tmp_path.name[:100], "a folder of videos")
+    assert told(str(tiny_toml)) == ("Tiny", "two worlds, for a test")
+    assert told() == told("continued8") == folder
+    copied = tmp_path / "copied.toml"
+    copied.write_text((CONFIGS / "default.toml").read_text())
+    assert told(str(copied)) == folder
+    copied.write_text(copied.read_text().replace('"Miniature Worlds"', '"Birds"'))
+    assert told(str(copied)) == ("Birds", "a folder of videos")
+    copied.write_text(re.sub("(?m)^(name|trained_on) = .*", "", copied.read_text()))
+    assert told(str(copied)) == folder
 
 
 def test_an_output_that_cannot_be_written(tmp_path, tiny_toml, capsys, own_signals):

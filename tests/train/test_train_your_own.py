@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from undisturbed import undisturbed
 
 from fvdm_core.media import write_png, write_video
 from fvdm_core.model_folder import load_model_folder
@@ -52,7 +54,7 @@ def test_prepare_train_open(clips, tmp_path, tiny_toml, finished_run, capsys, ow
     assert (out / "clips.raw").stat().st_mtime_ns == raw  # nothing was read a second time
 
     pipe = Pipeline.from_pretrained(str(out / "model"))
-    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("my clips", ("faces", "sky"), 12)
+    assert (pipe.card.name, pipe.card.labels, pipe.card.fps) == ("Tiny", ("faces", "sky"), 12)
     clip = pipe(Timeline.preset("standard", frames=4, steps=3), label="sky", seed=0)
     assert clip.frames.shape == (4, 16, 16, 3)
 
@@ -65,6 +67,30 @@ def test_prepare_train_open(clips, tmp_path, tiny_toml, finished_run, capsys, ow
     assert torch.allclose(old[name], new[name], atol=0.05)
     assert torch.allclose(old[labels][[1, 0, 2]], new[labels], atol=0.05)  # were sky, faces
     assert not torch.allclose(old[labels][0], new[labels][0], atol=0.05)
+
+
+def begin(*words: str) -> int:
+    """The program; the run's folder is free again behind it."""
+    with undisturbed():
+        return main([*words])
+
+
+def test_a_start_that_is_refused_does_not_decide_what_the_folder_is_of(
+    clips, tmp_path, tiny_toml, capsys
+):
+    quick = tmp_path / "quick.toml"
+    quick.write_text(re.sub(r"(?m)^steps = .*", "steps = 1", tiny_toml.read_text()))
+    out, labels = ["--out", str(tmp_path / "run")], ["--labels", "folders"]
+    assert begin(str(quick), "--data", str(tmp_path / "nowhere"), *out) == 1
+    assert begin("prepare", str(clips), str(quick), *labels, *out) == 0
+    capsys.readouterr()
+    right = [str(quick), "--data", str(clips), *out, *QUICK]
+    assert begin(*right) == 1
+    said = capsys.readouterr().err
+    assert "made from other data (labels differ); give the options that it was made with" in said
+    assert begin(*right, *labels) == 0
+    assert begin(*right, *labels, "--seed", "9") == 1
+    assert "holds a run with another seed" in capsys.readouterr().err
 
 
 def test_the_command_that_prepare_prints_means_the_same(tmp_path):

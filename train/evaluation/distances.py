@@ -8,10 +8,15 @@ import numpy as np
 
 
 class Distance(NamedTuple):
-    """A distance and its standard error over the clips."""
+    """A distance and its standard error over the clips; NaN where these are too few to tell."""
 
     value: float
     error: float
+
+    def show(self, digits: int) -> str:
+        """As a cell of a table: "0.0312 ± 0.0041"."""
+        spread = "" if np.isnan(self.error) else f" ± {self.error:.{digits}f}"
+        return f"{self.value:.{digits}f}{spread}"
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -50,6 +55,8 @@ def kernel_distance(first: np.ndarray, second: np.ndarray, strata: int = 1) -> D
     across = _kernel(first, second)
     h = _kernel(first, first) + _kernel(second, second) - across - across.T
     np.fill_diagonal(h, 0.0)
+    if count < 3:  # both rows of two clips are the same number: they vary by nothing
+        return Distance(float(h.sum() / count / (count - 1)), float("nan"))
     rows = h.sum(1) / (count - 1)  # a U-statistic of order 2 varies as 4 Var(row means) / N
     spread = np.sqrt(rows.reshape(strata, -1).var(axis=1, ddof=1).mean())
     return Distance(float(rows.mean()), float(2 * spread / np.sqrt(count)))

@@ -63,10 +63,15 @@ def evaluate(
     """Measure every world of a model, or those named, over seeds 0 … seeds − 1.
 
     Image-to-video and interpolation take the frames of the first `keyframe_seeds` unseen clips.
-    Raises `ValueError` for a model whose labels are not worlds.
+    Raises `ValueError` for a model whose labels are not worlds, or that lacks one of those named.
     """
     check_worlds(model)
     check_counts(seeds=seeds, keyframe_seeds=keyframe_seeds)
+    if missing := [world for world in worlds if world not in model.card.labels]:
+        raise ValueError(
+            f"the model has no label {', '.join(missing)}; its labels are "
+            f"{', '.join(model.card.labels)}"
+        )
     chosen = [world for world in model.card.labels if not worlds or world in worlds]
     return [_measure(model, autoencode, world, seeds, keyframe_seeds) for world in chosen]
 

@@ -32,7 +32,7 @@ class SetScores:
     """How far each source's clips are from unseen ones of a world, or of all worlds together.
 
     "real" is the distance of two sets of unseen clips: what a perfect model would have. KID is
-    given with its standard error over clips.
+    given with its standard error over clips, which two clips do not have.
     """
 
     world: str
@@ -101,9 +101,7 @@ def table(scores: Sequence[SetScores], distance: str) -> str:
     rows = []
     for score in scores:
         frechet = {source: f"{value:.2f}" for source, value in score.frechet.items()}
-        kernel = {
-            source: f"{value:.4f} ± {error:.4f}" for source, (value, error) in score.kernel.items()
-        }
+        kernel = {source: distance.show(4) for source, distance in score.kernel.items()}
         for name, cells in ((distance, frechet), ("KID", kernel)):
             rows.append([score.world, name, *(cells.get(source, "") for source in SOURCES)])
     return markdown(("world", "distance", *SOURCES), rows)

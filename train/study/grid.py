@@ -115,7 +115,7 @@ def load_grid(name: str) -> Grid:
         known = ", ".join(sorted(p.stem for p in GRIDS.glob("*.toml")))
         raise ValueError(f"there is no grid {name}; shipped ones are {known}")
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}") from error
     for key in ("seeds", "tasks"):
