@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
-# How much of the last change of x_start a 2M step adds at most. What moved x_start since is not only
-# the step, and a far longer step would multiply that: even steps stay below, but a painted column
-# may have a small one before a large one (measured in docs/evidence.md, "Uneven columns").
+# How much of the last change of x_start a 2M step adds at most. What moved x_start since is not
+# only the step, and a far longer one would multiply that: even steps stay below, but a painted
+# column may have a small one before a large one (measured in docs/evidence.md, "Uneven columns").
 MAX_EXTRAPOLATION = 1.0
 
 
