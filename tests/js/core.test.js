@@ -425,6 +425,12 @@ test("a frozen frame's curve does not move, nor does a frozen frame in a step's 
   assert.equal(C.levelAt(across.result, 3, 4), 0);
 });
 
+test("a level is told as the server tells it, and never as clean or noise where it is not", () => {
+  const told = [[0, "0 %"], [1, "<1 %"], [5, "<1 %"], [6, "1 %"], [125, "12 %"], [135, "14 %"],
+    [994, "99 %"], [995, ">99 %"], [999, ">99 %"], [1000, "100 %"]];
+  for (const [level, words] of told) assert.equal(C.percent(level), words);
+});
+
 test("frames are named by ranges", () => {
   for (const [frames, name] of [[[2], "Frame 3"], [[0, 15], "Frames 1 and 16"], [[3, 1, 0, 2], "Frames 1–4"],
     [[0, 1, 2, 5, 7, 8, 9], "Frames 1–3, 6 and 8–10"], [[4, 5], "Frames 5 and 6"],

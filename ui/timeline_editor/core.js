@@ -12,7 +12,20 @@ const FvdmCore = (() => {
   const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
   const lerp = (a, b, t) => a + (b - a) * t;
   const smoothstep = (t) => { const x = clamp(t, 0, 1); return x * x * (3 - 2 * x); };
-  const percent = (level) => `${Math.round(level / (MAX / 100))} %`;
+
+  /** To the nearest whole number, a half to the even one, as the server rounds: frames that move
+      together stay together, whoever made them. */
+  function rint(x) {
+    const up = Math.round(x);
+    return up - x === 0.5 && up % 2 ? up - 1 : up;
+  }
+
+  /** A level in words; what is only nearly clean or nearly noise is not called so. */
+  function percent(level) {
+    const whole = rint(level / (MAX / 100));
+    if (whole === 0 && level > 0) return "<1 %";
+    return whole === 100 && level < MAX ? ">99 %" : `${whole} %`;
+  }
 
   // ── The value that travels between page and server ─────────────────────────────────────────
 
@@ -88,7 +101,7 @@ const FvdmCore = (() => {
 
   function standard(frames, steps) {
     const levels = Array.from({ length: steps + 1 }, (_, r) =>
-      new Array(frames).fill(Math.round(MAX * (1 - r / steps))));
+      new Array(frames).fill(rint(MAX * (1 - r / steps))));
     return fromValue({ levels });
   }
 
@@ -248,7 +261,7 @@ const FvdmCore = (() => {
           if (w <= this.mask[k]) continue;
           this.mask[k] = w;
           const goal = this.target ? this.target[k] : level;
-          const painted = Math.round(lerp(this.state.levels[k], goal, w));
+          const painted = rint(lerp(this.state.levels[k], goal, w));
           this.changed ||= painted !== this.levels[k];
           this.levels[k] = painted;
         }
@@ -280,7 +293,7 @@ const FvdmCore = (() => {
     const levels = state.levels.slice();
     for (let r = rect.r0; r <= rect.r1; r++) {
       for (let f = rect.f0; f <= rect.f1; f++) {
-        if (!skip.has(f)) levels[r * state.frames + f] = clamp(Math.round(level(f, r)), 0, MAX);
+        if (!skip.has(f)) levels[r * state.frames + f] = clamp(rint(level(f, r)), 0, MAX);
       }
     }
     return unlessSame(state, levels);
@@ -319,7 +332,7 @@ const FvdmCore = (() => {
         const known = thawed[f]?.levels;
         if (known?.length === state.rows && known.some((v) => v > 0)) after = known;
         else if (base.some((v) => v > 0)) after = base;
-        else after = before.map((_, r) => Math.round(MAX * (1 - r / (state.rows - 1))));
+        else after = before.map((_, r) => rint(MAX * (1 - r / (state.rows - 1))));
         delete thawed[f];
       }
       after.forEach((v, r) => { levels[r * state.frames + f] = v; });
@@ -374,14 +387,14 @@ const FvdmCore = (() => {
 
   /** What row r holds where the column goes evenly from its first level to 0. */
   const softLevel = (state, frame, r) =>
-    Math.round(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
+    rint(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
 
   /** How freely a picture is taken: 0 keeps it exactly (the column is frozen), 1 starts its frame
       from pure noise. Between, the column runs at softness · t. */
   function soften(state, frame, softness) {
-    const first = Math.round(MAX * clamp(softness, 0, 1));
+    const first = rint(MAX * clamp(softness, 0, 1));
     const values = Array.from({ length: state.rows }, (_, r) =>
-      Math.round(first * (1 - r / (state.rows - 1))));
+      rint(first * (1 - r / (state.rows - 1))));
     const known = state.thawed[frame] ?? { levels: column(state, frame), by: "picture" };
     return { ...withColumn(state, frame, values), thawed: { ...state.thawed, [frame]: known } };
   }
@@ -468,7 +481,7 @@ const FvdmCore = (() => {
       const y1 = Math.min(rows - 1, y0 + 1);
       for (let f = 0; f < toFrames; f++) {
         const x = toFrames > 1 ? Math.round((f * (frames - 1)) / (toFrames - 1)) : 0;
-        out[r * toFrames + f] = Math.round(
+        out[r * toFrames + f] = rint(
           lerp(cells[y0 * frames + x], cells[y1 * frames + x], y - y0));
       }
     }
@@ -483,7 +496,7 @@ const FvdmCore = (() => {
   }
 
   return {
-    MAX, clamp, lerp, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
+    MAX, clamp, lerp, rint, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
     markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
