@@ -345,6 +345,18 @@ test("a server value resets the eraser, but a resampled painting keeps its prese
   assert.equal(other.base, other.levels);
 });
 
+test("after a change of frames the eraser brings back the columns that the server took", () => {
+  const preset = { name: "image-to-video", params: {} };
+  const before = C.fromServer(null, { levels: [[0, 1000, 1000], [0, 500, 425], [0, 0, 0]], preset });
+  const painted = C.fill(before, { f0: 2, r0: 1, f1: 2, r1: 1 }, () => 7);
+  const resampled = new Array(5).fill(new Array(6).fill(7)); // whatever it is
+  const { base } = C.fromServer(painted, { levels: resampled, preset });
+  // as Timeline(levels).resampled(6, 4) has it: the kept picture is not repeated
+  assert.deepEqual(grid({ ...before, frames: 6, rows: 5, levels: base }), [
+    [0, 1000, 1000, 1000, 1000, 1000], [0, 750, 750, 750, 712, 712],
+    [0, 500, 500, 500, 425, 425], [0, 250, 250, 250, 212, 212], [0, 0, 0, 0, 0, 0]]);
+});
+
 test("the colours rise in lightness all the way, so that their order shows without hue", () => {
   const luminance = FvdmColours.PALETTE.map(([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2);
   assert.equal(FvdmColours.PALETTE.length, 1001);

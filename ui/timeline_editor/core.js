@@ -73,7 +73,8 @@ const FvdmCore = (() => {
     const samePreset = next.formula === previous.formula
       && JSON.stringify(next.preset) === JSON.stringify(previous.preset);
     if (resized && samePreset && painted) {
-      next.base = resample(previous.base, previous.frames, previous.rows, next.frames, next.rows);
+      const { frames, rows, base } = previous;
+      next.base = resample(base, frames, rows, next.frames, next.rows, columnsFor(previous, next.frames));
       if (next.frames === previous.frames) next.thawed = resampledColumns(previous.thawed, next.rows);
     } else if (samePreset && sameLevels(previous, next)) {
       next.base = previous.base;
@@ -472,20 +473,44 @@ const FvdmCore = (() => {
     width: toWidth, height: toHeight, cells: resample(cells, width, height, toWidth, toHeight),
   });
 
-  /** Cells at another size: the nearest frame, linear over steps. */
-  function resample(cells, frames, rows, toFrames, toRows) {
+  /** Cells at another size: of each new frame the column it takes, by itself the nearest; linear
+      over steps. */
+  function resample(cells, frames, rows, toFrames, toRows, columns = nearest(frames, toFrames)) {
     const out = new Uint16Array(toFrames * toRows);
     for (let r = 0; r < toRows; r++) {
       const y = toRows > 1 ? (r * (rows - 1)) / (toRows - 1) : 0;
-      const y0 = Math.floor(y);
+      const y0 = Math.max(0, Math.min(rows - 2, Math.floor(y)));
       const y1 = Math.min(rows - 1, y0 + 1);
+      const share = y - y0;
       for (let f = 0; f < toFrames; f++) {
-        const x = toFrames > 1 ? Math.round((f * (frames - 1)) / (toFrames - 1)) : 0;
+        const x = columns[f];
         out[r * toFrames + f] = rint(
-          lerp(cells[y0 * frames + x], cells[y1 * frames + x], y - y0));
+          (1 - share) * cells[y0 * frames + x] + share * cells[y1 * frames + x]);
       }
     }
     return out;
+  }
+
+  /** `count` even places from 0 to `last`. */
+  const evenly = (last, count) => Array.from({ length: count }, (_, k) =>
+    (k && k === count - 1 ? last : k * (last / Math.max(1, count - 1))));
+
+  const nearest = (frames, toFrames) => evenly(frames - 1, toFrames).map(rint);
+
+  /** Which of the state's columns each of `toFrames` new ones takes, as Timeline.resampled has it:
+      columns that stand for pictures go to their new places and are not repeated. */
+  function columnsFor(state, toFrames) {
+    const { frames } = state;
+    const stands = (f) => column(state, f).every((level, _, all) => level === all[0]);
+    const isPicture = (f) => levelAt(state, f, 0) < MAX && !(isHeld(state, f) && !stands(f));
+    const all = Array.from({ length: frames }, (_, f) => f);
+    const [pictures, others] = [all.filter(isPicture), all.filter((f) => !isPicture(f))];
+    if (!others.length) return nearest(frames, toFrames);
+    const places = evenly(frames - 1, toFrames).map((x) => others.reduce((best, f) =>
+      (Math.abs(x - f) < Math.abs(x - best) ? f : best)));
+    const scale = (toFrames - 1) / Math.max(1, frames - 1);
+    for (const f of pictures) places[rint(f * scale)] = f;
+    return places;
   }
 
   // ── Geometry ───────────────────────────────────────────────────────────────────────────────
