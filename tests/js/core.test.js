@@ -335,6 +335,25 @@ test("windows stay while they cover what moves, and go when they do not", () => 
   assert.equal(raised.windows, windows);
 });
 
+test("windows are read once, however often an edit asks whether they cover it", () => {
+  let reads = 0;
+  const step = { frames: [0, 1], get updates() { reads += 1; return [0, 1]; } };
+  const state = { ...C.standard(2, 3), windows: [[step], [step], [step]] };
+  const gesture = G.start.fill(state, cell(0, 0), OPTIONS);
+  const once = reads;
+  for (const r of [1, 2]) gesture.move(cell(1, r));
+  assert.ok(once > 0);
+  assert.equal(reads, once);
+});
+
+test("only what is drawn freehand asks for every place on the way", () => {
+  const state = C.standard(4, 6);
+  const path = (tool, more) => Boolean(G.start[tool](state, cell(1, 1), { ...OPTIONS, ...more }).path);
+  for (const tool of ["brush", "erase", "freeze", "hold"]) assert.ok(path(tool), tool);
+  for (const tool of ["line", "ramp", "fill", "select"]) assert.ok(!path(tool), tool);
+  assert.ok(!path("brush", { line: true }));
+});
+
 test("a server value resets the eraser, but a resampled painting keeps its preset below it", () => {
   const preset = { name: "standard", params: {} };
   const before = C.fromServer(null, { levels: grid(C.standard(4, 4)), preset });

@@ -138,8 +138,11 @@ const FvdmCore = (() => {
     return marks.get(state);
   }
 
-  const sameLevels = (a, b) =>
-    a.frames === b.frames && a.rows === b.rows && a.levels.every((v, k) => v === b.levels[k]);
+  function sameLevels(a, b) {
+    if (a.frames !== b.frames || a.rows !== b.rows) return false;
+    for (let k = 0; k < a.levels.length; k++) if (a.levels[k] !== b.levels[k]) return false;
+    return true;
+  }
 
   // ── Reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -195,14 +198,19 @@ const FvdmCore = (() => {
     return next;
   }
 
+  const updatedBy = new WeakMap(); // windows, which are never changed, → which cells they update
+
   function windowsCover({ frames, rows, levels, windows }) {
-    for (let m = 0; m < rows - 1; m++) {
-      let updated = null;
-      for (let f = 0; f < frames; f++) {
-        if (levels[(m + 1) * frames + f] >= levels[m * frames + f]) continue;
-        updated ??= new Set((windows[m] ?? []).flatMap((w) => w.updates));
-        if (!updated.has(f)) return false;
-      }
+    if (!updatedBy.has(windows)) {
+      const cells = new Uint8Array((rows - 1) * frames);
+      windows.forEach((step, m) => {
+        for (const { updates } of step) for (const f of updates) cells[m * frames + f] = 1;
+      });
+      updatedBy.set(windows, cells);
+    }
+    const updated = updatedBy.get(windows);
+    for (let k = 0; k < updated.length; k++) {
+      if (!updated[k] && levels[k + frames] < levels[k]) return false;
     }
     return true;
   }

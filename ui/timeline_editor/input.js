@@ -68,7 +68,8 @@ const FvdmInput = (() => {
         pointers.set(event.pointerId, event);
         return;
       }
-      const path = event.getCoalescedEvents?.() ?? [];
+      // of a large timeline a preview takes a while, so none is made that nobody sees
+      const path = editor.gesture?.path ? event.getCoalescedEvents?.() ?? [] : [];
       for (const point of path.length ? path : [event]) {
         if (editor.mode === "matrix") editor.gesture?.move(cellAt(point));
         else editor.gesture?.moveTo(editor.curves.frame(editor.state, editor.look()).level(pixel(point)[1]));
