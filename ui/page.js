@@ -17,7 +17,8 @@ const FvdmPage = (() => {
   const THEME = "fvdm-theme";
 
   function begin() {
-    const kept = localStorage.getItem(THEME);
+    let kept = null;
+    try { kept = localStorage.getItem(THEME); } catch { /* no storage */ }
     if (kept) document.body.classList.toggle("dark", kept === "dark");
     const names = { dice: "Roll a new seed", theme: "Light or dark" };
     for (const [id, name] of Object.entries(names)) {
@@ -35,7 +36,9 @@ const FvdmPage = (() => {
 
   function toggleTheme() {
     const dark = document.body.classList.toggle("dark");
-    localStorage.setItem(THEME, dark ? "dark" : "light");
+    try {
+      localStorage.setItem(THEME, dark ? "dark" : "light");
+    } catch { /* no storage, or none left */ }
   }
 
   // ── A painting as text ─────────────────────────────────────────────────────────────────────

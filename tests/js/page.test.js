@@ -86,3 +86,23 @@ test("of several that wait, the first goes first, whenever each came", async () 
   await Promise.all(waiters);
   assert.deepEqual(order, [0, 1, 2, 3, 4]);
 });
+
+test("a page without storage begins, and turns dark and light", (t) => {
+  const refused = () => { throw new Error("SecurityError"); };
+  const classes = new Set();
+  const toggle = (name, on = !classes.has(name)) => { classes[on ? "add" : "delete"](name); return on; };
+  const listened = [];
+  globalThis.document = { body: { classList: { toggle } }, getElementById: () => null,
+    addEventListener: (name) => listened.push(name) };
+  const storage = Object.getOwnPropertyDescriptor(globalThis, "localStorage");
+  Object.defineProperty(globalThis, "localStorage", { configurable: true, get: refused });
+  t.after(() => {
+    delete globalThis.document;
+    delete globalThis.localStorage;
+    if (storage) Object.defineProperty(globalThis, "localStorage", storage);
+  });
+  P.begin();
+  assert.ok(listened.includes("keydown"));
+  P.toggleTheme();
+  assert.ok(classes.has("dark"));
+});
