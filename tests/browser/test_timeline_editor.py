@@ -232,6 +232,60 @@ def test_undo_and_redo_walk_strokes_freezes_and_server_changes(editor: Page) -> 
     assert levels(editor).shape == (201, 64)
 
 
+@pytest.mark.parametrize("lost", ["capture", "end"])
+def test_a_stroke_whose_end_is_never_told_ends_nonetheless(editor: Page, lost: str) -> None:
+    before = levels(editor)
+    editor.mouse.move(*cell(editor, 2, 20))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 4, 20), steps=4)
+    swallow = "(name) => addEventListener(name, (e) => e.stopPropagation(), {capture: true})"
+    if lost == "capture":  # taken away by the browser
+        editor.get_by_test_id("timeline-canvas").evaluate("(n) => n.releasePointerCapture(1)")
+    else:
+        editor.evaluate(f"['pointerup', 'lostpointercapture'].forEach({swallow})")
+        editor.mouse.up()
+    editor.mouse.move(*cell(editor, 8, 20), steps=4)  # paints no more
+    editor.mouse.up()
+    painted = np.flatnonzero((levels(editor) != before).any(axis=0)).tolist()
+    assert painted == ([] if lost == "capture" else [2, 3, 4])
+
+
+def test_a_menu_never_takes_the_end_of_a_stroke(editor: Page) -> None:
+    editor.evaluate("addEventListener('contextmenu', (e) => { window.kept = e.defaultPrevented; })")
+    editor.mouse.move(*cell(editor, 2, 20))
+    editor.mouse.down()
+    editor.mouse.down(button="right")
+    editor.wait_for_function("window.kept === true")
+    editor.mouse.up(button="right")
+    editor.mouse.up()
+    editor.mouse.click(*cell(editor, 9, 9), button="right")
+    editor.wait_for_function("window.kept === false")
+
+
+def test_the_resting_mouse_takes_no_part_in_what_the_keyboard_draws(editor: Page) -> None:
+    before = levels(editor)
+    for key in ("Tab", "b", "3"):
+        editor.keyboard.press(key)
+    set_range(editor, "brush-height", 1)
+    editor.get_by_test_id("timeline-canvas").focus()
+    for key in ("ArrowRight", "ArrowRight"):
+        editor.keyboard.press(key)
+    editor.keyboard.down(" ")
+    editor.mouse.move(*cell(editor, 12, 25), steps=3)
+    editor.keyboard.press("ArrowRight")
+    editor.keyboard.up(" ")
+    painted = levels(editor)
+    assert np.argwhere(painted != before).tolist() == [[0, 1], [0, 2]]
+    editor.keyboard.press("l")
+    editor.get_by_test_id("timeline-canvas").focus()
+    editor.keyboard.press("Enter")  # one corner of a line
+    editor.mouse.click(*cell(editor, 9, 20), button="right")
+    assert (levels(editor) == painted).all()
+    editor.keyboard.press("ArrowDown")
+    editor.keyboard.press("Enter")  # the other
+    assert np.argwhere(levels(editor) != painted).tolist() == [[1, 2]]
+
+
 # ── Keyboard and names ───────────────────────────────────────────────────────────────────────────
 
 

@@ -4,6 +4,7 @@ const FvdmInput = (() => {
   const C = FvdmCore;
   const { TOOLS } = FvdmControls;
   const CORNER = 12; // pixels around a selection's lower right corner that scale it
+  const MAC = /^(Mac|iP)/.test(navigator.platform); // where Control and a press open a menu
   const FAR = 5; // cells that an arrow key jumps with Control
 
   // ── Pointer ────────────────────────────────────────────────────────────────────────────────
@@ -54,7 +55,7 @@ const FvdmInput = (() => {
       if (editor.mode === "curves") return beginCurve(event);
       const cell = cellAt(event);
       editor.begin(cell, {
-        shift: event.shiftKey, copy: event.altKey || event.ctrlKey || event.metaKey,
+        shift: event.shiftKey, copy: event.altKey || event.metaKey || (event.ctrlKey && !MAC),
         corner: onCorner(cell),
       });
       hover(event);
@@ -62,31 +63,38 @@ const FvdmInput = (() => {
 
     canvas.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
-      if (pointers.size > 1 && before) {
+      if (before && !(event.buttons & 1)) lift(event); // its end went elsewhere
+      else if (before && pointers.size > 1) {
         scroller.scrollLeft -= (event.clientX - before.clientX) / pointers.size;
         window.scrollBy(0, -(event.clientY - before.clientY) / pointers.size);
         pointers.set(event.pointerId, event);
         return;
-      }
+      } else if (before) draw(event);
+      hover(event);
+    });
+
+    function draw(event) {
       // of a large timeline a preview takes a while, so none is made that nobody sees
       const path = editor.gesture?.path ? event.getCoalescedEvents?.() ?? [] : [];
       for (const point of path.length ? path : [event]) {
         if (editor.mode === "matrix") editor.gesture?.move(cellAt(point));
         else editor.gesture?.moveTo(editor.curves.frame(editor.state, editor.look()).level(pixel(point)[1]));
       }
-      hover(event);
-    });
+    }
 
     function lift(event) {
-      pointers.delete(event.pointerId);
-      if (event.type === "pointercancel") editor.cancel(); else editor.finish();
+      if (!pointers.delete(event.pointerId)) return; // of another pointer than those that draw
+      if (["pointercancel", "lostpointercapture"].includes(event.type)) editor.cancel();
+      else editor.finish();
       if (event.pointerType === "touch") leave();
     }
     canvas.addEventListener("pointerup", lift);
     canvas.addEventListener("pointercancel", lift);
+    canvas.addEventListener("lostpointercapture", lift);
     canvas.addEventListener("pointerleave", () => { if (!editor.gesture) leave(); });
     canvas.addEventListener("contextmenu", (event) => {
-      if (event.pointerType === "touch") event.preventDefault(); // a long press paints
+      // a long press paints, and a menu would take the end of what is being painted
+      if (editor.gesture || event.pointerType === "touch") event.preventDefault();
     });
     canvas.addEventListener("dblclick", (event) => {
       if (editor.mode !== "curves") return;
