@@ -619,6 +619,40 @@ def test_a_point_of_a_curve_can_be_dragged(editor: Page) -> None:
     assert (levels(editor) == before).all()
 
 
+def test_the_keys_of_curves_are_not_those_of_the_matrix(editor: Page) -> None:
+    start = value(editor)
+    editor.get_by_test_id("mode-curves").click()
+    editor.get_by_test_id("head-0").click()  # a frozen frame
+    canvas, live = editor.get_by_test_id("timeline-canvas"), editor.get_by_test_id("editor-live")
+    canvas.focus()
+    editor.keyboard.press("ArrowUp")
+    assert "protected" in live.inner_text()
+    editor.get_by_test_id("head-5").click()
+    canvas.focus()
+    said = live.inner_text()
+    editor.keyboard.press("Control+ArrowRight")  # jumps among cells, of which none is shown
+    assert live.inner_text() == said
+    box = canvas.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    editor.mouse.move(x, y)
+    editor.mouse.down()
+    editor.mouse.move(x, y - 90, steps=3)
+    editor.keyboard.press("Control+ArrowRight")
+    editor.keyboard.press("Escape")  # takes the drag back
+    editor.mouse.move(x, y - 60)
+    editor.mouse.up()
+    assert value(editor) == start
+
+
+def test_a_note_about_protected_frames_is_read_out_each_time(editor: Page) -> None:
+    live = editor.get_by_test_id("editor-live")
+    editor.get_by_test_id("timeline-canvas").focus()
+    for _ in range(2):  # on a cell of the frozen frame 1
+        editor.keyboard.press("Enter")
+        assert "protected" in live.inner_text()
+
+
 # ── Speed ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -232,7 +232,7 @@ const FvdmInput = (() => {
         const { frames, rows } = editor.state;
         editor.selection = { f0: 0, r0: 0, f1: frames - 1, r1: rows - 1 };
         editor.redraw();
-      } else return onCanvas && key in MOVES && moveCursor(key, event);
+      } else return onCanvas && editor.mode === "matrix" && key in MOVES && moveCursor(key, event);
       return true;
     }
 
@@ -315,12 +315,17 @@ const FvdmInput = (() => {
     /** Ends what the keyboard draws, and says what the cell is now unless that has said something. */
     function finishAtCursor() {
       const said = editor.live.textContent;
+      const note = editor.gesture?.note;
       editor.finish();
-      if (editor.cursor && editor.live.textContent === said) tellCursor();
+      if (editor.cursor && !note && editor.live.textContent === said) tellCursor();
     }
 
     /** Curves: left and right go through the points, up and down move one, Page keys change curve. */
     function curveKey(key, event) {
+      if (key === "Escape" && editor.gesture) {
+        editor.cancel();
+        return true;
+      }
       const { curves, state } = editor;
       const points = curves.pointsOf(state);
       const place = C.clamp(points.indexOf(curves.focus ?? points[0]), 0, points.length - 1);
@@ -334,6 +339,7 @@ const FvdmInput = (() => {
         editor.gesture = gesture;
         editor.finish();
         curves.focus = k;
+        if (gesture.note) return true; // has been said
       } else if (key === "PageUp" || key === "PageDown") {
         curves.index = C.clamp(curves.index + (key === "PageDown" ? 1 : -1), 0, curves.count(state) - 1);
         curves.focus = 0;
