@@ -352,6 +352,27 @@ def test_a_key_let_go_elsewhere_ends_its_stroke(editor: Page) -> None:
     assert value(editor) == painted
 
 
+def test_the_focus_is_never_lost(editor: Page) -> None:
+    canvas, bar = editor.get_by_test_id("timeline-canvas"), editor.get_by_test_id("block-bar")
+    for leave in ("Enter", "Escape"):
+        editor.get_by_test_id("tool-select").click()
+        drag(editor, (3, 5), (6, 9))
+        expect(bar).to_be_visible()
+        editor.get_by_test_id("block-close").focus()
+        editor.keyboard.press(leave)
+        expect(bar).to_be_hidden()
+        expect(canvas).to_be_focused()
+    editor.get_by_test_id("head-4").click()
+    undo, redo = editor.get_by_test_id("undo"), editor.get_by_test_id("redo")
+    for button in (undo, redo):
+        button.focus()
+        editor.keyboard.press("Enter")
+        expect(button).to_be_disabled()
+        expect(button).to_be_focused()
+        editor.keyboard.press("Enter")
+        expect(editor.get_by_test_id("editor-live")).to_contain_text("Nothing to")
+
+
 def test_names_for_screen_readers(editor: Page) -> None:
     canvas = editor.get_by_role("application", name="Timeline: 16 frames, 30 steps")
     assert canvas.get_attribute("aria-describedby")

@@ -418,7 +418,10 @@ const FvdmEditor = (() => {
       this.handle.hidden = playhead === null || this.mode === "curves";
       this.handle.style.top = `${((playhead + 0.5) / this.shown.rows) * 100}%`;
       this.handle.classList.toggle("running", look.running);
-      this.controls.placeBlockBar(this.blockBox(look.selection), this.stage.clientWidth);
+      const box = this.blockBox(look.selection);
+      const focused = this.controls.blockBar.contains(document.activeElement);
+      if (!box && focused) this.canvas.focus({ preventScroll: true }); // the bar is about to go
+      this.controls.placeBlockBar(box, this.stage.clientWidth);
     }
 
     /** Where the block's actions go, or null while there is none or it is being moved. */

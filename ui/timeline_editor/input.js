@@ -239,7 +239,9 @@ const FvdmInput = (() => {
     function anyKey(key, event) {
       if (event.target.matches("input") && !(key in LEVEL_KEYS) && !/^[a-z]$/.test(key)) return false;
       const { settings } = editor;
-      if (key in LEVEL_KEYS) {
+      if (key === "Escape" && editor.selection && !editor.gesture) {
+        editor.blockAction("close");
+      } else if (key in LEVEL_KEYS) {
         const fine = event.altKey && !event.getModifierState("AltGraph");
         editor.setLevel(settings.level + LEVEL_KEYS[key] * (fine ? 10 : 50));
         editor.say(`Level ${C.percent(settings.level)}.`);
