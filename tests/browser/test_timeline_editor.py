@@ -12,7 +12,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Route, expect
 
 APP = Path(__file__).parent / "editor_app.py"
 
@@ -412,6 +412,30 @@ def test_dropped_files_fill_slots_from_where_they_fall(
     editor.get_by_test_id("undo").click()
     wait_keyframes(editor, [])
     assert (levels(editor)[:, 3] > 0).any()
+
+
+@pytest.mark.parametrize("key", ["", "Escape"])
+def test_a_picture_that_arrives_during_a_stroke_is_placed_after_it(
+    editor: Page, picture: Callable[[str], Path], key: str
+) -> None:
+    held: list[Route] = []
+    editor.route("**/upload*", lambda route: held.append(route))
+    drop_files(editor, [picture("a.png")], middle(editor, "slot-3"))
+    while not held:
+        editor.wait_for_timeout(20)
+    before = levels(editor)
+    editor.mouse.move(*cell(editor, 8, 20))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 9, 20))
+    held[0].continue_()
+    expect(editor.locator(".slot.waiting")).to_have_count(0)
+    if key:
+        editor.keyboard.press(key)
+    editor.mouse.up()
+    wait_keyframes(editor, [3])
+    editor.keyboard.press("Control+z")
+    wait_keyframes(editor, [])
+    assert (levels(editor)[20, 8] == before[20, 8]) == bool(key)
 
 
 def test_a_picture_is_chosen_fitted_moved_and_removed(

@@ -29,6 +29,7 @@ const FvdmEditor = (() => {
       this.hover = null; // the cell under the pointer
       this.cursor = null; // the cell that the arrow keys move
       this.gesture = null;
+      this.held = []; // edits that wait for the end of a gesture
       this.selection = null;
       this.block = null; // what was copied
       this.playhead = { step: null, running: false }; // of a run of this very timeline
@@ -61,7 +62,7 @@ const FvdmEditor = (() => {
       this.curves = new FvdmCurves.Curves();
       this.slots = new FvdmSlots.Slots({
         upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
-        commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
+        change: (edit, label) => this.change(edit, label), say: (...words) => this.say(...words),
         editCurve: (frame) => this.editCurve(frame),
       });
       this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame), this.io.mixing);
@@ -135,6 +136,17 @@ const FvdmEditor = (() => {
 
     // ── Edits, history, server ─────────────────────────────────────────────────────────────
 
+    /** Makes `edit` of the newest state; a gesture, which has an older one, is let end first. */
+    change(edit, label) {
+      if (this.gesture) this.held.push([edit, label]);
+      else this.commit(edit(this.state), label);
+    }
+
+    /** Makes the edits that waited for a gesture. */
+    catchUp() {
+      for (const [edit, label] of this.held.splice(0)) this.commit(edit(this.state), label);
+    }
+
     commit(next, label) {
       if (!this.history.push(next, label)) return this.redraw();
       this.send();
@@ -151,6 +163,7 @@ const FvdmEditor = (() => {
       this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
       this.send();
       this.sync();
+      this.catchUp();
     }
 
     /** A new value from the server: it can be undone like any edit. */
@@ -216,11 +229,14 @@ const FvdmEditor = (() => {
       const { gesture, late } = this;
       this.gesture = null;
       if (!gesture) return;
-      if (late) return this.finishLate(gesture, late);
-      if (gesture.selection) this.selection = gesture.selection;
-      if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
-      else this.redraw();
-      if (gesture.note) this.say(gesture.note);
+      if (late) this.finishLate(gesture, late);
+      else {
+        if (gesture.selection) this.selection = gesture.selection;
+        if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
+        else this.redraw();
+        if (gesture.note) this.say(gesture.note);
+      }
+      this.catchUp();
     }
 
     /** Ends a gesture during which the timeline was changed from elsewhere: that stays, and what
@@ -235,6 +251,7 @@ const FvdmEditor = (() => {
       this.gesture = null;
       this.redraw();
       if (this.late) this.receive(this.late);
+      this.catchUp();
     }
 
     /** After a change of size: no block or cursor lies outside. */

@@ -403,7 +403,7 @@ const FvdmInput = (() => {
   /** Other parts of the page speak through the editor's line of text, and mend frames. */
   function attachSaying(editor) {
     addEventListener("fvdm:mend", ({ detail: { what, frames } }) => {
-      editor.commit(FvdmPictures.mend(editor.state, what, frames), "mended frames");
+      editor.change((now) => FvdmPictures.mend(now, what, frames), "mended frames");
       editor.say(`${C.frameNames(frames)} mended. Control Z takes it back.`);
     }, { signal: editor.closing.signal });
     addEventListener("fvdm:say", ({ detail: { text, error } }) => editor.say(text, error),
