@@ -160,13 +160,19 @@ const FvdmPage = (() => {
 
   let under = 0;
 
+  // Meanwhile the canvas knows what the change is made of: what is painted after that is not in the
+  // answer. Reading the panel changes nothing; it alone comes with more than the boxes.
+  const BOXES = 4;
+
   function changing(...values) {
     under += 1;
+    if (values.length <= BOXES) globalThis.fvdmEditor?.ask(true);
     return values;
   }
 
   function changed() {
     under = Math.max(0, under - 1);
+    setTimeout(() => { if (!under) globalThis.fvdmEditor?.ask(false); }, BEGINS);
   }
 
   const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });

@@ -20,14 +20,14 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
-def address(serve: Callable[..., str]) -> str:
+def app(serve: Callable[..., str]) -> str:
     return serve(APP)
 
 
 @pytest.fixture
-def open_editor(address: str, new_page: Open) -> Open:
+def open_editor(app: str, new_page: Open) -> Open:
     def open_page(**options: Any) -> Page:
-        page = new_page(address, **options)
+        page = new_page(app, **options)
         page.wait_for_selector(".fvdm-editor[data-ready]")
         page.wait_for_selector(".fvdm-strip[data-ready]")
         return page
@@ -723,13 +723,13 @@ def test_a_stroke_over_64_frames_and_200_steps_paints_and_tells_its_redraws(edit
     assert (after != before).sum() > 300
 
 
-def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:
+def test_nothing_is_loaded_from_elsewhere(app: str, new_page: Open) -> None:
     page = new_page("about:blank")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page.goto(app)
     page.wait_for_selector(".fvdm-editor[data-ready]")
-    local = (address, "data:", "blob:", address.replace("http", "ws"))
+    local = (app, "data:", "blob:", app.replace("http", "ws"))
     assert [url for url in asked if not url.startswith(local)] == []
 
 
@@ -757,3 +757,38 @@ def test_a_stroke_during_which_the_timeline_changes_is_one_undo_away(editor: Pag
     editor.get_by_test_id("undo").click()
     editor.wait_for_function("window.fvdmEditor.value.levels.length === 31")
     assert (levels(editor)[3, 2:7] == 600).all()
+
+
+# ── In the studio ────────────────────────────────────────────────────────────────────────────────
+
+
+def opened(page: Page) -> Page:
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    return page
+
+
+def test_a_stroke_that_an_answer_overtakes_is_one_undo_away(
+    new_page: Open, address: str, folder: Path
+) -> None:
+    page = opened(new_page(address))
+    status = page.get_by_test_id("editor-status")
+    page.mouse.click(*cell(page, 9, 2))  # read by the panel, which changes nothing
+    hold = folder / "hold-presets"
+    hold.touch()
+    try:
+        page.locator("#preset-interpolation").click()
+        drag(page, (5, 20), (8, 20))
+        painted = levels(page)
+        page.wait_for_timeout(500)  # the panel reads that, too
+    finally:
+        hold.unlink()
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'interpolation'")
+    expect(status).to_contain_text("Undo brings your stroke back")
+    page.get_by_test_id("undo").click()
+    assert (levels(page) == painted).all()
+    page.wait_for_timeout(1000)
+    page.locator("#preset-standard").click()  # of what is there, so nothing is lost
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'standard'")
+    page.wait_for_timeout(300)
+    expect(status).not_to_contain_text("brings your stroke back")

@@ -16,6 +16,8 @@ const FvdmEditor = (() => {
     + "Space or Enter applies the tool; hold Space and move to drag. Letters choose tools, brackets "
     + "change the level, digits set it, Control Z takes back.";
 
+  const OVERTAKEN = "The timeline changed while you painted. Undo brings your stroke back.";
+
   class Editor {
     /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames,
         mixing() → its [signal, noise] of evenly spaced levels, or null }. */
@@ -29,6 +31,7 @@ const FvdmEditor = (() => {
       this.hover = null; // the cell under the pointer
       this.cursor = null; // the cell that the arrow keys move
       this.gesture = null;
+      this.asked = null; // the state that a change under way is made of
       this.held = []; // edits that wait for the end of a gesture
       this.selection = null;
       this.block = null; // what was copied
@@ -175,6 +178,7 @@ const FvdmEditor = (() => {
       this.hover = null;
       this.tip.hide();
       const next = C.fromServer(this.state, value);
+      const overtaken = this.asked && this.asked !== this.state;
       const last = this.received;
       // every place of a preset's slider comes as a value; together they are one change
       const files = ({ keyframes }) => keyframes.map(({ file }) => file.path).join("\n");
@@ -185,6 +189,8 @@ const FvdmEditor = (() => {
       this.keepInside();
       this.settings.height = C.clamp(this.settings.height, 1, this.state.rows);
       this.sync();
+      if (this.asked) this.asked = this.state;
+      if (overtaken) this.say(OVERTAKEN);
     }
 
     /** Says a sentence: to screen readers, and over the canvas for a moment. */
@@ -244,7 +250,7 @@ const FvdmEditor = (() => {
     finishLate(gesture, value) {
       const painted = this.history.push(gesture.result, gesture.label);
       this.receive(value);
-      if (painted) this.say("The timeline changed while you painted. Undo brings your stroke back.");
+      if (painted) this.say(OVERTAKEN);
     }
 
     cancel() {
