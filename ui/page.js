@@ -9,6 +9,7 @@ const FvdmPage = (() => {
   const KEPT = "fvdm-painting";
   const MOST = 1_500_000; // characters; a browser keeps about 5 million of a page
   const PATIENCE = 10_000; // ms that a change is waited for
+  const LONGEST = 20_000; // ms that what was painted before is waited for
   const BEGINS = 100; // ms from an event to the script that counts it
   const UNCHANGED = { __type__: "update" };
 
@@ -30,8 +31,30 @@ const FvdmPage = (() => {
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
       event.preventDefault();
-      document.getElementById("generate")?.click();
+      if (!document.querySelector("#desk[inert]")) document.getElementById("generate")?.click();
     });
+    if (begun || !hasPainting()) return;
+    rest(true); // what is shown is not what was painted, and would be replaced
+    setTimeout(restored, LONGEST);
+  }
+
+  let begun = false; // what the visit begins with is on the page
+
+  const rest = (on) => ["presets", "desk"].forEach((id) =>
+    document.getElementById(id)?.toggleAttribute("inert", on));
+
+  function hasPainting() {
+    try {
+      return Boolean(sessionStorage.getItem(KEPT) ?? localStorage.getItem(KEPT));
+    } catch {
+      return false; // no storage
+    }
+  }
+
+  /** The painting of before has arrived, or there is none: the page is the person's. */
+  function restored() {
+    begun = true;
+    rest(false);
   }
 
   function toggleTheme() {
@@ -200,7 +223,7 @@ const FvdmPage = (() => {
   }
 
   return {
-    begin, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
+    begin, restored, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
     settle, changing, changed, allChanged, inPlace,
   };
 })();

@@ -792,3 +792,67 @@ def test_a_stroke_that_an_answer_overtakes_is_one_undo_away(
     page.wait_for_function("window.fvdmEditor.value.preset?.name === 'standard'")
     page.wait_for_timeout(300)
     expect(status).not_to_contain_text("brings your stroke back")
+
+
+def held_visit(page: Page) -> list[Route]:
+    """Holds what the page asks at its beginning, which is when it is told what was painted."""
+    held: list[Route] = []
+    page.route(re.compile("/gradio_api/run/"), lambda route: held.append(route))
+    page.reload()
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    while not held:
+        page.wait_for_timeout(50)
+    return held
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    for route in held:
+        route.continue_()
+    page.unroute(re.compile("/gradio_api/run/"))
+
+
+def test_what_a_reload_shows_first_can_be_neither_painted_nor_run(
+    new_page: Open, address: str
+) -> None:
+    page = opened(new_page(address))
+    page.get_by_test_id("head-9").click()
+    page.wait_for_function("sessionStorage.getItem('fvdm-painting') !== null")
+    painted = value(page)
+    held = held_visit(page)
+    welcome = value(page)
+    assert welcome["levels"] != painted["levels"]
+    drag(page, (5, 20), (8, 20))
+    page.keyboard.press("Control+Enter")
+    for place in (".canvas", "#preset-standard", "#generate"):
+        page.locator(place).click(force=True)
+        page.keyboard.press("Enter")
+    assert value(page) == welcome
+    page.evaluate(
+        "() => { const desk = document.getElementById('desk'); new MutationObserver(() => {"
+        "if (!desk.inert) window.first = window.fvdmEditor.value.levels; })"
+        ".observe(desk, {attributes: true}); }"
+    )
+    let_go(page, held)
+    page.wait_for_function("window.first")
+    assert page.evaluate("window.first") == painted["levels"]
+    expect(page.locator("#runs .run")).to_have_count(0)
+    drag(page, (5, 20), (8, 20))
+    assert (levels(page) != np.array(painted["levels"])).any()
+
+
+def test_a_stroke_at_the_very_beginning_of_a_first_visit_stays(
+    new_page: Open, address: str
+) -> None:
+    page = new_page(address)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    forget = "localStorage.clear(); sessionStorage.clear();"
+    page.evaluate(f"addEventListener('pagehide', () => {{ {forget} }})")
+    held = held_visit(page)
+    welcome = value(page)
+    drag(page, (5, 20), (8, 20))
+    painted = value(page)
+    assert painted != welcome
+    let_go(page, held)
+    opened(page)
+    page.wait_for_timeout(500)
+    assert value(page) == painted
