@@ -856,3 +856,37 @@ def test_a_stroke_at_the_very_beginning_of_a_first_visit_stays(
     opened(page)
     page.wait_for_timeout(500)
     assert value(page) == painted
+
+
+CONTRAST = """([one, other]) => {
+  const canvas = new OffscreenCanvas(1, 1);
+  const luminance = (color) => {
+    const g = canvas.getContext("2d");
+    g.fillStyle = color;
+    g.fillRect(0, 0, 1, 1);
+    const [r, green, b] = [...g.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) =>
+      c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * green + 0.0722 * b;
+  };
+  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""  # of two colours, as WCAG 2.2 defines it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_filled_buttons_and_the_focus_stand_out(new_page: Open, address: str, scheme: str) -> None:
+    page = opened(new_page(address))
+    page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", scheme == "dark")
+
+    def style(selector: str, name: str) -> str:
+        get = "(node, name) => getComputedStyle(node).getPropertyValue(name)"
+        return page.locator(selector).evaluate(get, name)
+
+    for filled in ("#generate", "[data-testid=tool-brush]"):
+        pair = [style(filled, "color"), style(filled, "background-color")]
+        assert page.evaluate(CONTRAST, pair) >= 4.5, filled
+    page.keyboard.press("Tab")
+    ground = style(".fvdm-editor", "--background-fill-primary")
+    for focused in ("[data-testid=guard]", "[data-testid=head-3]", "#own-new"):
+        page.locator(focused).focus()
+        assert page.evaluate(CONTRAST, [style(focused, "outline-color"), ground]) >= 3, focused
