@@ -9,6 +9,7 @@ const FvdmPage = (() => {
   const KEPT = "fvdm-painting";
   const MOST = 1_500_000; // characters; a browser keeps about 5 million of a page
   const PATIENCE = 10_000; // ms that a change is waited for
+  const LONGEST = 20_000; // ms that what was painted before is waited for
   const BEGINS = 100; // ms from an event to the script that counts it
   const UNCHANGED = { __type__: "update" };
 
@@ -17,7 +18,8 @@ const FvdmPage = (() => {
   const THEME = "fvdm-theme";
 
   function begin() {
-    const kept = localStorage.getItem(THEME);
+    let kept = null;
+    try { kept = localStorage.getItem(THEME); } catch { /* no storage */ }
     if (kept) document.body.classList.toggle("dark", kept === "dark");
     const names = { dice: "Roll a new seed", theme: "Light or dark" };
     for (const [id, name] of Object.entries(names)) {
@@ -29,13 +31,37 @@ const FvdmPage = (() => {
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
       event.preventDefault();
-      document.getElementById("generate")?.click();
+      if (!document.querySelector("#desk[inert]")) document.getElementById("generate")?.click();
     });
+    if (begun || !hasPainting()) return;
+    rest(true); // what is shown is not what was painted, and would be replaced
+    setTimeout(restored, LONGEST);
+  }
+
+  let begun = false; // what the visit begins with is on the page
+
+  const rest = (on) => ["presets", "desk"].forEach((id) =>
+    document.getElementById(id)?.toggleAttribute("inert", on));
+
+  function hasPainting() {
+    try {
+      return Boolean(sessionStorage.getItem(KEPT) ?? localStorage.getItem(KEPT));
+    } catch {
+      return false; // no storage
+    }
+  }
+
+  /** The painting of before has arrived, or there is none: the page is the person's. */
+  function restored() {
+    begun = true;
+    rest(false);
   }
 
   function toggleTheme() {
     const dark = document.body.classList.toggle("dark");
-    localStorage.setItem(THEME, dark ? "dark" : "light");
+    try {
+      localStorage.setItem(THEME, dark ? "dark" : "light");
+    } catch { /* no storage, or none left */ }
   }
 
   // ── A painting as text ─────────────────────────────────────────────────────────────────────
@@ -157,13 +183,19 @@ const FvdmPage = (() => {
 
   let under = 0;
 
+  // Meanwhile the canvas knows what the change is made of: what is painted after that is not in the
+  // answer. Reading the panel changes nothing; it alone comes with more than the boxes.
+  const BOXES = 4;
+
   function changing(...values) {
     under += 1;
+    if (values.length <= BOXES) globalThis.fvdmEditor?.ask(true);
     return values;
   }
 
   function changed() {
     under = Math.max(0, under - 1);
+    setTimeout(() => { if (!under) globalThis.fvdmEditor?.ask(false); }, BEGINS);
   }
 
   const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -191,7 +223,7 @@ const FvdmPage = (() => {
   }
 
   return {
-    begin, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
+    begin, restored, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
     settle, changing, changed, allChanged, inPlace,
   };
 })();

@@ -154,11 +154,11 @@ def build_studio(
         # ── A visit begins ───────────────────────────────────────────────────────────────────
 
         def greet(kept_painting: Any, kept_session: Any) -> tuple[Any, ...]:
-            """Bring back what this browser painted, or show what the first visit begins with."""
+            """Bring back what this browser painted, if anything."""
             kept = session_of(kept_session)
             restored = restore(kept_painting)
-            if restored is None:
-                return studio.welcome(), *[gr.skip()] * len(settings), kept
+            if restored is None:  # the page shows the welcome, or what was painted on it already
+                return gr.skip(), *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
         async def name_frames(size: Any) -> Any:
@@ -175,6 +175,7 @@ def build_studio(
             **quick,
             **unlisted,
         )
+        visit.then(None, js="() => window.fvdmPage.restored()", **unlisted)
         afterwards.wire(
             studio,
             clip=clip,

@@ -12,7 +12,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Route, expect
 
 APP = Path(__file__).parent / "editor_app.py"
 
@@ -20,14 +20,14 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
-def address(serve: Callable[..., str]) -> str:
+def app(serve: Callable[..., str]) -> str:
     return serve(APP)
 
 
 @pytest.fixture
-def open_editor(address: str, new_page: Open) -> Open:
+def open_editor(app: str, new_page: Open) -> Open:
     def open_page(**options: Any) -> Page:
-        page = new_page(address, **options)
+        page = new_page(app, **options)
         page.wait_for_selector(".fvdm-editor[data-ready]")
         page.wait_for_selector(".fvdm-strip[data-ready]")
         return page
@@ -232,6 +232,60 @@ def test_undo_and_redo_walk_strokes_freezes_and_server_changes(editor: Page) -> 
     assert levels(editor).shape == (201, 64)
 
 
+@pytest.mark.parametrize("lost", ["capture", "end"])
+def test_a_stroke_whose_end_is_never_told_ends_nonetheless(editor: Page, lost: str) -> None:
+    before = levels(editor)
+    editor.mouse.move(*cell(editor, 2, 20))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 4, 20), steps=4)
+    swallow = "(name) => addEventListener(name, (e) => e.stopPropagation(), {capture: true})"
+    if lost == "capture":  # taken away by the browser
+        editor.get_by_test_id("timeline-canvas").evaluate("(n) => n.releasePointerCapture(1)")
+    else:
+        editor.evaluate(f"['pointerup', 'lostpointercapture'].forEach({swallow})")
+        editor.mouse.up()
+    editor.mouse.move(*cell(editor, 8, 20), steps=4)  # paints no more
+    editor.mouse.up()
+    painted = np.flatnonzero((levels(editor) != before).any(axis=0)).tolist()
+    assert painted == ([] if lost == "capture" else [2, 3, 4])
+
+
+def test_a_menu_never_takes_the_end_of_a_stroke(editor: Page) -> None:
+    editor.evaluate("addEventListener('contextmenu', (e) => { window.kept = e.defaultPrevented; })")
+    editor.mouse.move(*cell(editor, 2, 20))
+    editor.mouse.down()
+    editor.mouse.down(button="right")
+    editor.wait_for_function("window.kept === true")
+    editor.mouse.up(button="right")
+    editor.mouse.up()
+    editor.mouse.click(*cell(editor, 9, 9), button="right")
+    editor.wait_for_function("window.kept === false")
+
+
+def test_the_resting_mouse_takes_no_part_in_what_the_keyboard_draws(editor: Page) -> None:
+    before = levels(editor)
+    for key in ("Tab", "b", "3"):
+        editor.keyboard.press(key)
+    set_range(editor, "brush-height", 1)
+    editor.get_by_test_id("timeline-canvas").focus()
+    for key in ("ArrowRight", "ArrowRight"):
+        editor.keyboard.press(key)
+    editor.keyboard.down(" ")
+    editor.mouse.move(*cell(editor, 12, 25), steps=3)
+    editor.keyboard.press("ArrowRight")
+    editor.keyboard.up(" ")
+    painted = levels(editor)
+    assert np.argwhere(painted != before).tolist() == [[0, 1], [0, 2]]
+    editor.keyboard.press("l")
+    editor.get_by_test_id("timeline-canvas").focus()
+    editor.keyboard.press("Enter")  # one corner of a line
+    editor.mouse.click(*cell(editor, 9, 20), button="right")
+    assert (levels(editor) == painted).all()
+    editor.keyboard.press("ArrowDown")
+    editor.keyboard.press("Enter")  # the other
+    assert np.argwhere(levels(editor) != painted).tolist() == [[1, 2]]
+
+
 # ── Keyboard and names ───────────────────────────────────────────────────────────────────────────
 
 
@@ -298,6 +352,27 @@ def test_a_key_let_go_elsewhere_ends_its_stroke(editor: Page) -> None:
     assert value(editor) == painted
 
 
+def test_the_focus_is_never_lost(editor: Page) -> None:
+    canvas, bar = editor.get_by_test_id("timeline-canvas"), editor.get_by_test_id("block-bar")
+    for leave in ("Enter", "Escape"):
+        editor.get_by_test_id("tool-select").click()
+        drag(editor, (3, 5), (6, 9))
+        expect(bar).to_be_visible()
+        editor.get_by_test_id("block-close").focus()
+        editor.keyboard.press(leave)
+        expect(bar).to_be_hidden()
+        expect(canvas).to_be_focused()
+    editor.get_by_test_id("head-4").click()
+    undo, redo = editor.get_by_test_id("undo"), editor.get_by_test_id("redo")
+    for button in (undo, redo):
+        button.focus()
+        editor.keyboard.press("Enter")
+        expect(button).to_be_disabled()
+        expect(button).to_be_focused()
+        editor.keyboard.press("Enter")
+        expect(editor.get_by_test_id("editor-live")).to_contain_text("Nothing to")
+
+
 def test_names_for_screen_readers(editor: Page) -> None:
     canvas = editor.get_by_role("application", name="Timeline: 16 frames, 30 steps")
     assert canvas.get_attribute("aria-describedby")
@@ -337,6 +412,30 @@ def test_dropped_files_fill_slots_from_where_they_fall(
     editor.get_by_test_id("undo").click()
     wait_keyframes(editor, [])
     assert (levels(editor)[:, 3] > 0).any()
+
+
+@pytest.mark.parametrize("key", ["", "Escape"])
+def test_a_picture_that_arrives_during_a_stroke_is_placed_after_it(
+    editor: Page, picture: Callable[[str], Path], key: str
+) -> None:
+    held: list[Route] = []
+    editor.route("**/upload*", lambda route: held.append(route))
+    drop_files(editor, [picture("a.png")], middle(editor, "slot-3"))
+    while not held:
+        editor.wait_for_timeout(20)
+    before = levels(editor)
+    editor.mouse.move(*cell(editor, 8, 20))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 9, 20))
+    held[0].continue_()
+    expect(editor.locator(".slot.waiting")).to_have_count(0)
+    if key:
+        editor.keyboard.press(key)
+    editor.mouse.up()
+    wait_keyframes(editor, [3])
+    editor.keyboard.press("Control+z")
+    wait_keyframes(editor, [])
+    assert (levels(editor)[20, 8] == before[20, 8]) == bool(key)
 
 
 def test_a_picture_is_chosen_fitted_moved_and_removed(
@@ -565,6 +664,40 @@ def test_a_point_of_a_curve_can_be_dragged(editor: Page) -> None:
     assert (levels(editor) == before).all()
 
 
+def test_the_keys_of_curves_are_not_those_of_the_matrix(editor: Page) -> None:
+    start = value(editor)
+    editor.get_by_test_id("mode-curves").click()
+    editor.get_by_test_id("head-0").click()  # a frozen frame
+    canvas, live = editor.get_by_test_id("timeline-canvas"), editor.get_by_test_id("editor-live")
+    canvas.focus()
+    editor.keyboard.press("ArrowUp")
+    assert "protected" in live.inner_text()
+    editor.get_by_test_id("head-5").click()
+    canvas.focus()
+    said = live.inner_text()
+    editor.keyboard.press("Control+ArrowRight")  # jumps among cells, of which none is shown
+    assert live.inner_text() == said
+    box = canvas.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    editor.mouse.move(x, y)
+    editor.mouse.down()
+    editor.mouse.move(x, y - 90, steps=3)
+    editor.keyboard.press("Control+ArrowRight")
+    editor.keyboard.press("Escape")  # takes the drag back
+    editor.mouse.move(x, y - 60)
+    editor.mouse.up()
+    assert value(editor) == start
+
+
+def test_a_note_about_protected_frames_is_read_out_each_time(editor: Page) -> None:
+    live = editor.get_by_test_id("editor-live")
+    editor.get_by_test_id("timeline-canvas").focus()
+    for _ in range(2):  # on a cell of the frozen frame 1
+        editor.keyboard.press("Enter")
+        assert "protected" in live.inner_text()
+
+
 # ── Speed ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -590,13 +723,13 @@ def test_a_stroke_over_64_frames_and_200_steps_paints_and_tells_its_redraws(edit
     assert (after != before).sum() > 300
 
 
-def test_nothing_is_loaded_from_elsewhere(address: str, new_page: Open) -> None:
+def test_nothing_is_loaded_from_elsewhere(app: str, new_page: Open) -> None:
     page = new_page("about:blank")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page.goto(app)
     page.wait_for_selector(".fvdm-editor[data-ready]")
-    local = (address, "data:", "blob:", address.replace("http", "ws"))
+    local = (app, "data:", "blob:", app.replace("http", "ws"))
     assert [url for url in asked if not url.startswith(local)] == []
 
 
@@ -624,3 +757,136 @@ def test_a_stroke_during_which_the_timeline_changes_is_one_undo_away(editor: Pag
     editor.get_by_test_id("undo").click()
     editor.wait_for_function("window.fvdmEditor.value.levels.length === 31")
     assert (levels(editor)[3, 2:7] == 600).all()
+
+
+# ── In the studio ────────────────────────────────────────────────────────────────────────────────
+
+
+def opened(page: Page) -> Page:
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    expect(page.locator("#label input")).to_have_value("faces")  # the visit has begun
+    return page
+
+
+def test_a_stroke_that_an_answer_overtakes_is_one_undo_away(
+    new_page: Open, address: str, folder: Path
+) -> None:
+    page = opened(new_page(address))
+    status = page.get_by_test_id("editor-status")
+    page.mouse.click(*cell(page, 9, 2))  # read by the panel, which changes nothing
+    hold = folder / "hold-presets"
+    hold.touch()
+    try:
+        page.locator("#preset-interpolation").click()
+        drag(page, (5, 20), (8, 20))
+        painted = levels(page)
+        page.wait_for_timeout(500)  # the panel reads that, too
+    finally:
+        hold.unlink()
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'interpolation'")
+    expect(status).to_contain_text("Undo brings your stroke back")
+    page.get_by_test_id("undo").click()
+    assert (levels(page) == painted).all()
+    page.wait_for_timeout(1000)
+    page.locator("#preset-standard").click()  # of what is there, so nothing is lost
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'standard'")
+    page.wait_for_timeout(300)
+    expect(status).not_to_contain_text("brings your stroke back")
+
+
+def held_visit(page: Page) -> list[Route]:
+    """Holds what the page asks at its beginning, which is when it is told what was painted."""
+    held: list[Route] = []
+    page.route(re.compile("/gradio_api/run/"), lambda route: held.append(route))
+    page.reload()
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    while not held:
+        page.wait_for_timeout(50)
+    return held
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    for route in held:
+        route.continue_()
+    page.unroute(re.compile("/gradio_api/run/"))
+
+
+def test_what_a_reload_shows_first_can_be_neither_painted_nor_run(
+    new_page: Open, address: str
+) -> None:
+    page = opened(new_page(address))
+    page.get_by_test_id("head-9").click()
+    page.wait_for_function("sessionStorage.getItem('fvdm-painting') !== null")
+    painted = value(page)
+    held = held_visit(page)
+    welcome = value(page)
+    assert welcome["levels"] != painted["levels"]
+    drag(page, (5, 20), (8, 20))
+    page.keyboard.press("Control+Enter")
+    for place in (".canvas", "#preset-standard", "#generate"):
+        page.locator(place).click(force=True)
+        page.keyboard.press("Enter")
+    assert value(page) == welcome
+    page.evaluate(
+        "() => { const desk = document.getElementById('desk'); new MutationObserver(() => {"
+        "if (!desk.inert) window.first = window.fvdmEditor.value.levels; })"
+        ".observe(desk, {attributes: true}); }"
+    )
+    let_go(page, held)
+    page.wait_for_function("window.first")
+    assert page.evaluate("window.first") == painted["levels"]
+    expect(page.locator("#runs .run")).to_have_count(0)
+    drag(page, (5, 20), (8, 20))
+    assert (levels(page) != np.array(painted["levels"])).any()
+
+
+def test_a_stroke_at_the_very_beginning_of_a_first_visit_stays(
+    new_page: Open, address: str
+) -> None:
+    page = new_page(address)
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    forget = "localStorage.clear(); sessionStorage.clear();"
+    page.evaluate(f"addEventListener('pagehide', () => {{ {forget} }})")
+    held = held_visit(page)
+    welcome = value(page)
+    drag(page, (5, 20), (8, 20))
+    painted = value(page)
+    assert painted != welcome
+    let_go(page, held)
+    opened(page)
+    page.wait_for_timeout(500)
+    assert value(page) == painted
+
+
+CONTRAST = """([one, other]) => {
+  const canvas = new OffscreenCanvas(1, 1);
+  const luminance = (color) => {
+    const g = canvas.getContext("2d");
+    g.fillStyle = color;
+    g.fillRect(0, 0, 1, 1);
+    const [r, green, b] = [...g.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) =>
+      c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * green + 0.0722 * b;
+  };
+  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""  # of two colours, as WCAG 2.2 defines it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_filled_buttons_and_the_focus_stand_out(new_page: Open, address: str, scheme: str) -> None:
+    page = opened(new_page(address))
+    page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", scheme == "dark")
+
+    def style(selector: str, name: str) -> str:
+        get = "(node, name) => getComputedStyle(node).getPropertyValue(name)"
+        return page.locator(selector).evaluate(get, name)
+
+    for filled in ("#generate", "[data-testid=tool-brush]"):
+        pair = [style(filled, "color"), style(filled, "background-color")]
+        assert page.evaluate(CONTRAST, pair) >= 4.5, filled
+    page.keyboard.press("Tab")
+    ground = style(".fvdm-editor", "--background-fill-primary")
+    for focused in ("[data-testid=guard]", "[data-testid=head-3]", "#own-new"):
+        page.locator(focused).focus()
+        assert page.evaluate(CONTRAST, [style(focused, "outline-color"), ground]) >= 3, focused

@@ -335,6 +335,25 @@ test("windows stay while they cover what moves, and go when they do not", () => 
   assert.equal(raised.windows, windows);
 });
 
+test("windows are read once, however often an edit asks whether they cover it", () => {
+  let reads = 0;
+  const step = { frames: [0, 1], get updates() { reads += 1; return [0, 1]; } };
+  const state = { ...C.standard(2, 3), windows: [[step], [step], [step]] };
+  const gesture = G.start.fill(state, cell(0, 0), OPTIONS);
+  const once = reads;
+  for (const r of [1, 2]) gesture.move(cell(1, r));
+  assert.ok(once > 0);
+  assert.equal(reads, once);
+});
+
+test("only what is drawn freehand asks for every place on the way", () => {
+  const state = C.standard(4, 6);
+  const path = (tool, more) => Boolean(G.start[tool](state, cell(1, 1), { ...OPTIONS, ...more }).path);
+  for (const tool of ["brush", "erase", "freeze", "hold"]) assert.ok(path(tool), tool);
+  for (const tool of ["line", "ramp", "fill", "select"]) assert.ok(!path(tool), tool);
+  assert.ok(!path("brush", { line: true }));
+});
+
 test("a server value resets the eraser, but a resampled painting keeps its preset below it", () => {
   const preset = { name: "standard", params: {} };
   const before = C.fromServer(null, { levels: grid(C.standard(4, 4)), preset });
@@ -343,6 +362,18 @@ test("a server value resets the eraser, but a resampled painting keeps its prese
   assert.deepEqual([...resized.base.subarray(0, 4)], [1000, 1000, 1000, 1000]);
   const other = C.fromServer(painted, { levels: new Array(5).fill(new Array(4).fill(7)), preset: null });
   assert.equal(other.base, other.levels);
+});
+
+test("after a change of frames the eraser brings back the columns that the server took", () => {
+  const preset = { name: "image-to-video", params: {} };
+  const before = C.fromServer(null, { levels: [[0, 1000, 1000], [0, 500, 425], [0, 0, 0]], preset });
+  const painted = C.fill(before, { f0: 2, r0: 1, f1: 2, r1: 1 }, () => 7);
+  const resampled = new Array(5).fill(new Array(6).fill(7)); // whatever it is
+  const { base } = C.fromServer(painted, { levels: resampled, preset });
+  // as Timeline(levels).resampled(6, 4) has it: the kept picture is not repeated
+  assert.deepEqual(grid({ ...before, frames: 6, rows: 5, levels: base }), [
+    [0, 1000, 1000, 1000, 1000, 1000], [0, 750, 750, 750, 712, 712],
+    [0, 500, 500, 500, 425, 425], [0, 250, 250, 250, 212, 212], [0, 0, 0, 0, 0, 0]]);
 });
 
 test("the colours rise in lightness all the way, so that their order shows without hue", () => {
@@ -423,6 +454,12 @@ test("a frozen frame's curve does not move, nor does a frozen frame in a step's 
   across.moveTo(0);
   assert.ok(C.isFrozen(across.result, 2));
   assert.equal(C.levelAt(across.result, 3, 4), 0);
+});
+
+test("a level is told as the server tells it, and never as clean or noise where it is not", () => {
+  const told = [[0, "0 %"], [1, "<1 %"], [5, "<1 %"], [6, "1 %"], [125, "12 %"], [135, "14 %"],
+    [994, "99 %"], [995, ">99 %"], [999, ">99 %"], [1000, "100 %"]];
+  for (const [level, words] of told) assert.equal(C.percent(level), words);
 });
 
 test("frames are named by ranges", () => {

@@ -86,3 +86,43 @@ test("of several that wait, the first goes first, whenever each came", async () 
   await Promise.all(waiters);
   assert.deepEqual(order, [0, 1, 2, 3, 4]);
 });
+
+/** A page of these elements, whose storage is what `stored` gives. */
+function pageOf(t, stored, elements = {}) {
+  const classes = new Set();
+  const toggle = (name, on = !classes.has(name)) => { classes[on ? "add" : "delete"](name); return on; };
+  const given = { document: { value: { body: { classList: { toggle } }, addEventListener() {},
+    getElementById: (id) => elements[id] ?? null } } };
+  for (const name of ["localStorage", "sessionStorage"]) given[name] = { get: stored };
+  for (const [name, property] of Object.entries(given)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { configurable: true, ...property });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+  return classes;
+}
+
+test("a page without storage begins, and turns dark and light", (t) => {
+  const classes = pageOf(t, () => { throw new Error("SecurityError"); });
+  P.begin();
+  P.toggleTheme();
+  assert.ok(classes.has("dark"));
+});
+
+test("where a painting is to come back the page rests until it has come, and never for ever", (t) => {
+  const inert = [];
+  const desk = { toggleAttribute: (name, on) => inert.push(on), setAttribute() {} };
+  const later = t.mock.method(globalThis, "setTimeout", () => 0);
+  pageOf(t, () => ({ getItem: () => null }), { desk });
+  P.begin(); // a first visit
+  assert.deepEqual(inert, []);
+  pageOf(t, () => ({ getItem: (key) => (key === "fvdm-painting" ? "{}" : null) }), { desk });
+  P.begin();
+  assert.deepEqual(inert, [true]);
+  const [ends, after] = later.mock.calls.at(-1).arguments;
+  assert.ok(after <= 20_000);
+  ends();
+  assert.deepEqual(inert, [true, false]);
+  P.begin(); // it has come before the page began
+  assert.deepEqual(inert, [true, false]);
+});

@@ -31,6 +31,15 @@ test("one edit mends frames: pictures are kept, frames made from noise, or broug
   assert.deepEqual(C.column(C.freeze(P.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
 });
 
+test("a frame made from noise, freed or taken freely moves as a preset's do, halves included", () => {
+  const state = C.fromValue({ levels: Array.from({ length: 17 }, () => [0, 0]), keyframes: [] });
+  const preset = [1000, 938, 875, 812, 750, 688, 625, 562, 500, 438, 375, 312, 250, 188, 125, 62, 0];
+  for (const mended of [P.mend(state, "noise", [0]), C.freeze(state, [0], false), C.soften(state, 0, 1),
+    C.standard(1, 16), C.ramp(state, { f: 0, r: 0 }, { f: 0, r: 16 }, { from: 1000, to: 0 })]) {
+    assert.deepEqual(C.column(mended, 0), preset); // as Timeline.preset("standard", steps=16) has it
+  }
+});
+
 test("a picture is fitted as the server fits it", () => {
   const crop = P.fitted(200, 100, 64, 64, "crop");
   assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });

@@ -98,8 +98,9 @@ const FvdmControls = (() => {
         button.tabIndex = name === settings.tool ? 0 : -1;
       }
       this.guard.setAttribute("aria-pressed", String(settings.guard));
-      this.undo.disabled = !history.canUndo;
-      this.redo.disabled = !history.canRedo;
+      // one that is really disabled loses the focus; pressed, these say that there is nothing
+      this.undo.setAttribute("aria-disabled", String(!history.canUndo));
+      this.redo.setAttribute("aria-disabled", String(!history.canRedo));
       this.sizes.width.input.max = String(Math.min(state.frames, 16));
       this.sizes.height.input.max = String(Math.min(state.rows, Math.max(12, Math.round(state.rows / 4))));
       for (const [name, { input, text }] of Object.entries(this.sizes)) {

@@ -12,7 +12,20 @@ const FvdmCore = (() => {
   const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
   const lerp = (a, b, t) => a + (b - a) * t;
   const smoothstep = (t) => { const x = clamp(t, 0, 1); return x * x * (3 - 2 * x); };
-  const percent = (level) => `${Math.round(level / (MAX / 100))} %`;
+
+  /** To the nearest whole number, a half to the even one, as the server rounds: frames that move
+      together stay together, whoever made them. */
+  function rint(x) {
+    const up = Math.round(x);
+    return up - x === 0.5 && up % 2 ? up - 1 : up;
+  }
+
+  /** A level in words; what is only nearly clean or nearly noise is not called so. */
+  function percent(level) {
+    const whole = rint(level / (MAX / 100));
+    if (whole === 0 && level > 0) return "<1 %";
+    return whole === 100 && level < MAX ? ">99 %" : `${whole} %`;
+  }
 
   // ── The value that travels between page and server ─────────────────────────────────────────
 
@@ -60,7 +73,8 @@ const FvdmCore = (() => {
     const samePreset = next.formula === previous.formula
       && JSON.stringify(next.preset) === JSON.stringify(previous.preset);
     if (resized && samePreset && painted) {
-      next.base = resample(previous.base, previous.frames, previous.rows, next.frames, next.rows);
+      const { frames, rows, base } = previous;
+      next.base = resample(base, frames, rows, next.frames, next.rows, columnsFor(previous, next.frames));
       if (next.frames === previous.frames) next.thawed = resampledColumns(previous.thawed, next.rows);
     } else if (samePreset && sameLevels(previous, next)) {
       next.base = previous.base;
@@ -88,7 +102,7 @@ const FvdmCore = (() => {
 
   function standard(frames, steps) {
     const levels = Array.from({ length: steps + 1 }, (_, r) =>
-      new Array(frames).fill(Math.round(MAX * (1 - r / steps))));
+      new Array(frames).fill(rint(MAX * (1 - r / steps))));
     return fromValue({ levels });
   }
 
@@ -124,8 +138,11 @@ const FvdmCore = (() => {
     return marks.get(state);
   }
 
-  const sameLevels = (a, b) =>
-    a.frames === b.frames && a.rows === b.rows && a.levels.every((v, k) => v === b.levels[k]);
+  function sameLevels(a, b) {
+    if (a.frames !== b.frames || a.rows !== b.rows) return false;
+    for (let k = 0; k < a.levels.length; k++) if (a.levels[k] !== b.levels[k]) return false;
+    return true;
+  }
 
   // ── Reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -181,14 +198,19 @@ const FvdmCore = (() => {
     return next;
   }
 
+  const updatedBy = new WeakMap(); // windows, which are never changed, → which cells they update
+
   function windowsCover({ frames, rows, levels, windows }) {
-    for (let m = 0; m < rows - 1; m++) {
-      let updated = null;
-      for (let f = 0; f < frames; f++) {
-        if (levels[(m + 1) * frames + f] >= levels[m * frames + f]) continue;
-        updated ??= new Set((windows[m] ?? []).flatMap((w) => w.updates));
-        if (!updated.has(f)) return false;
-      }
+    if (!updatedBy.has(windows)) {
+      const cells = new Uint8Array((rows - 1) * frames);
+      windows.forEach((step, m) => {
+        for (const { updates } of step) for (const f of updates) cells[m * frames + f] = 1;
+      });
+      updatedBy.set(windows, cells);
+    }
+    const updated = updatedBy.get(windows);
+    for (let k = 0; k < updated.length; k++) {
+      if (!updated[k] && levels[k + frames] < levels[k]) return false;
     }
     return true;
   }
@@ -248,7 +270,7 @@ const FvdmCore = (() => {
           if (w <= this.mask[k]) continue;
           this.mask[k] = w;
           const goal = this.target ? this.target[k] : level;
-          const painted = Math.round(lerp(this.state.levels[k], goal, w));
+          const painted = rint(lerp(this.state.levels[k], goal, w));
           this.changed ||= painted !== this.levels[k];
           this.levels[k] = painted;
         }
@@ -280,7 +302,7 @@ const FvdmCore = (() => {
     const levels = state.levels.slice();
     for (let r = rect.r0; r <= rect.r1; r++) {
       for (let f = rect.f0; f <= rect.f1; f++) {
-        if (!skip.has(f)) levels[r * state.frames + f] = clamp(Math.round(level(f, r)), 0, MAX);
+        if (!skip.has(f)) levels[r * state.frames + f] = clamp(rint(level(f, r)), 0, MAX);
       }
     }
     return unlessSame(state, levels);
@@ -319,7 +341,7 @@ const FvdmCore = (() => {
         const known = thawed[f]?.levels;
         if (known?.length === state.rows && known.some((v) => v > 0)) after = known;
         else if (base.some((v) => v > 0)) after = base;
-        else after = before.map((_, r) => Math.round(MAX * (1 - r / (state.rows - 1))));
+        else after = before.map((_, r) => rint(MAX * (1 - r / (state.rows - 1))));
         delete thawed[f];
       }
       after.forEach((v, r) => { levels[r * state.frames + f] = v; });
@@ -374,14 +396,14 @@ const FvdmCore = (() => {
 
   /** What row r holds where the column goes evenly from its first level to 0. */
   const softLevel = (state, frame, r) =>
-    Math.round(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
+    rint(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
 
   /** How freely a picture is taken: 0 keeps it exactly (the column is frozen), 1 starts its frame
       from pure noise. Between, the column runs at softness · t. */
   function soften(state, frame, softness) {
-    const first = Math.round(MAX * clamp(softness, 0, 1));
+    const first = rint(MAX * clamp(softness, 0, 1));
     const values = Array.from({ length: state.rows }, (_, r) =>
-      Math.round(first * (1 - r / (state.rows - 1))));
+      rint(first * (1 - r / (state.rows - 1))));
     const known = state.thawed[frame] ?? { levels: column(state, frame), by: "picture" };
     return { ...withColumn(state, frame, values), thawed: { ...state.thawed, [frame]: known } };
   }
@@ -459,20 +481,44 @@ const FvdmCore = (() => {
     width: toWidth, height: toHeight, cells: resample(cells, width, height, toWidth, toHeight),
   });
 
-  /** Cells at another size: the nearest frame, linear over steps. */
-  function resample(cells, frames, rows, toFrames, toRows) {
+  /** Cells at another size: of each new frame the column it takes, by itself the nearest; linear
+      over steps. */
+  function resample(cells, frames, rows, toFrames, toRows, columns = nearest(frames, toFrames)) {
     const out = new Uint16Array(toFrames * toRows);
     for (let r = 0; r < toRows; r++) {
       const y = toRows > 1 ? (r * (rows - 1)) / (toRows - 1) : 0;
-      const y0 = Math.floor(y);
+      const y0 = Math.max(0, Math.min(rows - 2, Math.floor(y)));
       const y1 = Math.min(rows - 1, y0 + 1);
+      const share = y - y0;
       for (let f = 0; f < toFrames; f++) {
-        const x = toFrames > 1 ? Math.round((f * (frames - 1)) / (toFrames - 1)) : 0;
-        out[r * toFrames + f] = Math.round(
-          lerp(cells[y0 * frames + x], cells[y1 * frames + x], y - y0));
+        const x = columns[f];
+        out[r * toFrames + f] = rint(
+          (1 - share) * cells[y0 * frames + x] + share * cells[y1 * frames + x]);
       }
     }
     return out;
+  }
+
+  /** `count` even places from 0 to `last`. */
+  const evenly = (last, count) => Array.from({ length: count }, (_, k) =>
+    (k && k === count - 1 ? last : k * (last / Math.max(1, count - 1))));
+
+  const nearest = (frames, toFrames) => evenly(frames - 1, toFrames).map(rint);
+
+  /** Which of the state's columns each of `toFrames` new ones takes, as Timeline.resampled has it:
+      columns that stand for pictures go to their new places and are not repeated. */
+  function columnsFor(state, toFrames) {
+    const { frames } = state;
+    const stands = (f) => column(state, f).every((level, _, all) => level === all[0]);
+    const isPicture = (f) => levelAt(state, f, 0) < MAX && !(isHeld(state, f) && !stands(f));
+    const all = Array.from({ length: frames }, (_, f) => f);
+    const [pictures, others] = [all.filter(isPicture), all.filter((f) => !isPicture(f))];
+    if (!others.length) return nearest(frames, toFrames);
+    const places = evenly(frames - 1, toFrames).map((x) => others.reduce((best, f) =>
+      (Math.abs(x - f) < Math.abs(x - best) ? f : best)));
+    const scale = (toFrames - 1) / Math.max(1, frames - 1);
+    for (const f of pictures) places[rint(f * scale)] = f;
+    return places;
   }
 
   // ── Geometry ───────────────────────────────────────────────────────────────────────────────
@@ -483,7 +529,7 @@ const FvdmCore = (() => {
   }
 
   return {
-    MAX, clamp, lerp, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
+    MAX, clamp, lerp, rint, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
     markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,

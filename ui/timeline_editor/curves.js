@@ -38,10 +38,10 @@ const FvdmCurves = (() => {
   function bend(values, at, level, left, right, easing = "linear") {
     const out = [...values];
     const ease = EASINGS[easing];
-    out[at] = Math.round(C.clamp(level, 0, C.MAX));
+    out[at] = C.rint(C.clamp(level, 0, C.MAX));
     const between = (a, b) => {
       for (let k = a + 1; k < b; k++) {
-        out[k] = Math.round(C.lerp(out[a], out[b], ease((k - a) / (b - a))));
+        out[k] = C.rint(C.lerp(out[a], out[b], ease((k - a) / (b - a))));
       }
     };
     if (left !== null) between(left, at);

@@ -16,6 +16,8 @@ const FvdmEditor = (() => {
     + "Space or Enter applies the tool; hold Space and move to drag. Letters choose tools, brackets "
     + "change the level, digits set it, Control Z takes back.";
 
+  const OVERTAKEN = "The timeline changed while you painted. Undo brings your stroke back.";
+
   class Editor {
     /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames,
         mixing() → its [signal, noise] of evenly spaced levels, or null }. */
@@ -29,6 +31,8 @@ const FvdmEditor = (() => {
       this.hover = null; // the cell under the pointer
       this.cursor = null; // the cell that the arrow keys move
       this.gesture = null;
+      this.asked = null; // the state that a change under way is made of
+      this.held = []; // edits that wait for the end of a gesture
       this.selection = null;
       this.block = null; // what was copied
       this.playhead = { step: null, running: false }; // of a run of this very timeline
@@ -61,7 +65,7 @@ const FvdmEditor = (() => {
       this.curves = new FvdmCurves.Curves();
       this.slots = new FvdmSlots.Slots({
         upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
-        commit: (state, label) => this.commit(state, label), say: (...words) => this.say(...words),
+        change: (edit, label) => this.change(edit, label), say: (...words) => this.say(...words),
         editCurve: (frame) => this.editCurve(frame),
       });
       this.tip = new FvdmTip.Tip((frame) => this.pictureOf(frame), this.io.mixing);
@@ -135,6 +139,17 @@ const FvdmEditor = (() => {
 
     // ── Edits, history, server ─────────────────────────────────────────────────────────────
 
+    /** Makes `edit` of the newest state; a gesture, which has an older one, is let end first. */
+    change(edit, label) {
+      if (this.gesture) this.held.push([edit, label]);
+      else this.commit(edit(this.state), label);
+    }
+
+    /** Makes the edits that waited for a gesture. */
+    catchUp() {
+      for (const [edit, label] of this.held.splice(0)) this.commit(edit(this.state), label);
+    }
+
     commit(next, label) {
       if (!this.history.push(next, label)) return this.redraw();
       this.send();
@@ -151,6 +166,7 @@ const FvdmEditor = (() => {
       this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
       this.send();
       this.sync();
+      this.catchUp();
     }
 
     /** A new value from the server: it can be undone like any edit. */
@@ -162,6 +178,7 @@ const FvdmEditor = (() => {
       this.hover = null;
       this.tip.hide();
       const next = C.fromServer(this.state, value);
+      const overtaken = this.asked && this.asked !== this.state;
       const last = this.received;
       // every place of a preset's slider comes as a value; together they are one change
       const files = ({ keyframes }) => keyframes.map(({ file }) => file.path).join("\n");
@@ -172,6 +189,8 @@ const FvdmEditor = (() => {
       this.keepInside();
       this.settings.height = C.clamp(this.settings.height, 1, this.state.rows);
       this.sync();
+      if (this.asked) this.asked = this.state;
+      if (overtaken) this.say(OVERTAKEN);
     }
 
     /** Says a sentence: to screen readers, and over the canvas for a moment. */
@@ -216,11 +235,14 @@ const FvdmEditor = (() => {
       const { gesture, late } = this;
       this.gesture = null;
       if (!gesture) return;
-      if (late) return this.finishLate(gesture, late);
-      if (gesture.selection) this.selection = gesture.selection;
-      if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
-      else this.redraw();
-      if (gesture.note) this.say(gesture.note);
+      if (late) this.finishLate(gesture, late);
+      else {
+        if (gesture.selection) this.selection = gesture.selection;
+        if (gesture.result !== this.state) this.commit(gesture.result, gesture.label);
+        else this.redraw();
+        if (gesture.note) this.say(gesture.note);
+      }
+      this.catchUp();
     }
 
     /** Ends a gesture during which the timeline was changed from elsewhere: that stays, and what
@@ -228,13 +250,14 @@ const FvdmEditor = (() => {
     finishLate(gesture, value) {
       const painted = this.history.push(gesture.result, gesture.label);
       this.receive(value);
-      if (painted) this.say("The timeline changed while you painted. Undo brings your stroke back.");
+      if (painted) this.say(OVERTAKEN);
     }
 
     cancel() {
       this.gesture = null;
       this.redraw();
       if (this.late) this.receive(this.late);
+      this.catchUp();
     }
 
     /** After a change of size: no block or cursor lies outside. */
@@ -418,7 +441,10 @@ const FvdmEditor = (() => {
       this.handle.hidden = playhead === null || this.mode === "curves";
       this.handle.style.top = `${((playhead + 0.5) / this.shown.rows) * 100}%`;
       this.handle.classList.toggle("running", look.running);
-      this.controls.placeBlockBar(this.blockBox(look.selection), this.stage.clientWidth);
+      const box = this.blockBox(look.selection);
+      const focused = this.controls.blockBar.contains(document.activeElement);
+      if (!box && focused) this.canvas.focus({ preventScroll: true }); // the bar is about to go
+      this.controls.placeBlockBar(box, this.stage.clientWidth);
     }
 
     /** Where the block's actions go, or null while there is none or it is being moved. */

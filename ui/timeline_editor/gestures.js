@@ -1,9 +1,10 @@
 /* What each tool does between pointer down and up: a gesture previews a state, no DOM.
 
-   start(state, cell, options) → { move(cell), preview, overlay, label, note }. A cell is
+   start(state, cell, options) → { move(cell), preview, overlay, label, note, path }. A cell is
    { x, y, f, r }: a place in cells and the frame and row that it lies in. options is
    { level, width, height, soft, guarded, line }. preview is what the person sees and what is
-   committed on release; overlay is what is drawn over it; note says why nothing changed. */
+   committed on release; overlay is what is drawn over it; note says why nothing changed; path is
+   whether all places on the way matter, not only the last. */
 
 const FvdmGestures = (() => {
   const C = FvdmCore;
@@ -14,6 +15,7 @@ const FvdmGestures = (() => {
     const gesture = {
       label,
       overlay: null,
+      path: !options.line,
       get preview() { return { ...state, levels: line.levels }; },
       get result() { return line.result(); },
       get note() {
@@ -53,7 +55,7 @@ const FvdmGestures = (() => {
     const on = !isOn(state, cell.f);
     const frames = new Set();
     const gesture = {
-      label: label(on), note: "", overlay: null, preview: state,
+      label: label(on), note: "", overlay: null, path: true, preview: state,
       move(next) {
         frames.add(next.f);
         gesture.preview = apply(state, [...frames], on);

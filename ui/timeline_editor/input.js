@@ -4,6 +4,7 @@ const FvdmInput = (() => {
   const C = FvdmCore;
   const { TOOLS } = FvdmControls;
   const CORNER = 12; // pixels around a selection's lower right corner that scale it
+  const MAC = /^(Mac|iP)/.test(navigator.platform); // where Control and a press open a menu
   const FAR = 5; // cells that an arrow key jumps with Control
 
   // ── Pointer ────────────────────────────────────────────────────────────────────────────────
@@ -54,7 +55,7 @@ const FvdmInput = (() => {
       if (editor.mode === "curves") return beginCurve(event);
       const cell = cellAt(event);
       editor.begin(cell, {
-        shift: event.shiftKey, copy: event.altKey || event.ctrlKey || event.metaKey,
+        shift: event.shiftKey, copy: event.altKey || event.metaKey || (event.ctrlKey && !MAC),
         corner: onCorner(cell),
       });
       hover(event);
@@ -62,30 +63,38 @@ const FvdmInput = (() => {
 
     canvas.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
-      if (pointers.size > 1 && before) {
+      if (before && !(event.buttons & 1)) lift(event); // its end went elsewhere
+      else if (before && pointers.size > 1) {
         scroller.scrollLeft -= (event.clientX - before.clientX) / pointers.size;
         window.scrollBy(0, -(event.clientY - before.clientY) / pointers.size);
         pointers.set(event.pointerId, event);
         return;
-      }
-      const path = event.getCoalescedEvents?.() ?? [];
+      } else if (before) draw(event);
+      hover(event);
+    });
+
+    function draw(event) {
+      // of a large timeline a preview takes a while, so none is made that nobody sees
+      const path = editor.gesture?.path ? event.getCoalescedEvents?.() ?? [] : [];
       for (const point of path.length ? path : [event]) {
         if (editor.mode === "matrix") editor.gesture?.move(cellAt(point));
         else editor.gesture?.moveTo(editor.curves.frame(editor.state, editor.look()).level(pixel(point)[1]));
       }
-      hover(event);
-    });
+    }
 
     function lift(event) {
-      pointers.delete(event.pointerId);
-      if (event.type === "pointercancel") editor.cancel(); else editor.finish();
+      if (!pointers.delete(event.pointerId)) return; // of another pointer than those that draw
+      if (["pointercancel", "lostpointercapture"].includes(event.type)) editor.cancel();
+      else editor.finish();
       if (event.pointerType === "touch") leave();
     }
     canvas.addEventListener("pointerup", lift);
     canvas.addEventListener("pointercancel", lift);
+    canvas.addEventListener("lostpointercapture", lift);
     canvas.addEventListener("pointerleave", () => { if (!editor.gesture) leave(); });
     canvas.addEventListener("contextmenu", (event) => {
-      if (event.pointerType === "touch") event.preventDefault(); // a long press paints
+      // a long press paints, and a menu would take the end of what is being painted
+      if (editor.gesture || event.pointerType === "touch") event.preventDefault();
     });
     canvas.addEventListener("dblclick", (event) => {
       if (editor.mode !== "curves") return;
@@ -223,14 +232,16 @@ const FvdmInput = (() => {
         const { frames, rows } = editor.state;
         editor.selection = { f0: 0, r0: 0, f1: frames - 1, r1: rows - 1 };
         editor.redraw();
-      } else return onCanvas && key in MOVES && moveCursor(key, event);
+      } else return onCanvas && editor.mode === "matrix" && key in MOVES && moveCursor(key, event);
       return true;
     }
 
     function anyKey(key, event) {
       if (event.target.matches("input") && !(key in LEVEL_KEYS) && !/^[a-z]$/.test(key)) return false;
       const { settings } = editor;
-      if (key in LEVEL_KEYS) {
+      if (key === "Escape" && editor.selection && !editor.gesture) {
+        editor.blockAction("close");
+      } else if (key in LEVEL_KEYS) {
         const fine = event.altKey && !event.getModifierState("AltGraph");
         editor.setLevel(settings.level + LEVEL_KEYS[key] * (fine ? 10 : 50));
         editor.say(`Level ${C.percent(settings.level)}.`);
@@ -306,12 +317,17 @@ const FvdmInput = (() => {
     /** Ends what the keyboard draws, and says what the cell is now unless that has said something. */
     function finishAtCursor() {
       const said = editor.live.textContent;
+      const note = editor.gesture?.note;
       editor.finish();
-      if (editor.cursor && editor.live.textContent === said) tellCursor();
+      if (editor.cursor && !note && editor.live.textContent === said) tellCursor();
     }
 
     /** Curves: left and right go through the points, up and down move one, Page keys change curve. */
     function curveKey(key, event) {
+      if (key === "Escape" && editor.gesture) {
+        editor.cancel();
+        return true;
+      }
       const { curves, state } = editor;
       const points = curves.pointsOf(state);
       const place = C.clamp(points.indexOf(curves.focus ?? points[0]), 0, points.length - 1);
@@ -325,6 +341,7 @@ const FvdmInput = (() => {
         editor.gesture = gesture;
         editor.finish();
         curves.focus = k;
+        if (gesture.note) return true; // has been said
       } else if (key === "PageUp" || key === "PageDown") {
         curves.index = C.clamp(curves.index + (key === "PageDown" ? 1 : -1), 0, curves.count(state) - 1);
         curves.focus = 0;
@@ -386,7 +403,7 @@ const FvdmInput = (() => {
   /** Other parts of the page speak through the editor's line of text, and mend frames. */
   function attachSaying(editor) {
     addEventListener("fvdm:mend", ({ detail: { what, frames } }) => {
-      editor.commit(FvdmPictures.mend(editor.state, what, frames), "mended frames");
+      editor.change((now) => FvdmPictures.mend(now, what, frames), "mended frames");
       editor.say(`${C.frameNames(frames)} mended. Control Z takes it back.`);
     }, { signal: editor.closing.signal });
     addEventListener("fvdm:say", ({ detail: { text, error } }) => editor.say(text, error),

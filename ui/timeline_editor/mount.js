@@ -20,6 +20,7 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
 /* For the next mount, for tests and for benchmarks. */
 window.fvdmEditor = {
   close: () => editor.closing.abort(),
+  ask: (asked) => { editor.asked = asked ? editor.state : null; },
   say: (text, isError) => editor.say(text, isError),
   lastDrawMs: 0,
   get value() { return FvdmCore.toValue(editor.state); },

@@ -2,7 +2,7 @@
    of a video is meant, how a picture is cut. Pure functions of a state of core.js, no DOM. */
 
 const FvdmPictures = (() => {
-  const { MAX, levelAt, keyframeOn, isHeld, freeze, withLevels } = FvdmCore;
+  const { MAX, rint, levelAt, keyframeOn, isHeld, freeze, withLevels } = FvdmCore;
 
   // ── What is wrong, and mending it ──────────────────────────────────────────────────────────
 
@@ -43,8 +43,8 @@ const FvdmPictures = (() => {
       const end = levelAt(state, f, last);
       for (let r = 0; r <= last; r++) {
         const k = r * state.frames + f;
-        levels[k] = what === "noise" ? Math.round(MAX * (1 - r / last))
-          : Math.max(0, Math.round(levels[k] - (end * r) / last));
+        levels[k] = what === "noise" ? rint(MAX * (1 - r / last))
+          : Math.max(0, rint(levels[k] - (end * r) / last));
       }
     }
     return withLevels(state, levels);

@@ -32,7 +32,8 @@ const FvdmSlots = (() => {
   }
 
   class Slots {
-    /** io: { upload(file), state(), commit(state, label), say(text, isError) }. */
+    /** io: { upload(file), state(), change(edit, label), say(text, isError) }; an edit makes a state
+        of a state. */
     constructor(io) {
       this.io = io;
       this.slots = [];
@@ -142,7 +143,7 @@ const FvdmSlots = (() => {
     toggleFrozen(frame) {
       const state = this.io.state();
       const on = !C.isFrozen(state, frame);
-      this.io.commit(C.freeze(state, [frame], on), on ? "freeze" : "unfreeze");
+      this.io.change((now) => C.freeze(now, [frame], on), on ? "freeze" : "unfreeze");
       this.io.say(on ? `Frame ${frame + 1} is frozen: it stays as it is.`
         : `Frame ${frame + 1} is free: it is generated.`);
     }
@@ -172,9 +173,8 @@ const FvdmSlots = (() => {
     }
 
     remove(frame) {
-      const state = this.io.state();
-      if (!C.keyframeOn(state, frame)) return;
-      this.io.commit(C.removeKeyframe(state, frame), "removed picture");
+      if (!C.keyframeOn(this.io.state(), frame)) return;
+      this.io.change((now) => C.removeKeyframe(now, frame), "removed picture");
       this.io.say(`The picture of frame ${frame + 1} is removed.`);
     }
 
@@ -202,15 +202,13 @@ const FvdmSlots = (() => {
         URL.revokeObjectURL(shown[k]);
         if (newest[k]) this.uploading.delete(f);
       });
-      let state = this.io.state();
-      const done = [];
-      settled.forEach(({ status, value }, k) => {
-        if (status !== "fulfilled" || frames[k] >= state.frames || !newest[k]) return;
-        const before = C.keyframeOn(state, frames[k]);
-        state = C.setKeyframe(state, frames[k], value, before?.fit ?? "crop");
-        done.push(frames[k]);
-      });
-      if (done.length) this.io.commit(state, done.length > 1 ? "pictures" : "picture");
+      const arrived = frames.map((f, k) => [f, settled[k].value])
+        .filter((_, k) => settled[k].status === "fulfilled" && newest[k]);
+      const place = (now) => arrived.filter(([f]) => f < now.frames).reduce((on, [f, file]) =>
+        C.setKeyframe(on, f, file, C.keyframeOn(on, f)?.fit ?? "crop"), now);
+      const state = this.io.state();
+      const done = arrived.map(([f]) => f).filter((f) => f < state.frames);
+      if (done.length) this.io.change(place, done.length > 1 ? "pictures" : "picture");
       this.refresh();
       const failed = settled.find(({ status }) => status === "rejected");
       if (failed) this.io.say(`The upload failed: ${failed.reason?.message ?? failed.reason}`, true);
@@ -258,7 +256,7 @@ const FvdmSlots = (() => {
       const from = event.dataTransfer.getData(MOVE);
       if (from !== "") {
         const copy = event.ctrlKey || event.altKey;
-        this.io.commit(C.moveKeyframe(this.io.state(), Number(from), frame, copy), "moved picture");
+        this.io.change((now) => C.moveKeyframe(now, Number(from), frame, copy), "moved picture");
         return;
       }
       await this.take(event.dataTransfer, frame);
@@ -313,11 +311,11 @@ const FvdmSlots = (() => {
         unused ? h("p", { class: "menu-note" }, "This picture has no effect: its frame starts from noise.") : null,
         unused ? h("button", { type: "button", class: "menu-action", "data-testid": "slot-keep", onClick: () => {
           this.menu.hidePopover();
-          this.io.commit(FvdmPictures.mend(this.io.state(), "keep", [frame]), "kept picture");
+          this.io.change((now) => FvdmPictures.mend(now, "keep", [frame]), "kept picture");
         } }, "Keep this picture") : null,
         h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
-            this.io.commit(C.setFit(this.io.state(), frame, fit), "fit"), keyframe.fit === fit))),
+            this.io.change((now) => C.setFit(now, frame, fit), "fit"), keyframe.fit === fit))),
         this.softness(frame),
         item("Replace…", () => this.choose(frame)),
         item("Remove", () => this.remove(frame)),
@@ -360,8 +358,8 @@ const FvdmSlots = (() => {
         type: "range", min: 0, max: 100, step: 5, value: now, "aria-label": "Softness", "data-testid": "slot-soft",
         title: "Exact keeps the picture as it is; softer lets its frame change",
         onInput: () => { text.textContent = words(Number(input.value)); },
-        onChange: () => this.io.commit(
-          C.soften(this.io.state(), frame, Number(input.value) / 100), "softness"),
+        onChange: () => this.io.change(
+          (now) => C.soften(now, frame, Number(input.value) / 100), "softness"),
       });
       return h("div", { class: "sizes" }, h("label", { class: "size" }, h("span", {}, "Softness"), input, text));
     }
