@@ -90,6 +90,7 @@ class Snapshot:
     preview: Preview | None = None
     eta: float | None = None
     ahead: int = 0
+    stopping: bool = False  # it goes on to the end of its step
     message: str = ""
     result: Any = None
     about: Any = None
@@ -137,6 +138,12 @@ class Job:
         self._context = copy_context()
         steps = len(work.calls)
         self.update(frames=work.frames, steps=steps, about=about)
+
+    def stop(self) -> None:
+        """Ask it to end after its current step."""
+        self.stopping.set()
+        if not self.snapshot.stopping:
+            self.update(stopping=True)
 
     def withdraw(self) -> None:
         """End a job that has not begun."""

@@ -138,6 +138,7 @@ def _entry(run: Snapshot) -> dict[str, Any]:
         "levels": order.picture,
         "status": run.status.value,
         "step": run.step,
+        "stopping": run.stopping,
         "steps": run.steps,
         "ahead": run.ahead,
         "message": run.message,

@@ -247,6 +247,13 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     runs(mine).nth(0).get_by_test_id("run-remove").click()
     expect_seeds(mine, 22)
     other.locator("#stop").click()
+    expect(other.locator("#progress")).to_contain_text("Stopping after this step")
+    runs(other).nth(1).get_by_test_id("run-clone").click()  # the page is told of its runs anew
+    expect(runs(other)).to_have_count(3)
+    expect(other.locator("#progress")).to_contain_text("Stopping after this step… · 2 queued")
+    expect(other.locator("#stop")).to_be_disabled()
+    expect(runs(other).nth(0)).to_contain_text("stopping…")
+    runs(other).nth(2).get_by_test_id("run-remove").click()
     hold.unlink()
     expect(runs(other).nth(0)).to_have_attribute("data-status", "stopped")
     expect(runs(other).nth(1)).to_have_attribute("data-status", "done")
