@@ -121,6 +121,12 @@ class EditorValue(GradioModel):
     prior: str = Field(default=PRIORS[0], max_length=20)
     prior_alpha: float = Field(default=1.0, ge=0, le=MAX_PRIOR_ALPHA)
     seen: dict[int, int] = Field(default_factory=dict, max_length=MAX_FRAMES)
+    steps_before: int | None = Field(
+        default=None,
+        ge=1,
+        lt=MAX_ROWS,
+        description="of what this took the place of, where it came with rows of its own",
+    )
     keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
 
     @classmethod

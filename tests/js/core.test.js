@@ -24,7 +24,7 @@ test("a value survives the round trip, field by field", () => {
   const value = {
     version: 1, levels: [[1000, 0], [500, 0], [0, 0]],
     windows: [[{ frames: [0, 1], updates: [0] }], [{ frames: [0, 1], updates: [0] }]],
-    sources: ["noise", "keyframe"], preset: { name: "ramp", params: { rate: 0.2 } }, formula: "t",
+    sources: ["noise", "keyframe"], preset: { name: "ramp", params: { rate: 0.2 } }, formula: "t", steps_before: 30,
     keyframes: [{ frame: 1, file: file("b.png"), fit: "contain" }],
   };
   assert.deepEqual(C.toValue(C.fromValue(value)), value);

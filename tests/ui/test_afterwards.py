@@ -305,6 +305,7 @@ def test_a_clip_is_extended_in_windows_of_the_model(
     timeline = editor.timeline()
     assert timeline.frames == frames and not timeline.levels[:, :6].any()
     assert timeline.windows is not None and timeline.window_size <= studio.window
+    assert editing.steps_for_preset(editor, editor.steps, 16) == 4  # of the next preset
     assert [keyframe.frame for keyframe in editor.keyframes] == list(range(6))
     if (frames, way) == (32, "diagonal"):
         clip = run(studio, editor, SETTINGS)

@@ -74,6 +74,19 @@ def test_an_own_preset_takes_all_steps_of_a_canvas_whose_box_counts_those_of_a_w
     assert bring("own", "mine", text, 24, 12, canvas).steps == 12  # what somebody asks for
 
 
+def test_the_rows_of_an_example_are_not_the_steps_of_the_next_preset() -> None:
+    pulse = bring("example", EXAMPLES[0].name)
+    rows = pulse.steps
+    assert rows != 10 and editing.steps_for_preset(pulse, rows, 16) == 10
+    assert editing.steps_for_preset(pulse, 50, 16) == 50  # what somebody asks for
+    other = bring("example", EXAMPLES[1].name, steps=rows, onto=pulse)
+    assert editing.steps_for_preset(other, other.steps, 16) == 10
+    resized = editing.with_size(other, SizeRequest(frames=other.frames, steps=25), 16)
+    assert editing.steps_for_preset(resized, 25, 16) == 25  # typed since
+    shorter = editing.with_size(other, SizeRequest(frames=9, steps=other.steps), 16)
+    assert editing.steps_for_preset(shorter, shorter.steps, 16) == 10
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "text", "says"),
     [

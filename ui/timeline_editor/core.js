@@ -1,7 +1,7 @@
 /* The painted timeline as plain data: every edit is a pure function from state to state, no DOM.
 
    A state is { frames, rows, levels, base, windows, sources, preset, formula, extra, keyframes,
-   thawed }; extra holds what the page hands on without looking: the noise prior, seen levels.
+   thawed }; extra holds what the page hands on without looking: the noise prior, seen levels, steps.
    levels is a Uint16Array of rows × frames cells, row by row: 0 is clean, 1000 is noise. Row 0 is
    the start, row rows − 1 the end. base holds the levels that the eraser brings back. thawed
    remembers what a column held before it was frozen. Frames and rows count from 0. */
@@ -16,7 +16,7 @@ const FvdmCore = (() => {
 
   // ── The value that travels between page and server ─────────────────────────────────────────
 
-  const EXTRA = ["prior", "prior_alpha", "seen"];
+  const EXTRA = ["prior", "prior_alpha", "seen", "steps_before"];
 
   function fromValue(value) {
     const rows = value.levels.length;
