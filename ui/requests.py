@@ -161,10 +161,13 @@ class EditorValue(GradioModel):
 
     @property
     def mark(self) -> int:
-        """CRC-32 of size and levels. The canvas computes the same (`markOf` in core.js), and so
-        knows whether what it holds is what a run was made of."""
+        """CRC-32 of size, levels and pictures. The canvas computes the same (`markOf` in core.js),
+        and so knows whether what it holds is what a run was made of."""
         size = np.array([self.frames, len(self.levels)], "<u2").tobytes()
-        return zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
+        pictures = sorted((k.frame, k.fit, k.file.path) for k in self.keyframes)
+        told = "".join(f"{frame} {fit} {path}\n" for frame, fit, path in pictures)
+        mark = zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
+        return zlib.crc32(told.encode(errors="replace"), mark)
 
     def timeline(self) -> Timeline:
         """The painted cells, one by one, as a `Timeline`.

@@ -35,6 +35,8 @@ test("a painting has the mark that the server gives it, and another one another"
   assert.equal(C.markOf(state), 1035844552); // tests/ui/test_canvas_value.py has the same
   assert.notEqual(C.markOf(C.standard(2, 15)), C.markOf(C.standard(15, 2)));
   assert.notEqual(C.markOf(C.freeze(state, [0], true)), C.markOf(state));
+  const pictures = [{ frame: 1, file: file("ü.png") }, { frame: 0, file: file("a.png"), fit: "contain" }];
+  assert.equal(C.markOf(C.fromValue({ levels: [[0, 0], [0, 0]], keyframes: pictures })), 1123627402);
 });
 
 test("a hard brush of one cell paints the cell under the pointer and no other", () => {

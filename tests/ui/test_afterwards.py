@@ -134,6 +134,8 @@ def test_a_run_of_the_history_comes_back_and_gives_the_same_bytes(
     assert found.editor.preset is not None and found.editor.preset.name == "interpolation"
     assert [keyframe.frame for keyframe in found.editor.keyframes] == [0, 5]
     same_clip(made, run(studio, found.editor, found.request))
+    # the strip, which shows the run, knows the canvas for the one that it was made of
+    assert found.editor.mark == studio.order_of(made.job, SESSION).mark
 
 
 @pytest.mark.parametrize("file", ["recipe.json", "clip.mp4", "clip.gif", "frames/0004.png"])

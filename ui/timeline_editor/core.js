@@ -110,12 +110,13 @@ const FvdmCore = (() => {
   });
   const marks = new WeakMap(); // a state is never changed
 
-  /** CRC-32 of size and levels, as the server computes it for what a run was made of. */
+  /** CRC-32 of size, levels and pictures, as the server computes it for what a run was made of. */
   function markOf(state) {
     if (!marks.has(state)) {
-      const { frames, rows, levels } = state;
+      const { frames, rows, levels, keyframes } = state;
+      const pictures = keyframes.map((k) => `${k.frame} ${k.fit ?? "crop"} ${k.file.path}\n`).join("");
       let crc = ~0;
-      for (const part of [Uint16Array.of(frames, rows), levels]) {
+      for (const part of [Uint16Array.of(frames, rows), levels, new TextEncoder().encode(pictures)]) {
         const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
         for (let k = 0; k < bytes.length; k++) crc = (crc >>> 8) ^ CRC[(crc ^ bytes[k]) & 255];
       }
