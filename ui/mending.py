@@ -11,6 +11,7 @@ from fvdm_core.limits import frame_names
 from fvdm_core.timeline import Timeline
 
 WORDS = {  # what the editor's `mend` does, for one frame and for more
+    "hold": ("Let {} hold the nearest picture", "Let {} hold the nearest picture"),
     "keep": ("Keep the picture of {}", "Keep the pictures of {}"),
     "noise": ("Make {} from noise", "Make {} from noise"),
     "clean": ("Let {} end clean", "Let {} end clean"),
@@ -18,9 +19,11 @@ WORDS = {  # what the editor's `mend` does, for one frame and for more
 
 
 def mends(timeline: Timeline, pictures: Collection[int]) -> list[dict[str, Any]]:
-    """A line with a button for every kind of frame (from 0) that can be mended."""
-    found = {  # in the order of the warnings
-        "noise": timeline.needs_picture(pictures),
+    """A line with a button for every kind of frame (from 0) that can be mended, and way to."""
+    missing = timeline.needs_picture(pictures)
+    found = {  # in the order of the warnings, and what keeps most of the painting first
+        "hold": missing if pictures else [],
+        "noise": missing,
         "keep": timeline.unused_pictures(pictures),
         "clean": np.flatnonzero(timeline.levels[-1]).tolist(),
     }

@@ -31,6 +31,15 @@ test("one edit mends frames: pictures are kept, frames made from noise, or broug
   assert.deepEqual(C.column(C.freeze(P.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
 });
 
+test("frames without a picture hold the nearest one", () => {
+  const state = C.fromValue({ levels: [[0, 1000, 0], [0, 500, 0], [0, 0, 0]],
+    keyframes: [{ frame: 0, file: file("a"), fit: "crop" }] });
+  const held = P.mend(state, "hold", [2, 9]);
+  assert.deepEqual(held.sources, ["keyframe", "noise", "hold"]);
+  assert.deepEqual([...held.levels], [...state.levels]);
+  assert.deepEqual(P.troubles(held), ["", "", ""]);
+});
+
 test("a picture is fitted as the server fits it", () => {
   const crop = P.fitted(200, 100, 64, 64, "crop");
   assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });

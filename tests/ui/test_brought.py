@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,22 @@ def test_what_mends_a_timeline_names_its_frames() -> None:
     levels[:, [6, 11]] = 500
     texts = [line["text"] for line in mends(Timeline(levels), [0])]
     assert texts == [
+        "Let frames 7 and 12 hold the nearest picture",
         "Make frames 7 and 12 from noise",
         "Keep the picture of frame 1",
         "Let frames 7 and 12 end clean",
     ]
+
+
+def test_frames_hold_the_nearest_picture_only_where_there_is_one() -> None:
+    timeline = Timeline.preset("interpolation", frames=4, steps=3)
+    assert [line["mend"] for line in mends(timeline, [])] == ["noise"]
+    assert [(line["mend"], line["frames"]) for line in mends(timeline, [0])] == [
+        ("hold", [3]),
+        ("noise", [3]),
+    ]
+    held = replace(timeline, sources=("keyframe", "noise", "noise", "hold"))
+    assert mends(held, [0]) == []
 
 
 def encoded(value: EditorValue) -> Any:

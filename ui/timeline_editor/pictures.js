@@ -2,7 +2,7 @@
    of a video is meant, how a picture is cut. Pure functions of a state of core.js, no DOM. */
 
 const FvdmPictures = (() => {
-  const { MAX, levelAt, keyframeOn, isHeld, freeze, withLevels } = FvdmCore;
+  const { MAX, levelAt, keyframeOn, isHeld, freeze, hold, withLevels } = FvdmCore;
 
   // ── What is wrong, and mending it ──────────────────────────────────────────────────────────
 
@@ -33,10 +33,12 @@ const FvdmPictures = (() => {
     (best === null || Math.abs(k - frame) < Math.abs(best - frame) ? k : best), null);
 
   /** Mends frames in one edit. "keep": their pictures are kept; "noise": they are made from noise;
-      "clean": their way down is shifted so that it ends at 0. */
+      "hold": they start from the nearest picture; "clean": their way down is shifted so that it
+      ends at 0. */
   function mend(state, what, frames) {
     const inside = frames.filter((f) => f < state.frames);
     if (what === "keep") return freeze(state, inside, true, "picture");
+    if (what === "hold") return hold(state, inside, true);
     const levels = state.levels.slice();
     const last = state.rows - 1;
     for (const f of inside) {
