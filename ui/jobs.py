@@ -218,9 +218,8 @@ class Job:
             self.update(preview=preview_of(state, self.view))
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
-        message = (
-            f"Stopped after step {state.step} of {len(work.calls)}.{too_long}" if stopped else ""
-        )
+        far = f"after step {state.step} of {len(work.calls)}" if state.step else "before step 1"
+        message = f"Stopped {far}.{too_long}" if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
 
 

@@ -186,7 +186,8 @@ def wire_queue(
             lost = {"status": "failed", "text": LOST} if unknown else {}
             return None, lost, None if saved is None else clip_files(saved)
         result = run.result if run.result and run.result.video.is_file() else None
-        if result is None and not run.status.over:  # meanwhile, what the session made last
+        made = run.result is not None or run.status in (Status.DONE, Status.FAILED)
+        if result is None and not made:  # what the session made last
             result = next((each.result for each in reversed(view.runs) if each.result), None)
         files = None if result is None else clip_files(result)
         waiting = len([other for other in view.waiting if other.job != run.job])

@@ -260,6 +260,7 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     expect(runs(mine).nth(0)).to_have_attribute("data-status", "done")
     runs(other).nth(0).get_by_test_id("run-show").click()
     expect(other.locator("#progress")).to_contain_text("Stopped after step")
+    expect(other.locator("#history .run")).to_have_text(["", "stopped"])
     expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")
 
 

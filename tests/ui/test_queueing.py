@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -132,6 +133,16 @@ def test_a_run_that_was_asked_to_stop_says_so_until_it_ends(place: Place) -> Non
     last = [view.going[0] for view in views if view.going][-1]
     assert last.job == second and not last.stopping
     assert [run.status for run in views[-1].runs] == [Status.STOPPED, Status.DONE]
+
+
+def test_a_run_that_is_stopped_before_its_first_step_leaves_nothing(place: Place) -> None:
+    """Else the history fills with pictures of noise."""
+    outputs = place.studio.outputs
+    work = place.studio.prepare(painting(), GenerateRequest(), ANN).work
+    first, second = itertools.islice(work.states(), 2)
+    assert work.finish(first, True) is None and not outputs.runs(ANN)
+    saved = work.finish(second, True)
+    assert outputs.runs(ANN) == [saved] and saved.about()["stopped"]
 
 
 def test_a_chosen_run_is_shown_until_another_is_queued(place: Place) -> None:
