@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ class Snapshot:
     message: str = ""
     result: Any = None
     about: Any = None
+    asked_at: float = 0.0  # in seconds since 1970
     version: int = 0
 
 
@@ -113,7 +115,9 @@ class Job:
         self._work: Work | None = work
         self._context = copy_context()  # of the request: ZeroGPU counts a run to its visitor
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(self.id, work.frames, len(work.calls), about=about)
+        self._snapshot = Snapshot(
+            self.id, work.frames, len(work.calls), about=about, asked_at=datetime.now().timestamp()
+        )
 
     @property
     def snapshot(self) -> Snapshot:

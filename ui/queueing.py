@@ -136,6 +136,7 @@ def _entry(run: Snapshot) -> dict[str, Any]:
         "settings": order.settings,
         "details": order.details,
         "levels": order.picture,
+        "asked": run.asked_at,
         "status": run.status.value,
         "step": run.step,
         "stopping": run.stopping,
