@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from ui.queueing import queue_value
 from ui.refusals import RequestError, checked, plain
 from ui.requests import EditorValue, local_file
 from ui.restoring import Restored, of_file, of_run, restored
-from ui.service import MAX_READERS, Studio, session_of
+from ui.service import MAX_READERS, Studio, is_present, session_of
 from ui.settings import FIELDS, settings_of
 from ui.watching import clip_files
 
@@ -59,8 +61,16 @@ class Afterwards:
 
     def restore_run(self, session: Any, sent: Any) -> Restored:
         self.studio.room_for_upload()  # pictures of a run come back as uploads, here and below
-        recipe, pictures = of_run(self.run_of(session, sent))
-        return restored(recipe, pictures, self._pipeline())
+        saved = self.run_of(session, sent)
+        recipe, pictures = of_run(saved)
+        found = restored(recipe, pictures, self._pipeline())
+        with suppress(RequestError):  # of a run that is still listed, as they were before a cut
+            order = self.studio.order_of(saved.job, session_of(session)["session"])
+            given = order.unpack()[0].keyframes
+            if all(map(is_present, given)):
+                editor = found.editor.model_copy(update={"keyframes": given})
+                return replace(found, editor=editor)
+        return found
 
     def restore_file(self, session: Any, sent: Any) -> Restored:
         """What the recipe in an uploaded file says.

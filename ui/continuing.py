@@ -98,7 +98,7 @@ def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> E
             .with_windows(window)
         )
     )
-    return editing.painted(timeline, keyframes=_pictures(files))
+    return editing.painted(timeline, keyframes=_pictures(files), steps_before=steps)
 
 
 def frame_used(saved: Saved, request: FrameRequest, editor: EditorValue) -> EditorValue:

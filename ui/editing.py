@@ -40,6 +40,7 @@ def painted(
     keyframes: list[KeyframeValue] | None = None,
     preset: PresetValue | None = None,
     formula: str = "",
+    steps_before: int | None = None,
 ) -> EditorValue:
     """The timeline as the editor's value."""
     windows = None
@@ -57,6 +58,7 @@ def painted(
         prior=timeline.prior,
         prior_alpha=timeline.prior_alpha,
         seen=dict(timeline.seen),
+        steps_before=steps_before,
         keyframes=keyframes or [],
     )
 
@@ -86,7 +88,11 @@ def with_brought(
         # all of the painting's steps, where the box counts those of a window
         steps = editor.steps if size.steps == steps_of(editor, window) else size.steps
         timeline = checked(lambda: timeline.resampled(size.frames, steps))
-    return painted(timeline, keyframes=_kept_pictures(editor, timeline, stay=True))
+    return painted(
+        timeline,
+        keyframes=_kept_pictures(editor, timeline, stay=True),
+        steps_before=steps_for_preset(editor, size.steps, window),
+    )
 
 
 def with_preset(editor: EditorValue | None, request: PresetRequest, window: int) -> EditorValue:
@@ -126,7 +132,7 @@ def with_picture(editor: EditorValue, file: FileData) -> EditorValue:
     wanted = [frame for frame, level in enumerate(editor.levels[0]) if level < MAX_LEVEL]
     if not wanted and editor.frames > 1:
         kept = checked(lambda: editor.timeline().keeping([0]))
-        editor = painted(kept, keyframes=editor.keyframes)
+        editor = painted(kept, keyframes=editor.keyframes, steps_before=editor.steps_before)
     wanted = wanted or [0]
     taken = {keyframe.frame for keyframe in editor.keyframes}
     frame = next((frame for frame in wanted if frame not in taken), wanted[0])
@@ -167,6 +173,7 @@ def _resampled(editor: EditorValue, frames: int, steps: int) -> EditorValue:
         keyframes=_kept_pictures(editor, timeline, stay=False),
         preset=editor.preset,
         formula=editor.formula,
+        steps_before=editor.steps_before if steps == editor.steps else None,  # or asked for now
     )
 
 
@@ -222,8 +229,10 @@ def steps_of(editor: EditorValue, window: int) -> int:
 
 def steps_for_preset(editor: EditorValue, asked: Any, window: int) -> Any:
     """The steps of a preset that takes the painting's place: those asked for in the box, or where
-    the box only says what there is, the painting's own."""
-    return preset_steps(editor, window) if asked == steps_of(editor, window) else asked
+    the box only says what there is, those from before it or the painting's own."""
+    if asked != steps_of(editor, window):
+        return asked
+    return editor.steps_before or preset_steps(editor, window)
 
 
 def preset_steps(editor: EditorValue, window: int) -> int:

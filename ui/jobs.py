@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -90,9 +91,11 @@ class Snapshot:
     preview: Preview | None = None
     eta: float | None = None
     ahead: int = 0
+    stopping: bool = False  # it goes on to the end of its step
     message: str = ""
     result: Any = None
     about: Any = None
+    asked_at: float = 0.0  # in seconds since 1970
     version: int = 0
 
 
@@ -112,7 +115,9 @@ class Job:
         self._work: Work | None = work
         self._context = copy_context()  # of the request: ZeroGPU counts a run to its visitor
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(self.id, work.frames, len(work.calls), about=about)
+        self._snapshot = Snapshot(
+            self.id, work.frames, len(work.calls), about=about, asked_at=datetime.now().timestamp()
+        )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -137,6 +142,12 @@ class Job:
         self._context = copy_context()
         steps = len(work.calls)
         self.update(frames=work.frames, steps=steps, about=about)
+
+    def stop(self) -> None:
+        """Ask it to end after its current step."""
+        self.stopping.set()
+        if not self.snapshot.stopping:
+            self.update(stopping=True)
 
     def withdraw(self) -> None:
         """End a job that has not begun."""
@@ -211,9 +222,8 @@ class Job:
             self.update(preview=preview_of(state, self.view))
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
-        message = (
-            f"Stopped after step {state.step} of {len(work.calls)}.{too_long}" if stopped else ""
-        )
+        far = f"after step {state.step} of {len(work.calls)}" if state.step else "before step 1"
+        message = f"Stopped {far}.{too_long}" if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
 
 

@@ -11,17 +11,23 @@ from fvdm_core.limits import frame_names
 from fvdm_core.timeline import Timeline
 
 WORDS = {  # what the editor's `mend` does, for one frame and for more
+    "hold": ("Let {} hold the nearest picture", "Let {} hold the nearest picture"),
     "keep": ("Keep the picture of {}", "Keep the pictures of {}"),
     "noise": ("Make {} from noise", "Make {} from noise"),
+    "remove": ("Remove the picture of {}", "Remove the pictures of {}"),
     "clean": ("Let {} end clean", "Let {} end clean"),
 }
 
 
 def mends(timeline: Timeline, pictures: Collection[int]) -> list[dict[str, Any]]:
-    """A line with a button for every kind of frame (from 0) that can be mended."""
-    found = {  # in the order of the warnings
-        "noise": timeline.needs_picture(pictures),
-        "keep": timeline.unused_pictures(pictures),
+    """A line with a button for every kind of frame (from 0) that can be mended, and way to."""
+    missing = timeline.needs_picture(pictures)
+    unused = timeline.unused_pictures(pictures)
+    found = {  # in the order of the warnings, and what keeps most of the painting first
+        "hold": missing if pictures else [],
+        "noise": missing,
+        "keep": unused,
+        "remove": unused,
         "clean": np.flatnonzero(timeline.levels[-1]).tolist(),
     }
     return [

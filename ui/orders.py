@@ -97,7 +97,8 @@ def picture_of(editor: EditorValue) -> tuple[tuple[int, ...], ...]:
 
 
 def _key(editor: EditorValue, request: GenerateRequest, model: str) -> str:
-    painting = editor.model_dump(mode="json", exclude={"preset", "formula", "keyframes"})
+    unlike = {"preset", "formula", "steps_before", "keyframes"}
+    painting = editor.model_dump(mode="json", exclude=unlike)
     # a picture that no frame starts from changes nothing; paths name contents
     unused = editor.timeline().unused_pictures([k.frame for k in editor.keyframes])
     pictures = [[k.frame, k.file.path, k.fit] for k in editor.keyframes if k.frame not in unused]

@@ -244,7 +244,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     ]
     for change in changes:
         follow_change(change, reading, keeping)
-    for refused in changes[:2]:  # the picker shows the preset that was asked for already
+    for refused in changes[:3]:  # picker and boxes show what was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
     label, cfg, conditioning, step_cache, picture_size, *sampling = said

@@ -56,11 +56,9 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
     def stop(session: Any) -> dict[str, Any]:
         """End the session's run after its current step and keep what it has."""
         kept = session_of(session)
-        snapshot = studio.jobs.get(kept["job"])
         stopped = studio.jobs.stop(kept["job"], owner=kept["session"])
-        if snapshot is None or not stopped or snapshot.status.over:
-            return gr.skip()
-        return {**progress_value(snapshot), "text": "Stopping after this step…"}
+        snapshot = studio.jobs.get(kept["job"])
+        return progress_value(snapshot) if snapshot is not None and stopped else gr.skip()
 
     unseen = gr.Button(visible=False)
     unseen.click(

@@ -157,7 +157,7 @@ def wire_queue(
 
     def listed(session: str) -> tuple[Any, ...]:
         view = studio.queue.view(session)
-        return *buttons(bool(view.going)), queue_value(view)
+        return *buttons(view.going), queue_value(view)
 
     async def watch(kept_session: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Show the session's runs, one after the other, until none is left."""
@@ -172,7 +172,7 @@ def wire_queue(
                 strip,
                 progress,
                 gr.skip() if clip and clip == files else clip,  # an older one may be looked at
-                *buttons(bool(view.going)),
+                *buttons(view.going),
                 queue_value(view, followed=True),
             )
             files = clip
@@ -187,7 +187,8 @@ def wire_queue(
             lost = {"status": "failed", "text": LOST} if unknown else {}
             return None, lost, None if saved is None else clip_files(saved)
         result = run.result if run.result and run.result.video.is_file() else None
-        if result is None and not run.status.over:  # meanwhile, what the session made last
+        made = run.result is not None or run.status in (Status.DONE, Status.FAILED)
+        if result is None and not made:  # what the session made last
             result = next((each.result for each in reversed(view.runs) if each.result), None)
         files = None if result is None else clip_files(result)
         waiting = len([other for other in view.waiting if other.job != run.job])
@@ -198,14 +199,13 @@ def wire_queue(
         kept = session_of(kept_session)
         return shown_run(studio.queue.view(kept["session"]), -1, kept)[1]
 
-    def stop_first(kept_session: Any) -> dict[str, Any]:
+    def stop_first(kept_session: Any) -> tuple[Any, ...]:
         """End the session's run after its current step and keep what it has."""
         session = session_of(kept_session)["session"]
         view = studio.queue.view(session)
-        if not view.going:
-            return gr.skip()
-        studio.jobs.stop(view.going[0].job, owner=session)
-        return {**progress_value(view.going[0]), "text": "Stopping after this step…"}
+        if view.going:
+            studio.jobs.stop(view.going[0].job, owner=session)
+        return going(kept_session), *buttons(studio.queue.view(session).going)
 
     async def act(kept_session: Any, event: gr.EventData) -> tuple[Any, ...]:
         """Do what the list asks for; a run that is gone meanwhile is simply no longer listed."""
@@ -262,7 +262,7 @@ def wire_queue(
     queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)
-    parts.stop.click(stop_first, [session], [parts.progress], **QUICK)
+    parts.stop.click(stop_first, [session], [parts.progress, parts.run, parts.stop], **QUICK)
     load(
         lambda kept: queue_value(studio.queue.view(session_of(kept)["session"])),
         [session],

@@ -240,7 +240,7 @@ class JobRegistry:
 
     def _stop(self, job: Job) -> bool:
         """Ask a job to end; whether it waited, so that it is over already."""
-        job.stopping.set()
+        job.stop()
         if not self._turns.remove(job.owner, job):
             return False
         job.withdraw()

@@ -121,6 +121,12 @@ class EditorValue(GradioModel):
     prior: str = Field(default=PRIORS[0], max_length=20)
     prior_alpha: float = Field(default=1.0, ge=0, le=MAX_PRIOR_ALPHA)
     seen: dict[int, int] = Field(default_factory=dict, max_length=MAX_FRAMES)
+    steps_before: int | None = Field(
+        default=None,
+        ge=1,
+        lt=MAX_ROWS,
+        description="of what this took the place of, where it came with rows of its own",
+    )
     keyframes: list[KeyframeValue] = Field(default_factory=list, max_length=MAX_FRAMES)
 
     @classmethod
@@ -155,10 +161,13 @@ class EditorValue(GradioModel):
 
     @property
     def mark(self) -> int:
-        """CRC-32 of size and levels. The canvas computes the same (`markOf` in core.js), and so
-        knows whether what it holds is what a run was made of."""
+        """CRC-32 of size, levels and pictures. The canvas computes the same (`markOf` in core.js),
+        and so knows whether what it holds is what a run was made of."""
         size = np.array([self.frames, len(self.levels)], "<u2").tobytes()
-        return zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
+        pictures = sorted((k.frame, k.fit, k.file.path) for k in self.keyframes)
+        told = "".join(f"{frame} {fit} {path}\n" for frame, fit, path in pictures)
+        mark = zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
+        return zlib.crc32(told.encode(errors="replace"), mark)
 
     def timeline(self) -> Timeline:
         """The painted cells, one by one, as a `Timeline`.

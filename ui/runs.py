@@ -92,7 +92,9 @@ def make_work(
         "formula": editor.formula,
     }
 
-    def finish(state: Any, stopped: bool) -> Saved:
+    def finish(state: Any, stopped: bool) -> Saved | None:
+        if stopped and not state.step:
+            return None  # it is noise
         frames = state.frames if stopped else state.clip.frames
         recipe = state.recipe | {"page": page}
         says = timeline.describe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -60,9 +61,10 @@ def progress_value(snapshot: Snapshot, waiting: int = 0) -> dict[str, Any]:
     status, step, steps = snapshot.status, snapshot.step, snapshot.steps
     left = "" if snapshot.eta is None else f" · {snapshot.eta:.1f} s left"
     more = f" · {waiting} queued" if waiting else ""
+    at = "Stopping after this step…" if snapshot.stopping else f"step {step}/{steps}{left}"
     words = {
         Status.QUEUED: f"Queued, {snapshot.ahead} before it" if snapshot.ahead else "Starting…",
-        Status.RUNNING: (f"step {step}/{steps}{left}" if snapshot.levels else "Starting…") + more,
+        Status.RUNNING: (at if snapshot.levels or snapshot.stopping else "Starting…") + more,
         Status.DONE: "Done",
         Status.STOPPED: snapshot.message,
         Status.FAILED: snapshot.message,
@@ -70,13 +72,14 @@ def progress_value(snapshot: Snapshot, waiting: int = 0) -> dict[str, Any]:
     return {"fraction": step / max(1, steps), "text": words[status], "status": status.value}
 
 
-def buttons(going: bool) -> tuple[gr.Button, gr.Button]:
-    """Generate, which queues while a run of the session goes on, and Stop, which ends that one.
+def buttons(going: Sequence[Snapshot]) -> tuple[gr.Button, gr.Button]:
+    """Generate, which queues while a run of the session goes on, and Stop, which ends the first of
+    these once: a second press would end the run after it.
 
     Whole values: gradio sends what a generator yields as differences, and mixes up partial ones.
     """
     words = "Queue another" if going else "Generate"
-    return gr.Button(words), gr.Button("Stop", interactive=going)
+    return gr.Button(words), gr.Button("Stop", interactive=bool(going) and not going[0].stopping)
 
 
 def clip_files(saved: Saved) -> ClipFiles:

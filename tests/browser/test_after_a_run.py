@@ -95,6 +95,13 @@ def test_runs_are_kept_opened_restored_and_deleted(
     expect(page.locator("#seed input")).to_have_value("322")
     expect(caption).to_have_text("step 4 of 4")
     expect(page.get_by_test_id("playhead")).to_be_visible()
+    levels, picture = value(page)["levels"], value(page)["keyframes"][0]["file"]["path"]
+    page.get_by_test_id("slot-remove-0").dispatch_event("click")
+    page.locator("#shelf button").nth(1).click()
+    wait_for(page, "v.keyframes.length && v.keyframes[0].file.path !== x", picture)
+    assert value(page)["levels"] == levels  # only the picture is another one
+    expect(caption).to_have_text("step 4 of 4 · the canvas has changed since")
+    expect(page.get_by_test_id("playhead")).to_be_hidden()
     page.locator("#restore-no-seed").uncheck()
 
     # a reload finds them again, and nobody else does

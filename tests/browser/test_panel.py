@@ -164,6 +164,31 @@ def test_two_example_pictures_at_once_go_to_two_frames(
     page.wait_for_function(f"window.fvdmEditor.value.preset?.name === 'interpolation' && {frames}")
 
 
+def test_a_refused_number_gives_way_to_the_one_that_counts(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    typed = {"99999": ("frames", "16"), "2.7": ("frames", "16"), "0": ("steps", "30")}
+    for wrong, (box, right) in typed.items():
+        field = page.locator(f"#{box} input")
+        field.fill(wrong)
+        field.press("Tab")
+        expect(page.locator(".toast-body").filter(has_text=f"{box} is {wrong}")).to_be_visible()
+        expect(field).to_have_value(right)
+    page.locator("#preset-any-frame").click()
+    kept, said = page.locator("#presets .frames-box"), page.locator("#presets .wrong")
+    expect(kept).to_have_value("9")
+    for wrong in ("1,99", "abc"):
+        kept.fill(wrong)
+        kept.press("Tab")
+        expect(kept).to_have_value("9")
+        expect(said).to_contain_text(f"“{wrong}”: write frames from 1 to 16")
+    kept.fill("1, 16")
+    kept.press("Tab")
+    page.wait_for_function("window.fvdmEditor.value.levels[0][15] === 0")
+    expect(said).to_be_empty()
+
+
 def test_a_wrong_number_is_red_while_it_is_typed(
     new_page: Callable[..., Page], address: str
 ) -> None:

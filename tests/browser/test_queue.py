@@ -247,12 +247,27 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     runs(mine).nth(0).get_by_test_id("run-remove").click()
     expect_seeds(mine, 22)
     other.locator("#stop").click()
+    expect(other.locator("#progress")).to_contain_text("Stopping after this step")
+    runs(other).nth(1).get_by_test_id("run-clone").click()  # the page is told of its runs anew
+    expect(runs(other)).to_have_count(3)
+    expect(other.locator("#progress")).to_contain_text("Stopping after this step… · 2 queued")
+    expect(other.locator("#stop")).to_be_disabled()
+    expect(runs(other).nth(0)).to_contain_text("stopping…")
+    runs(other).nth(2).get_by_test_id("run-remove").click()
+    runs(other).nth(0).get_by_test_id("run-clone").click()
+    expect(runs(other)).to_have_count(3)
+    choices = other.get_by_test_id("compare-b").locator("optgroup[label=Runs] option")
+    said = "Image to video · faces · seed 11 · 16 × 30"
+    expect(choices.nth(0)).to_have_text(re.compile(rf"{said} · .*\d:\d\d:\d\d"))
+    expect(choices.nth(2)).to_have_text(re.compile(rf"{said} · .*\d:\d\d:\d\d"))
     hold.unlink()
     expect(runs(other).nth(0)).to_have_attribute("data-status", "stopped")
     expect(runs(other).nth(1)).to_have_attribute("data-status", "done")
     expect(runs(mine).nth(0)).to_have_attribute("data-status", "done")
+    expect(choices.filter(has_text="seed 11")).to_have_text([f"{said} · stopped", said])
     runs(other).nth(0).get_by_test_id("run-show").click()
     expect(other.locator("#progress")).to_contain_text("Stopped after step")
+    expect(other.locator("#history .run")).to_have_text(["", "", "stopped"])
     expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")
 
 

@@ -24,7 +24,7 @@ test("a value survives the round trip, field by field", () => {
   const value = {
     version: 1, levels: [[1000, 0], [500, 0], [0, 0]],
     windows: [[{ frames: [0, 1], updates: [0] }], [{ frames: [0, 1], updates: [0] }]],
-    sources: ["noise", "keyframe"], preset: { name: "ramp", params: { rate: 0.2 } }, formula: "t",
+    sources: ["noise", "keyframe"], preset: { name: "ramp", params: { rate: 0.2 } }, formula: "t", steps_before: 30,
     keyframes: [{ frame: 1, file: file("b.png"), fit: "contain" }],
   };
   assert.deepEqual(C.toValue(C.fromValue(value)), value);
@@ -35,6 +35,8 @@ test("a painting has the mark that the server gives it, and another one another"
   assert.equal(C.markOf(state), 1035844552); // tests/ui/test_canvas_value.py has the same
   assert.notEqual(C.markOf(C.standard(2, 15)), C.markOf(C.standard(15, 2)));
   assert.notEqual(C.markOf(C.freeze(state, [0], true)), C.markOf(state));
+  const pictures = [{ frame: 1, file: file("ü.png") }, { frame: 0, file: file("a.png"), fit: "contain" }];
+  assert.equal(C.markOf(C.fromValue({ levels: [[0, 0], [0, 0]], keyframes: pictures })), 1123627402);
 });
 
 test("a hard brush of one cell paints the cell under the pointer and no other", () => {

@@ -40,6 +40,23 @@ test("a frame made from noise, freed or taken freely moves as a preset's do, hal
   }
 });
 
+test("frames without a picture hold the nearest one", () => {
+  const state = C.fromValue({ levels: [[0, 1000, 0], [0, 500, 0], [0, 0, 0]],
+    keyframes: [{ frame: 0, file: file("a"), fit: "crop" }] });
+  const held = P.mend(state, "hold", [2, 9]);
+  assert.deepEqual(held.sources, ["keyframe", "noise", "hold"]);
+  assert.deepEqual([...held.levels], [...state.levels]);
+  assert.deepEqual(P.troubles(held), ["", "", ""]);
+});
+
+test("pictures that have no effect go in one edit", () => {
+  const pictures = [0, 1, 2].map((frame) => ({ frame, file: file(`${frame}`), fit: "crop" }));
+  const state = C.fromValue({ levels: [[0, 1000, 1000], [0, 0, 0]], keyframes: pictures });
+  const without = P.mend(state, "remove", [1, 2]);
+  assert.deepEqual(without.keyframes.map(({ frame }) => frame), [0]);
+  assert.deepEqual([...without.levels], [...state.levels]);
+});
+
 test("a picture is fitted as the server fits it", () => {
   const crop = P.fitted(200, 100, 64, 64, "crop");
   assert.deepEqual(crop, { from: { x: 0.25, y: 0, w: 0.5, h: 1 }, to: { x: 0, y: 0, w: 1, h: 1 } });

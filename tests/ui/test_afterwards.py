@@ -137,6 +137,8 @@ def test_a_run_of_the_history_comes_back_and_gives_the_same_bytes(
     assert found.editor.preset is not None and found.editor.preset.name == "interpolation"
     assert [keyframe.frame for keyframe in found.editor.keyframes] == [0, 5]
     same_clip(made, run(studio, found.editor, found.request))
+    # the strip, which shows the run, knows the canvas for the one that it was made of
+    assert found.editor.mark == studio.order_of(made.job, SESSION).mark
 
 
 @pytest.mark.parametrize("file", ["recipe.json", "clip.mp4", "clip.gif", "frames/0004.png"])
@@ -308,6 +310,7 @@ def test_a_clip_is_extended_in_windows_of_the_model(
     timeline = editor.timeline()
     assert timeline.frames == frames and not timeline.levels[:, :6].any()
     assert timeline.windows is not None and timeline.window_size <= studio.window
+    assert editing.steps_for_preset(editor, editor.steps, 16) == 4  # of the next preset
     assert [keyframe.frame for keyframe in editor.keyframes] == list(range(6))
     if (frames, way) == (32, "diagonal"):
         clip = run(studio, editor, SETTINGS)

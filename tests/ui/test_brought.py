@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_an_own_preset_takes_all_steps_of_a_canvas_whose_box_counts_those_of_a_w
     text = canvas.timeline().to_json()
     assert bring("own", "mine", text, 24, 30, canvas).levels == canvas.levels
     assert bring("own", "mine", text, 24, 12, canvas).steps == 12  # what somebody asks for
+
+
+def test_the_rows_of_an_example_are_not_the_steps_of_the_next_preset() -> None:
+    pulse = bring("example", EXAMPLES[0].name)
+    rows = pulse.steps
+    assert rows != 10 and editing.steps_for_preset(pulse, rows, 16) == 10
+    assert editing.steps_for_preset(pulse, 50, 16) == 50  # what somebody asks for
+    other = bring("example", EXAMPLES[1].name, steps=rows, onto=pulse)
+    assert editing.steps_for_preset(other, other.steps, 16) == 10
+    resized = editing.with_size(other, SizeRequest(frames=other.frames, steps=25), 16)
+    assert editing.steps_for_preset(resized, 25, 16) == 25  # typed since
+    shorter = editing.with_size(other, SizeRequest(frames=9, steps=other.steps), 16)
+    assert editing.steps_for_preset(shorter, shorter.steps, 16) == 10
 
 
 @pytest.mark.parametrize(
@@ -145,10 +159,23 @@ def test_what_mends_a_timeline_names_its_frames() -> None:
     levels[:, [6, 11]] = 500
     texts = [line["text"] for line in mends(Timeline(levels), [0])]
     assert texts == [
+        "Let frames 7 and 12 hold the nearest picture",
         "Make frames 7 and 12 from noise",
         "Keep the picture of frame 1",
+        "Remove the picture of frame 1",
         "Let frames 7 and 12 end clean",
     ]
+
+
+def test_frames_hold_the_nearest_picture_only_where_there_is_one() -> None:
+    timeline = Timeline.preset("interpolation", frames=4, steps=3)
+    assert [line["mend"] for line in mends(timeline, [])] == ["noise"]
+    assert [(line["mend"], line["frames"]) for line in mends(timeline, [0])] == [
+        ("hold", [3]),
+        ("noise", [3]),
+    ]
+    held = replace(timeline, sources=("keyframe", "noise", "noise", "hold"))
+    assert mends(held, [0]) == []
 
 
 def encoded(value: EditorValue) -> Any:

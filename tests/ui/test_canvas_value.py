@@ -21,6 +21,12 @@ def test_a_painting_has_the_mark_that_the_page_gives_it() -> None:
     value = EditorValue.model_validate({"levels": [[1000, 0], [500, 3], [0, 700]]})
     assert value.mark == 1035844552  # tests/js/core.test.js has the same
     assert value.mark != value.model_copy(update={"levels": [[1000, 0, 500], [3, 0, 700]]}).mark
+    pictures = [
+        {"frame": 1, "file": {"path": "ü.png"}},
+        {"frame": 0, "file": {"path": "a.png"}, "fit": "contain"},
+    ]
+    value = EditorValue.model_validate({"levels": [[0, 0], [0, 0]], "keyframes": pictures})
+    assert value.mark == 1123627402
 
 
 @pytest.mark.parametrize("levels", [[], [[1000], [0, 0]], [[1001], [0]], [[float("nan")], [0]]])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from ui.refusals import RequestError, checked
 from ui.requests import MAX_SEED, EditorValue, GenerateRequest, PresetRequest
 from ui.service import Studio, restore
 from ui.settings import FIELDS, request_of, settings_of, usable
+from ui.watching import buttons, progress_value
 
 ANN, BOB = new_name(), new_name()
 
@@ -111,6 +114,35 @@ def test_steps_alone_wait_for_their_turn_and_all_else_is_shown_at_once(
         return [view.runs[0].version - run.version async for view in followed]
 
     assert on_its_own_loop(follow()) == [0, 3, 5, 6]
+
+
+def test_a_run_that_was_asked_to_stop_says_so_until_it_ends(place: Place) -> None:
+    """A press that seems to be ignored is repeated, and would end the run after it."""
+    first, second = place.submit(seed=1), place.submit(seed=2)
+    until = time.monotonic() + 120
+    while not (run := place.view().runs[0]).levels and time.monotonic() < until:
+        time.sleep(0.005)
+    assert progress_value(run)["text"].startswith("step 0/3")
+    assert buttons(place.view().going)[1].interactive
+    assert place.studio.jobs.stop(first, owner=ANN)
+    (run, _) = place.view().going
+    assert progress_value(run, 1)["text"] == "Stopping after this step… · 1 queued"
+    assert not buttons(place.view().going)[1].interactive
+    assert queue_value(place.view())["runs"][0]["stopping"]
+    views = place.end()
+    last = [view.going[0] for view in views if view.going][-1]
+    assert last.job == second and not last.stopping
+    assert [run.status for run in views[-1].runs] == [Status.STOPPED, Status.DONE]
+
+
+def test_a_run_that_is_stopped_before_its_first_step_leaves_nothing(place: Place) -> None:
+    """Else the history fills with pictures of noise."""
+    outputs = place.studio.outputs
+    work = place.studio.prepare(painting(), GenerateRequest(), ANN).work
+    first, second = itertools.islice(work.states(), 2)
+    assert work.finish(first, True) is None and not outputs.runs(ANN)
+    saved = work.finish(second, True)
+    assert outputs.runs(ANN) == [saved] and saved.about()["stopped"]
 
 
 def test_a_chosen_run_is_shown_until_another_is_queued(place: Place) -> None:

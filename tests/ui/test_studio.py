@@ -442,6 +442,8 @@ def test_stop_keeps_the_partial_clip_and_a_reload_finds_it(server: Server, clien
         while not (outputs := running.outputs()) and time.monotonic() < until:
             time.sleep(0.05)
         kept = outputs[-1][-1]
+        while not server.studio.jobs.get(kept["job"]).levels and time.monotonic() < until:
+            time.sleep(0.05)  # of what is stopped before it begins, nothing is kept
         client.predict(kept, api_name="/stop")
         gate.set()
         result = running.result(timeout=180)

@@ -7,7 +7,7 @@ Its value goes from the server to the page only:
     columns: int           tiles in a row of the sheet
     tile: [w, h]           pixels of a tile
     frames, step, steps: int
-    mark: int              of the run's timeline; the playhead lies over that one only
+    mark: int              of the run's timeline and pictures; the playhead lies over that one only
     levels: [int] * frames the row now reached, 0 … 1000
     eta: float | None      seconds left
     view: "clean" | "noisy"    what the sheet shows: predicted clean frames, or the state as it is

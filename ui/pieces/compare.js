@@ -38,12 +38,21 @@ root.append(
   stage,
 );
 
+/** What the runs are called; those that would be called the same also by the time of day. */
+function names() {
+  const text = (run) => [run.title, run.settings, run.status === "stopped" ? "stopped" : ""].filter(Boolean).join(" · ");
+  const texts = runs.map(text);
+  return texts.map((own, k) => (texts.filter((other) => other === own).length < 2 ? own
+    : `${own} · ${new Date(1000 * runs[k].asked).toLocaleTimeString()}`));
+}
+
 function options() {
+  const named = names();
   const option = (kind, name, words) => h("option", { value: `${kind}:${name}` }, words);
   const group = (label, children) => (children.length ? h("optgroup", { label }, ...children) : null);
   return [
     option("canvas", "", "The canvas"),
-    group("Runs", runs.map((run) => option("run", run.job, `${run.title} · ${run.settings}`))),
+    group("Runs", runs.map((run, k) => option("run", run.job, named[k]))),
     group("Earlier runs", older.filter(({ job }) => !runs.some((run) => run.job === job)).map((run) => option("run", run.job, run.title))),
     group("Presets, at the canvas' size", plain(props.presets).map(({ name, title }) =>
       option("preset", name, title))),
@@ -110,7 +119,7 @@ function keep(sides) {
 }
 
 addEventListener("fvdm:runs", ({ detail }) => {
-  const now = JSON.stringify(detail.runs.map((run) => [run.job, run.title, run.settings]));
+  const now = JSON.stringify(detail.runs.map((run) => [run.job, run.title, run.settings, run.status === "stopped"]));
   if (now === shownRuns) return;
   shownRuns = now;
   runs = detail.runs;

@@ -35,7 +35,7 @@ const addressOf = (run, file) => `${window.gradio_config?.root ?? ""}/${run.addr
 function thumbnail(run) {
   const when = run.made ? new Date(1000 * run.made).toLocaleString() : "";
   const button = h("button", { type: "button", class: "run", "data-job": run.job,
-    "aria-label": `${run.name}, ${when}. ${run.says}`, title: [run.name, when, run.says].filter(Boolean).join("\n"),
+    "aria-label": `${run.name}, ${when}${run.stopped ? ", stopped early" : ""}. ${run.says}`, title: [run.name, when, run.says].filter(Boolean).join("\n"),
     onClick: () => { choose(run.job); trigger("open_run", { job: run.job }); } });
   if (!run.thumb) {
     button.append(h("span", {}, run.name));
@@ -52,6 +52,7 @@ function thumbnail(run) {
   });
   button.addEventListener("pointerleave", rest);
   button.append(picture);
+  if (run.stopped) button.append(h("span", { class: "badge", "aria-hidden": "true" }, "stopped"));
   return button;
 }
 

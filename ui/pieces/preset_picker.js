@@ -88,24 +88,24 @@ function slider(field, value, onChange) {
 }
 
 function framesBox(frames, count, onChange) {
+  const wrong = h("span", { class: "wrong", role: "alert" });
   const box = h("input", {
     type: "text", class: "frames-box", value: framesToText(frames), maxlength: "120",
     "aria-label": "Frames", placeholder: "none", title: "Frames, such as 1, 5–8",
     onChange: () => {
       const parsed = textToFrames(box.value, count);
-      box.setAttribute("aria-invalid", String(parsed === null));
-      box.classList.toggle("invalid", parsed === null);
-      box.title = parsed === null ? `Write frames from 1 to ${count}, such as 1, 5–8` : "Frames";
-      if (parsed !== null) onChange(parsed);
+      wrong.textContent = parsed ? "" : `“${box.value}”: write frames from 1 to ${count}, such as 1, 5–8`;
+      if (parsed) onChange(frames = parsed);
+      else box.value = framesToText(frames); // what the canvas has is what is shown
     },
   });
-  return box;
+  return [box, wrong];
 }
 
 function control(field, count) {
   const value = params[field.name] ?? field.default;
   if (field.kind === "frames") {
-    return [framesBox(value ?? [], count, (frames) => changed(field.name, frames))];
+    return framesBox(value ?? [], count, (frames) => changed(field.name, frames));
   }
   if (field.kind === "frame-values") {
     let frames = Object.keys(value ?? {}).map(Number);
@@ -114,7 +114,7 @@ function control(field, count) {
     return [
       ...slider(field, number, (next) => { number = next; send(); }),
       h("span", { class: "on" }, "frames"),
-      framesBox(frames, count, (next) => { frames = next; send(); }),
+      ...framesBox(frames, count, (next) => { frames = next; send(); }),
     ];
   }
   return slider(field, value, (next) => changed(field.name, next));

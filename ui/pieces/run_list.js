@@ -23,6 +23,7 @@ const placeOf = (job) => waiting().findIndex((run) => run.job === job);
 
 function state(run) {
   if (run.status === "queued") return run.ahead ? `${run.ahead} before it` : "starts now";
+  if (run.status === "running" && run.stopping) return "stopping…";
   if (run.status === "running") return `step ${run.step} of ${run.steps}`;
   if (run.status === "done") return "done";
   return run.message;

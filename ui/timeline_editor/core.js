@@ -1,7 +1,7 @@
 /* The painted timeline as plain data: every edit is a pure function from state to state, no DOM.
 
    A state is { frames, rows, levels, base, windows, sources, preset, formula, extra, keyframes,
-   thawed }; extra holds what the page hands on without looking: the noise prior, seen levels.
+   thawed }; extra holds what the page hands on without looking: the noise prior, seen levels, steps.
    levels is a Uint16Array of rows × frames cells, row by row: 0 is clean, 1000 is noise. Row 0 is
    the start, row rows − 1 the end. base holds the levels that the eraser brings back. thawed
    remembers what a column held before it was frozen. Frames and rows count from 0. */
@@ -29,7 +29,7 @@ const FvdmCore = (() => {
 
   // ── The value that travels between page and server ─────────────────────────────────────────
 
-  const EXTRA = ["prior", "prior_alpha", "seen"];
+  const EXTRA = ["prior", "prior_alpha", "seen", "steps_before"];
 
   function fromValue(value) {
     const rows = value.levels.length;
@@ -124,12 +124,13 @@ const FvdmCore = (() => {
   });
   const marks = new WeakMap(); // a state is never changed
 
-  /** CRC-32 of size and levels, as the server computes it for what a run was made of. */
+  /** CRC-32 of size, levels and pictures, as the server computes it for what a run was made of. */
   function markOf(state) {
     if (!marks.has(state)) {
-      const { frames, rows, levels } = state;
+      const { frames, rows, levels, keyframes } = state;
+      const pictures = keyframes.map((k) => `${k.frame} ${k.fit ?? "crop"} ${k.file.path}\n`).join("");
       let crc = ~0;
-      for (const part of [Uint16Array.of(frames, rows), levels]) {
+      for (const part of [Uint16Array.of(frames, rows), levels, new TextEncoder().encode(pictures)]) {
         const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
         for (let k = 0; k < bytes.length; k++) crc = (crc >>> 8) ^ CRC[(crc ^ bytes[k]) & 255];
       }

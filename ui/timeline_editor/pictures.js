@@ -2,7 +2,9 @@
    of a video is meant, how a picture is cut. Pure functions of a state of core.js, no DOM. */
 
 const FvdmPictures = (() => {
-  const { MAX, rint, levelAt, keyframeOn, isHeld, freeze, withLevels } = FvdmCore;
+  const {
+    MAX, rint, levelAt, keyframeOn, isHeld, freeze, hold, removeKeyframe, withLevels,
+  } = FvdmCore;
 
   // ── What is wrong, and mending it ──────────────────────────────────────────────────────────
 
@@ -32,11 +34,14 @@ const FvdmPictures = (() => {
   const nearestPicture = (state, frame) => state.keyframes.reduce((best, { frame: k }) =>
     (best === null || Math.abs(k - frame) < Math.abs(best - frame) ? k : best), null);
 
-  /** Mends frames in one edit. "keep": their pictures are kept; "noise": they are made from noise;
-      "clean": their way down is shifted so that it ends at 0. */
+  /** Mends frames in one edit. "keep": their pictures are kept, "remove": go; "noise": they are made from noise;
+      "hold": they start from the nearest picture; "clean": their way down is shifted so that it
+      ends at 0. */
   function mend(state, what, frames) {
     const inside = frames.filter((f) => f < state.frames);
     if (what === "keep") return freeze(state, inside, true, "picture");
+    if (what === "remove") return inside.reduce(removeKeyframe, state);
+    if (what === "hold") return hold(state, inside, true);
     const levels = state.levels.slice();
     const last = state.rows - 1;
     for (const f of inside) {
