@@ -183,14 +183,16 @@ const FvdmPage = (() => {
 
   let under = 0;
 
-  // Meanwhile the canvas knows what the change is made of: what is painted after that is not in the
-  // answer. Reading the panel changes nothing; it alone comes with more than the boxes.
-  const BOXES = 4;
-
-  function changing(...values) {
+  /** The boxes are brought in line with the painting, which stays. */
+  function reading(...values) {
     under += 1;
-    if (values.length <= BOXES) globalThis.fvdmEditor?.ask(true);
     return values;
+  }
+
+  /** Of the painting; what is painted from now on is not in the answer, as the canvas is told. */
+  function changing(...values) {
+    globalThis.fvdmEditor?.ask(true);
+    return reading(...values);
   }
 
   function changed() {
@@ -224,7 +226,7 @@ const FvdmPage = (() => {
 
   return {
     begin, restored, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
-    settle, changing, changed, allChanged, inPlace,
+    settle, reading, changing, changed, allChanged, inPlace,
   };
 })();
 

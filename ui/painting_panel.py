@@ -34,10 +34,10 @@ IN_TURN: dict[str, Any] = {
 }
 
 # Of `page.js`, which is in the page's head.
-KEEP, OF_THIS_TAB, SETTLE, CHANGING, CHANGED, ALL_CHANGED, IN_PLACE = (
+KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, ALL_CHANGED, IN_PLACE = (
     f"(...values) => window.fvdmPage.{name}(...values)"
     for name in (
-        *("keep", "ofThisTab", "settle", "changing", "changed"),
+        *("keep", "ofThisTab", "settle", "reading", "changing", "changed"),
         *("allChanged", "inPlace"),  # what changes the painting whatever it was waits first
     )
 )
@@ -196,7 +196,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
             sketched(read),
             [parts.editor, *said],
             [parts.summary, parts.picker, panel],
-            js=CHANGING,
+            js=READING,
             trigger_mode="always_last",
             **quick,
             **unlisted,

@@ -222,8 +222,10 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
             font_mono=["ui-monospace", "monospace"],
         ).set(  # the theme's own are too faint to read (WCAG 2.2, 1.4.3)
             body_text_color_subdued="*neutral_500",
-            button_primary_background_fill="*primary_600",
-            button_primary_background_fill_hover="*primary_700",
+            button_primary_background_fill="*primary_700",
+            button_primary_background_fill_hover="*primary_800",
+            button_primary_background_fill_dark="*primary_700",
+            button_primary_background_fill_hover_dark="*primary_800",
         ),
         "css_paths": [HERE / f"{name}.css" for name in ("studio", "queue", "afterwards", "models")],
         "js": "() => window.fvdmPage.begin()",

@@ -197,7 +197,7 @@ def test_a_wrong_number_is_red_while_it_is_typed(
     seed.fill("-1")
     expect(seed).to_have_css("outline-color", "rgb(185, 28, 28)")
     seed.fill("1")
-    expect(seed).to_have_css("outline-color", "rgb(249, 115, 22)")
+    expect(seed).to_have_css("outline-color", "rgb(194, 65, 12)")
 
 
 def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
