@@ -21,7 +21,7 @@ from ui.requests import (
     SizeRequest,
 )
 from ui.service import Studio
-from ui.settings import FIELDS, request_of, usable
+from ui.settings import FIELDS, LIKED, request_of, usable
 
 AT_ONCE = 4  # of what is said about paintings, without gradio's queue
 # One after another, whoever asks: of two changes asked for soon after each other, the later one
@@ -168,6 +168,13 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     def summarise(timeline: EditorValue, *settings: Any) -> list[dict[str, Any]]:
         return studio.summary(timeline, request_of(usable(settings, SAID), SAID))
 
+    def liked(label: Any) -> list[Any]:
+        """Say in the boxes that are left to the model what it takes for a label."""
+        if not studio.model.ready:
+            return [gr.skip()] * len(SAMPLING)
+        own = studio.model.get().card.sampling.of(label if isinstance(label, str) else None)
+        return [gr.update(placeholder=f"{LIKED}: {own[field]:g}") for field in SAMPLING]
+
     def read(timeline: EditorValue, *settings: Any) -> tuple[Any, ...]:
         """Bring the panel in line with the painting."""
         window = studio.window
@@ -181,6 +188,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
                 "formula": timeline.formula,
                 "prior": timeline.prior,
             },
+            *liked(settings[0]),
         )
 
     def presets() -> list[dict[str, Any]]:
@@ -190,12 +198,13 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     panel = gr.JSON(visible="hidden")  # what the painting says of the boxes beside it
     boxes = [parts.frames, parts.steps, parts.formula]
     said = [parts.settings[FIELDS.index(field)] for field in SAID]
+    label, cfg, conditioning, step_cache, picture_size, *sampling = said
 
     def reading(then: Callable[..., Any]) -> Any:
         read_panel = then(
             sketched(read),
             [parts.editor, *said],
-            [parts.summary, parts.picker, panel],
+            [parts.summary, parts.picker, panel, *sampling],
             js=READING,
             trigger_mode="always_last",
             **quick,
@@ -247,7 +256,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     for refused in changes[:3]:  # picker and boxes show what was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
-    label, cfg, conditioning, step_cache, picture_size, *sampling = said
+    label.input(liked, [label], sampling, trigger_mode="always_last", **quick, **unlisted)
     typed = [each.input for each in (label, conditioning, picture_size, *sampling)]
     gr.on(
         [cfg.release, step_cache.release, *typed],

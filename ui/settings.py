@@ -23,6 +23,7 @@ FIELDS = (
     *SAMPLING,
 )
 ANY = ""  # the label of no label
+LIKED = "as the model likes it"  # in an empty box
 USUAL = ""  # the size that a model makes where no other is chosen
 
 

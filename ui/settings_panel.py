@@ -14,7 +14,7 @@ from ui.inputs import Checkbox, Dropdown, Number, Slider, Textbox
 from ui.model_panel import MAX_RATE
 from ui.queue_panel import MAX_VARIATIONS
 from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
-from ui.settings import ANY, FIELDS, USUAL
+from ui.settings import ANY, FIELDS, LIKED, USUAL
 
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
 PRIORS = [
@@ -159,7 +159,7 @@ def _left_to_the_model(label: str, info: str, elem_id: str) -> Textbox:
     return Textbox(
         label=label,
         info=info,
-        placeholder="as the model likes it",
+        placeholder=LIKED,
         max_lines=1,
         max_length=MAX_NUMBER,
         elem_id=elem_id,

@@ -209,6 +209,8 @@ def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
     for _ in range(2):
         page.locator("#more").get_by_role("button", name="Solver and speed").click()
         expect(coherence).to_have_value("")
+        expect(coherence).to_have_attribute("placeholder", "as the model likes it: 0.75")
+        expect(above).to_have_attribute("placeholder", "as the model likes it: 250")
         page.wait_for_timeout(2000)
         expect(coherence).to_have_value("")
         expect(above).to_have_value("")
@@ -216,8 +218,13 @@ def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
         opened(page)
     page.locator("#more").get_by_role("button", name="Solver and speed").click()
     page.wait_for_timeout(3000)  # gradio fills the boxes of an opened part once more
+    for label, number in {"sky": "0.25", "faces": "0.75"}.items():
+        page.locator("#label input").click()
+        page.get_by_role("option", name=label, exact=True).click()
+        expect(coherence).to_have_attribute("placeholder", f"as the model likes it: {number}")
+        expect(coherence).to_have_value("")
     coherence.fill("0.7")
-    coherence.press("Tab")
+    page.get_by_test_id("head-3").click()  # the page is told of the number for the label once more
     page.wait_for_function("sessionStorage.getItem('fvdm-painting')?.includes('\"0.7\"')")
     page.reload()
     opened(page)

@@ -86,7 +86,8 @@ def test_runs_queue_and_are_moved_changed_cloned_and_removed(
     expect(page.locator(".run[data-status=done]")).to_have_count(4)
     expect(page.locator("#generate")).to_have_text("Generate")
     expect(page.locator("#clip")).to_be_visible()
-    expect(runs(page).nth(3)).to_have_class(re.compile("shown"))  # it followed to the last
+    expect_seeds(page, 3, 44, 3, 1)  # the newest on top
+    expect(runs(page).nth(0)).to_have_class(re.compile("shown"))  # it followed to the last
 
 
 def test_of_two_runs_taken_up_at_once_the_second_is_on_the_canvas_and_marked(
@@ -261,11 +262,11 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     expect(choices.nth(0)).to_have_text(re.compile(rf"{said} · .*\d:\d\d:\d\d"))
     expect(choices.nth(2)).to_have_text(re.compile(rf"{said} · .*\d:\d\d:\d\d"))
     hold.unlink()
-    expect(runs(other).nth(0)).to_have_attribute("data-status", "stopped")
-    expect(runs(other).nth(1)).to_have_attribute("data-status", "done")
+    expect(runs(other).nth(2)).to_have_attribute("data-status", "stopped")
+    expect(runs(other).nth(0)).to_have_attribute("data-status", "done")
     expect(runs(mine).nth(0)).to_have_attribute("data-status", "done")
     expect(choices.filter(has_text="seed 11")).to_have_text([f"{said} · stopped", said])
-    runs(other).nth(0).get_by_test_id("run-show").click()
+    runs(other).nth(2).get_by_test_id("run-show").click()
     expect(other.locator("#progress")).to_contain_text("Stopped after step")
     expect(other.locator("#history .run")).to_have_text(["", "", "stopped"])
     expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")
@@ -299,7 +300,7 @@ def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> Non
     page.wait_for_function("document.querySelector('.compare .stage').dataset.frame > 3")
 
     # the run that the list names is compared with the canvas, which still has the same timeline
-    runs(page).nth(0).get_by_test_id("run-compare").click()
+    runs(page).nth(1).get_by_test_id("run-compare").click()
     expect(go).to_be_focused()
     go.click()
     expect(text).to_contain_text("Both sides are the same timeline")

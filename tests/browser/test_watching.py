@@ -99,13 +99,14 @@ def test_one_goes_back_over_a_run_while_the_next_one_goes_on(studio: Page, folde
         studio.locator("#seed input").fill("8")
         studio.locator("#generate").click()
         expect(studio.get_by_test_id("run")).to_have_count(2)
-        studio.get_by_test_id("run-show").first.click()
+        expect(studio.get_by_test_id("run").first).to_contain_text("seed 8")  # goes on: on top
+        studio.get_by_test_id("run-show").nth(1).click()
         shown(studio, "clean", 30)
         studio.get_by_test_id("scrubber").fill("11")
         shown(studio, "clean", 11)
     finally:
         held.unlink()  # now the page is told of every step of the other one, to its end
-    expect(studio.get_by_test_id("run").nth(1)).to_have_attribute("data-status", "done")
+    expect(studio.get_by_test_id("run").nth(0)).to_have_attribute("data-status", "done")
     studio.wait_for_timeout(500)
     shown(studio, "clean", 11)
     expect(studio.get_by_test_id("scrubber")).to_have_value("11")

@@ -1,4 +1,5 @@
-/* The session's runs: those that are over, the one that goes on, and those that wait, in order. */
+/* The session's runs: the one that goes on, those that wait, in order, and those that are over, the
+   newest first. */
 const { h, icon } = FvdmDom;
 const root = element.querySelector(".piece");
 const DRAG = "application/x-fvdm-run"; // so that a run is dropped on runs only
@@ -11,7 +12,7 @@ let editing = null; // the run whose painting was put on the canvas to be change
 let dragged = null;
 
 const heading = h("h2", {}, "Runs");
-const list = h("ol", { "aria-label": "Runs of this visit, in their order" });
+const list = h("ol", { "aria-label": "Runs of this visit: as they come, then as they ended, newest first" });
 const said = h("p", { class: "said", "aria-live": "polite" });
 const older = h("p", { class: "older" }, "Older runs are under History.");
 root.append(heading, list, older, said);
@@ -158,7 +159,9 @@ function draw() {
     row.node.remove();
     rows.delete(job);
   }
-  value.runs.forEach((run, place) => {
+  const ended = value.runs.filter(({ status }) => !goesOn(status));
+  const inOrder = [...value.runs.filter(({ status }) => goesOn(status)), ...ended.reverse()];
+  inOrder.forEach((run, place) => {
     if (!rows.has(run.job)) rows.set(run.job, makeRow(run.job));
     const row = rows.get(run.job);
     fill(row, run);
