@@ -14,7 +14,7 @@ WORDS = {  # what the editor's `mend` does, for one frame and for more
     "hold": ("Let {} hold the nearest picture", "Let {} hold the nearest picture"),
     "keep": ("Keep the picture of {}", "Keep the pictures of {}"),
     "noise": ("Make {} from noise", "Make {} from noise"),
-    "remove": ("Remove the picture of {}", "Remove the pictures of {}"),
+    "remove": ("Remove the picture", "Remove the pictures"),
     "clean": ("Let {} end clean", "Let {} end clean"),
 }
 

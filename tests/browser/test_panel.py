@@ -233,6 +233,16 @@ def test_what_is_left_to_the_model_stays_empty_and_a_number_comes_back(
     expect(above).to_have_value("")
 
 
+def test_generate_stays_in_sight_when_the_settings_are_long(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    page.locator("#more").get_by_role("button", name="Solver and speed").click()
+    expect(page.locator("#step-cache")).to_be_visible()
+    expect(page.locator("#step-cache")).not_to_be_in_viewport()
+    expect(page.locator("#generate")).to_be_in_viewport(ratio=1)
+
+
 def test_another_solver_brings_its_usual_fresh_noise(
     new_page: Callable[..., Page], address: str
 ) -> None:

@@ -133,7 +133,7 @@ def test_a_picture_without_effect_is_said_in_place_and_mended(studio: Page) -> N
     head = studio.get_by_test_id("head-0")
     assert "no effect" in (head.get_attribute("aria-label") or "")
     mend = studio.locator("#summary .mend")
-    expect(mend).to_have_text(["Keep the picture of frame 1", "Remove the picture of frame 1"])
+    expect(mend).to_have_text(["Keep the picture of frame 1", "Remove the picture"])
     mend.nth(1).click()
     expect(mend).to_have_count(0)
     assert not value(studio)["keyframes"] and value(studio)["levels"][0][0] == 1000

@@ -162,7 +162,7 @@ def test_what_mends_a_timeline_names_its_frames() -> None:
         "Let frames 7 and 12 hold the nearest picture",
         "Make frames 7 and 12 from noise",
         "Keep the picture of frame 1",
-        "Remove the picture of frame 1",
+        "Remove the picture",
         "Let frames 7 and 12 end clean",
     ]
 
