@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from fake import on_its_own_loop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -63,8 +64,7 @@ def test_other_servers_are_not_asked_for_files(address: str) -> None:
     assert client().get(f"/a/gradio_api/file/{address}").status_code == 404
 
 
-@pytest.mark.anyio
-async def test_a_body_that_does_not_arrive_is_given_up_and_forgotten() -> None:
+def test_a_body_that_does_not_arrive_is_given_up_and_forgotten() -> None:
     guard = Guard(echo, slowest=0.05, max_bodies=150)  # type: ignore[arg-type]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
 
@@ -82,8 +82,8 @@ async def test_a_body_that_does_not_arrive_is_given_up_and_forgotten() -> None:
         await guard(scope, receive, send)
         return sent
 
-    assert (await statuses([b"x" * 60]))[0] == 408 and guard.arriving == 0
-    assert (await statuses([b"x" * 60, b"x" * 91]))[0] == 503 and guard.arriving == 0
+    assert on_its_own_loop(statuses([b"x" * 60]))[0] == 408 and guard.arriving == 0
+    assert on_its_own_loop(statuses([b"x" * 60, b"x" * 91]))[0] == 503 and guard.arriving == 0
 
 
 def test_a_page_elsewhere_is_not_let_in_by_a_header_of_its_own() -> None:
