@@ -123,6 +123,8 @@ def test_a_press_before_the_model_is_there_says_that_it_waits(
     wait.unlink()
     expect(page.locator("#progress")).to_contain_text("Done")
     expect(runs(page)).to_have_count(1)
+    # the label that the example picture has, which the page could not know when it was pressed
+    expect(runs(page).locator(".settings")).to_contain_text("faces · seed")
 
 
 def test_what_is_asked_for_just_before_generate_is_the_run_s(

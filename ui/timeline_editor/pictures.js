@@ -34,9 +34,9 @@ const FvdmPictures = (() => {
   const nearestPicture = (state, frame) => state.keyframes.reduce((best, { frame: k }) =>
     (best === null || Math.abs(k - frame) < Math.abs(best - frame) ? k : best), null);
 
-  /** Mends frames in one edit. "keep": their pictures are kept, "remove": go; "noise": they are made from noise;
-      "hold": they start from the nearest picture; "clean": their way down is shifted so that it
-      ends at 0. */
+  /** Mends frames in one edit. "keep": their pictures are kept; "remove": their pictures go;
+      "noise": they are made from noise; "hold": they start from the nearest picture; "clean": their
+      way down is shifted so that it ends at 0. */
   function mend(state, what, frames) {
     const inside = frames.filter((f) => f < state.frames);
     if (what === "keep") return freeze(state, inside, true, "picture");
