@@ -25,9 +25,7 @@ from fvdm_core.pictures import Fit, Frame, load_image, read_note
 
 LIMITS = ChildLimits(memory=2 << 30, cpu_seconds=30, wall_seconds=120)
 Wanted = tuple[Path, tuple[int, int], Fit]  # a picture, (height, width) and how it is fitted
-_AT_ONCE = (
-    8  # pictures of one child, each of which may take 2 of its 30 seconds (64 million pixels)
-)
+_AT_ONCE = 8  # pictures of a child, of which the largest take 2 of its 30 seconds each
 
 
 def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Iterator[Frame]:
