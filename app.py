@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import queue
 import re
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,9 +197,10 @@ def main(arguments: list[str] | None = None) -> int:
     # A link of gradio's, and who listens on a network, is reached by names that we cannot know.
     local = is_loopback(chosen.host) and not chosen.share
     hosts = None if chosen.share else chosen.allow_host or ([] if local else None)
-    ended = threading.Event()
+    # Not an Event: a signal that comes while `wait` takes its lock would wait for that for ever.
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda number, _: ended.put(number))
     try:
         demo.launch(
             server_name=chosen.host,
@@ -212,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"app.py: cannot listen on {where}: {error}", file=sys.stderr)
         return 2
-    ended.wait()
+    ended.get()
     demo.studio.jobs.close()  # type: ignore[attr-defined]
     demo.close()
     return 0
