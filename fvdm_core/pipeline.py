@@ -153,12 +153,16 @@ class Pipeline:
         timeline: Timeline,
         keyframes: Mapping[int, Picture] | None = None,
         options: RunOptions | None = None,
+        *,
+        reuse: Iterable[State] = (),
         **changes: Any,
     ) -> Iterator[State]:
         """Yield the start and then a state per step; the last one carries the clip.
 
         keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}.
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
+        reuse: states of earlier runs. If this run comes through some of them, because its first
+        rows and all options are theirs, it starts at the furthest instead, and gives the same clip.
 
         Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
         and `NotFinite` if a step or the autoencoder gives NaN.
@@ -171,7 +175,9 @@ class Pipeline:
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         recipe = self._recipe(timeline, pictures, options)
-        return self._run(timeline, pictures, known, index, options, recipe)
+        begun = [state for state in reuse if state.begins(timeline, recipe)]
+        start = max(begun, key=lambda state: state.step, default=None)
+        return self._run(timeline, pictures, known, index, options, recipe, start)
 
     @torch.no_grad()
     def batch(
@@ -238,6 +244,7 @@ class Pipeline:
         label: int | None,
         options: RunOptions,
         whole: dict[str, Any],
+        start: State | None,
     ) -> Iterator[State]:
         """The states of a run that is checked; `whole` is the recipe of its end."""
         exact = {}
@@ -245,26 +252,26 @@ class Pipeline:
             kept = [frame for frame in known if not timeline.levels[:, frame].any()]
             exact = {frame: pictures[known[frame]] for frame in kept}
 
-        def recipe(step: int) -> dict[str, Any]:
-            return whole if step == timeline.num_steps else whole | {"stopped_after_step": step}
-
-        x = self._initial(timeline, pictures, known, options)
-        levels = np.array(timeline.levels[0])
-        decoders = self._decode_preview, self.decode
-        yield State(0, timeline.num_steps, levels, x, x, recipe(0), *decoders, exact)
-        for state in self._sampled(x, timeline, label, options, [options.seed]):
-            last = state.step == timeline.num_steps
-            yield State(
-                state.step,
-                timeline.num_steps,
-                state.levels,
-                state.x,
-                state.pred_x_start,
-                recipe(state.step),
-                *decoders,
-                exact,
-                Clip(spliced(self.decode(state.x), exact), whole["fps"], whole) if last else None,
+        def state(at: SampleState) -> State:
+            last = at.step == timeline.num_steps
+            return State(
+                *(at.step, timeline.num_steps, at.levels),
+                *(at.x, at.pred_x_start, at.last_x_start),
+                timeline,
+                whole if last else whole | {"stopped_after_step": at.step},
+                *(self._decode_preview, self.decode, exact),
+                Clip(spliced(self.decode(at.x), exact), whole["fps"], whole) if last else None,
             )
+
+        if start is None:
+            x = self._initial(timeline, pictures, known, options)
+            first = SampleState(0, np.array(timeline.levels[0]), x, x, x)
+        else:
+            latents = start.x, start.pred_x_start, start.last_x_start
+            first = SampleState(start.step, start.levels, *(t.to(self.device) for t in latents))
+        yield state(first)
+        for following in self._sampled(first, timeline, label, options, [options.seed]):
+            yield state(following)
 
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
         """The label's index, and the options with all that is left to the model decided."""
@@ -302,13 +309,14 @@ class Pipeline:
 
     def _sampled(
         self,
-        x: Tensor,
+        x: Tensor | SampleState,
         timeline: Timeline,
         label: int | None,
         options: RunOptions,
         seeds: Sequence[int],
     ) -> Iterator[SampleState]:
-        """x (B, F, C, h, w) at the timeline's first row -> a state after each of its steps."""
+        """x (B, F, C, h, w) at the timeline's first row, or what `sample` takes in its place -> a
+        state after each of its steps."""
         replaced = options.conditioning == "replacement"
         show = replacement(timeline, self.schedule, seeds) if replaced else None
         cache = StepCache(options.step_cache) if options.step_cache else None

@@ -22,12 +22,13 @@ Show = Callable[[Tensor, Tensor, Sequence[int], int], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class SampleState:
-    """What is known after a step: x and the predicted clean latents, both (B, F, C, H, W)."""
+    """What is known after a step: x and the predicted clean latents, all (B, F, C, H, W)."""
 
     step: int  # 1…M: how many steps are done
     levels: np.ndarray  # (F,): the levels that x now has
     x: Tensor
     pred_x_start: Tensor
+    last_x_start: Tensor  # what 2M remembers: pred_x_start itself, or older where frames rest
 
 
 class NotFinite(ArithmeticError):
@@ -37,7 +38,7 @@ class NotFinite(ArithmeticError):
 @torch.no_grad()
 def sample(
     denoise: Denoise,
-    x: Tensor,
+    start: Tensor | SampleState,
     timeline: Any,
     schedule: NoiseSchedule,
     solver: str = "ddim",
@@ -45,7 +46,10 @@ def sample(
     seed: int | Sequence[int] = 0,
     show: Show | None = None,
 ) -> Iterator[SampleState]:
-    """Yield a state after each step of `timeline`, starting from x (B, F, C, H, W) at levels[0].
+    """Yield a state after each step of `timeline`.
+
+    `start` is x (B, F, C, H, W) at levels[0], or a state of an earlier run, of the same seed,
+    solver and rows so far: from that on all is, bit for bit, as if it had been walked to.
 
     `denoise(x, t)` is called once per window in which some frame goes down, with that window's
     frames only. A frame whose level does not change is returned bit for bit; one that goes up is
@@ -58,6 +62,13 @@ def sample(
         raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta is {eta}; it must be from 0 (deterministic) to 1 (ancestral)")
+    if isinstance(start, SampleState):
+        begun = start
+        if not np.array_equal(start.levels, timeline.levels[: start.step + 1][-1]):
+            raise ValueError(f"this timeline does not come through the state of step {start.step}")
+    else:
+        begun = SampleState(0, np.array(timeline.levels[0]), start, start, start)
+    x = begun.x
     if x.ndim != 5 or x.shape[1] != timeline.frames:
         raise ValueError(
             f"x has shape {tuple(x.shape)}; this timeline needs (B, {timeline.frames}, C, H, W)"
@@ -74,9 +85,10 @@ def sample(
         raise ValueError(f"{len(seeds)} seeds were given for a batch of {len(x)}")
 
     levels = torch.as_tensor(np.array(timeline.levels), dtype=torch.long, device=x.device)
-    x, pred = x.clone(), x.clone()
-    memory = _Memory.empty(x)
-    for step in range(timeline.num_steps):
+    rests = _rests(np.array(timeline.levels))
+    x, pred = x.clone(), begun.pred_x_start.clone()
+    memory = _Memory.after(begun, timeline, schedule)
+    for step in range(begun.step, timeline.num_steps):
         now, to = levels[step], levels[step + 1]
         state = x  # every window of a step reads the state before the step
         x = x.clone()
@@ -118,7 +130,8 @@ def sample(
                 None if variance is None else (variance[:, down] + 1) / 2,
                 memory.of(moving),
             )
-            memory.remember(moving, x_start[:, down], half_log_snr(schedule.pair(now[moving])))
+            memory.x_start[:, moving] = x_start[:, down]
+            memory.note(moving, now, schedule)
 
         up = torch.nonzero(to > now).flatten()
         if len(up):
@@ -128,7 +141,9 @@ def sample(
         clean = to == 0
         pred[:, clean] = x[:, clean]
         _check_finite(x, step)
-        yield SampleState(step + 1, np.array(timeline.levels[step + 1]), x, pred.clone())
+        shown = pred.clone()
+        last = memory.x_start.clone() if rests[step] else shown
+        yield SampleState(step + 1, np.array(timeline.levels[step + 1]), x, shown, last)
 
 
 def _solver_step(
@@ -159,9 +174,20 @@ class _Memory:
     windows: dict[int, tuple[int, ...]]  # frame -> the window in which it was last denoised
 
     @classmethod
-    def empty(cls, x: Tensor) -> _Memory:
-        none = torch.full((x.shape[1], 1, 1, 1), torch.nan, device=x.device)
-        return cls(torch.zeros_like(x), none, {})
+    def after(cls, begun: SampleState, timeline: Any, schedule: NoiseSchedule) -> _Memory:
+        """What is remembered after the steps of a state: all but x_start follows from the rows."""
+        x_start = begun.last_x_start.clone()
+        none = torch.full((x_start.shape[1], 1, 1, 1), torch.nan, device=x_start.device)
+        memory = cls(x_start, none, {})
+        levels = torch.as_tensor(np.array(timeline.levels), dtype=torch.long, device=x_start.device)
+        for step in range(begun.step):
+            now, to = levels[step], levels[step + 1]
+            for window in timeline.active_windows(step):
+                updated = torch.as_tensor(window.updates, device=x_start.device)
+                memory.follow(window.frames, window.updates)
+                memory.note(updated[to[updated] < now[updated]], now, schedule)
+            memory.forget(torch.nonzero(to > now).flatten())
+        return memory
 
     def follow(self, window: tuple[int, ...], updates: tuple[int, ...]) -> None:
         """Forget frames that were last denoised in other company: their x_start may jump."""
@@ -173,12 +199,20 @@ class _Memory:
     def of(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         return self.x_start[:, frames], self.half_log_snr[frames]
 
-    def remember(self, frames: Tensor, x_start: Tensor, half_log_snr: Tensor) -> None:
-        self.x_start[:, frames] = x_start
-        self.half_log_snr[frames] = half_log_snr
+    def note(self, moving: Tensor, now: Tensor, schedule: NoiseSchedule) -> None:
+        """From which levels (F,) some frames have come down."""
+        self.half_log_snr[moving] = half_log_snr(schedule.pair(now[moving]))
 
     def forget(self, frames: Tensor) -> None:
         self.half_log_snr[frames] = torch.nan
+
+
+def _rests(levels: np.ndarray) -> np.ndarray:
+    """Whether after each step (M,) some frame waits in the middle of its way down: the network
+    looks at it again, and 2M does not take that for a step."""
+    falls = levels[1:] < levels[:-1]
+    fell = np.logical_or.accumulate(falls, axis=0)
+    return np.any(fell & ~falls & (levels[1:] > 0), axis=1)
 
 
 def _split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:

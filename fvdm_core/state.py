@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import media
+from .timeline import Timeline
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to a single truth
@@ -53,6 +54,8 @@ class State:
     levels: np.ndarray
     x: Tensor = field(repr=False)  # (1, F, C, h, w)
     pred_x_start: Tensor = field(repr=False)  # (1, F, C, h, w)
+    last_x_start: Tensor = field(repr=False)  # see `sampler.SampleState`
+    timeline: Timeline = field(repr=False)
     recipe: dict[str, Any] = field(repr=False)
     _preview: Callable[[Tensor], np.ndarray] = field(repr=False)
     _decode: Callable[[Tensor], np.ndarray] = field(repr=False)
@@ -93,7 +96,7 @@ class State:
         """Another process is given what there is to see, not the tensors of this one's device."""
         latents = self.pred_x_start.to("cpu", torch.float16).numpy()
         seen = {"preview": self.preview, "noisy": self.noisy, "pred_x_start": latents}
-        left_here = ("x", "frames", "_preview", "_decode")
+        left_here = ("x", "last_x_start", "timeline", "frames", "_preview", "_decode")
         return {k: value for k, value in vars(self).items() if k not in left_here} | seen
 
     def __copy__(self) -> State:
@@ -119,16 +122,33 @@ class State:
     @property
     def nbytes(self) -> int:
         """The memory that it takes: of the tensors or, from another process, of the pictures."""
-        held = ("x", "pred_x_start") if "x" in vars(self) else ("preview", "noisy")
-        return sum(getattr(self, name).nbytes for name in held)
+        if "x" not in vars(self):
+            return self.preview.nbytes + self.noisy.nbytes
+        held = {id(t): t.nbytes for t in (self.x, self.pred_x_start, self.last_x_start)}
+        return sum(held.values())
 
     def light(self) -> State:
-        """The same in half the memory, off the device and without its clip: to be seen later."""
+        """The same off the device and without its pictures and clip: to be seen, or gone on from,
+        later."""
         if "x" not in vars(self):
             pictures = copy.copy(self)
             pictures.recipe, pictures.clip = {}, None
             pictures.exact = {}
             vars(pictures).pop("pred_x_start", None)
             return pictures
-        x, pred_x_start = (t.to("cpu", torch.float16) for t in (self.x, self.pred_x_start))
-        return replace(self, x=x, pred_x_start=pred_x_start, recipe={}, clip=None)
+        x, pred, last = (t.cpu() for t in (self.x, self.pred_x_start, self.last_x_start))
+        if self.last_x_start is self.pred_x_start:
+            last = pred
+        return replace(self, x=x, pred_x_start=pred, last_x_start=last, clip=None)
+
+    def begins(self, timeline: Timeline, recipe: Mapping[str, Any]) -> bool:
+        """Whether a run of this timeline and recipe passes through this state."""
+        if "x" not in vars(self) or recipe["step_cache"]:  # what is left out depends on the past
+            return False
+        later = ("timeline", "stopped_after_step", "fps", "fit", "splice_exact")
+
+        def same(one: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in one.items() if name not in later}
+
+        alike = same(self.recipe) == same(recipe) and recipe["model"]["sha256"]
+        return bool(alike) and self.timeline.shared_steps(timeline) >= self.step

@@ -76,9 +76,9 @@ def test_a_state_can_be_kept_small_and_seen_later(pipe):
     states = list(pipe.stream(preset("interpolation"), keyframes={0: picture(), 15: picture(1)}))
     for state in states:
         kept = state.light()
-        assert kept.clip is None and 0 < kept.nbytes == state.nbytes // 2
+        assert kept.clip is None and kept.nbytes in (2 * state.x.nbytes, state.x.nbytes)
         for later, now in ((kept.preview, state.preview), (kept.noisy, state.noisy)):
-            allowed = 2 if state.clip is None else 8  # a clip is decoded in full precision
+            allowed = 0 if state.clip is None else 8  # a clip is decoded in full precision
             assert np.abs(later.astype(int) - now).max() <= allowed
     assert not np.array_equal(states[1].noisy, states[1].preview)
     assert np.array_equal(states[-1].noisy, states[-1].preview)  # nothing is noisy any more
@@ -435,6 +435,75 @@ def test_a_state_s_recipe_says_where_to_stop_and_the_last_is_the_clip_s(pipe):
     assert states[-1].recipe == states[-1].clip.recipe
     assert states[2].recipe == states[-1].recipe | {"stopped_after_step": 2}
     assert (states[0].recipe["seed"], states[0].recipe["fps"], states[-1].clip.fps) == (4, 5, 5)
+
+
+def lowered(timeline, row, frame):
+    """The same timeline up to a row, below which a frame is clean at once."""
+    levels = np.array(timeline.levels)
+    levels[row + 1 :, frame] = 0
+    return replace(timeline, levels=levels)
+
+
+@pytest.mark.parametrize("conditioning", ["clean", "replacement"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_run_goes_on_from_what_another_has_walked(pipe, calls, solver, conditioning):
+    timeline = preset("interpolation", frames=20, steps=6)  # of more frames than a window has
+    options = {
+        "keyframes": pictures_for(timeline),
+        "solver": solver,
+        "conditioning": conditioning,
+        "seed": 4,
+        "label": "sky",
+    }
+    earlier = [state.light() for state in pipe.stream(timeline, **options)]
+    other = lowered(timeline, 4, 7)
+    whole = pipe(other, **options)
+    calls.clear()
+    states = list(pipe.stream(other, **options, reuse=reversed(earlier)))
+    assert len(calls) == sum(len(other.with_windows(16).active_windows(m)) for m in (4, 5))
+    assert [state.step for state in states] == [4, 5, 6]
+    assert np.array_equal(states[-1].clip.frames, whole.frames)
+    assert states[-1].clip.recipe == whole.recipe
+    assert states[0].recipe["timeline"] == whole.recipe["timeline"]  # and not the earlier run's
+    assert states[0].recipe["stopped_after_step"] == 4 and states[0].num_steps == 6
+
+    calls.clear()
+    again = list(pipe.stream(timeline, **options, reuse=earlier, fps=3, splice_exact=True))
+    assert len(again) == 1 and not calls and again[0].clip.fps == 3
+    cut = Timeline(timeline.levels[:4], sources=timeline.sources)
+    assert [state.step for state in pipe.stream(cut, **options, reuse=earlier)] == [3]
+    assert pipe(timeline, **options, reuse=earlier).recipe == pipe(timeline, **options).recipe
+
+
+def test_a_run_that_is_not_the_same_so_far_begins_at_the_beginning(pipe, tmp_path):
+    timeline = preset("interpolation", steps=4)
+    pictures = pictures_for(timeline)
+    options = {"keyframes": pictures, "seed": 4, "label": "sky", "cfg_scale": 2.0}
+    earlier = [state.light() for state in pipe.stream(timeline, **options)]
+    others = [
+        {"seed": 5},
+        {"label": "faces"},
+        {"cfg_scale": 2.5},
+        {"solver": "ddim"},
+        {"eta": 0.5},
+        {"temporal_scale": 0.5},
+        {"conditioning": "replacement"},
+        {"step_cache": 0.1},
+        {"keyframes": pictures | {0: picture(9)}},
+    ]
+    for other in others:
+        states = pipe.stream(timeline, **options | other, reuse=earlier)
+        assert next(states).step == 0, other
+    cached = [s.light() for s in pipe.stream(timeline, **options, step_cache=0.1)]
+    assert next(pipe.stream(timeline, **options, step_cache=0.1, reuse=cached)).step == 0
+    arrived = [pickle.loads(pickle.dumps(state)).light() for state in earlier]
+    assert next(pipe.stream(timeline, **options, reuse=arrived)).step == 0
+    unlike = load(save_tiny(tmp_path / "other", depth=4))
+    assert next(unlike.stream(timeline, **options, reuse=earlier)).step == 0
+    nameless = Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, pipe.card)
+    made = list(nameless.stream(timeline, **options))  # whose weights nobody has counted
+    assert next(nameless.stream(timeline, **options, reuse=made)).step == 0
+    assert next(pipe.stream(timeline, **options, reuse=earlier)).step == 4
 
 
 def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):

@@ -230,6 +230,54 @@ def test_windows_see_only_their_frames_and_update_only_their_own():
     torch.testing.assert_close(got[0].x[:, :2], alone[0].x[:, :2])
 
 
+def wandering(steps, frames, seed):
+    """Columns that fall, rest and rise, seen through windows that change now and then."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.choice([400, 700, 1000], frames)]
+    for _ in range(steps - 1):
+        rows.append(np.clip(rows[-1] + rng.choice([-250, -90, 0, 0, 300], frames), 0, 1000))
+    edges = rng.integers(1, frames, -(-steps // 4)).repeat(4)[:steps]
+    halves = [(range(edge), range(edge, frames)) for edge in edges]
+    windows = [tuple(Window(tuple(half), tuple(half)) for half in both) for both in halves]
+    return Timeline(np.array([*rows, np.zeros(frames, int)]), windows=tuple(windows))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_what_follows_a_state_is_the_same_whoever_walked_to_it(solver, seed):
+    timeline, schedule = wandering(12, 6, seed), NoiseSchedule("linear", prediction_type="v")
+    settings = {"solver": solver, "eta": 0.5, "seed": 5}
+    whole = list(sample(mixing, start(6), timeline, schedule, **settings))
+    for begun in whole:
+        kept = [tensor.clone() for tensor in (begun.x, begun.pred_x_start, begun.last_x_start)]
+        again = list(sample(mixing, begun, timeline, schedule, **settings))
+        assert [state.step for state in again] == list(range(begun.step + 1, 13))
+        for ours, theirs in zip(again, whole[begun.step :], strict=True):
+            assert torch.equal(ours.x, theirs.x)
+            assert torch.equal(ours.pred_x_start, theirs.pred_x_start)
+        assert torch.equal(begun.x, kept[0]) and torch.equal(begun.pred_x_start, kept[1])
+        assert torch.equal(begun.last_x_start, kept[2])
+
+
+def test_only_what_rests_on_its_way_needs_more_to_be_kept():
+    schedule = NoiseSchedule("linear")
+    falling = Timeline(np.stack([grid(4)] * 2, axis=1))
+    resting = Timeline(np.array([[1000, 0], [600, 0], [600, 0], [300, 0], [0, 0]])[:, [0, 0, 1]])
+    uneven = Timeline(np.array([[1000, 1000], [600, 800], [600, 400], [300, 200], [0, 0]]))
+    for timeline, kept in ((falling, ()), (resting, (2,)), (uneven, (2,))):
+        states = list(sample(mixing, start(timeline.frames), timeline, schedule, "dpmpp_2m"))
+        more = [state.step for state in states if state.last_x_start is not state.pred_x_start]
+        assert tuple(more) == kept
+
+
+def test_a_state_that_a_timeline_does_not_come_through_is_refused():
+    schedule, timeline = NoiseSchedule("linear"), Timeline(np.stack([grid(4)] * 2, axis=1))
+    state = next(iter(sample(mixing, start(2), timeline, schedule)))
+    for other in ([[1000, 1000], [700, 750], [0, 0]], [[0, 0], [0, 0]]):
+        with pytest.raises(ValueError, match="does not come through the state of step 1"):
+            next(sample(mixing, state, Timeline(other), schedule))
+
+
 def test_learned_variance_interpolates_between_the_pairs_own_bounds():
     """One step from 600 to 300 of 4000 equal samples: the spread tells the variance used."""
     schedule = NoiseSchedule("linear")
