@@ -46,7 +46,7 @@ CORE = {  # what a module of the core may import of the core
     "sampler": {"noise", "schedule", "solvers"},
     "conditioning": {"noise", "sampler", "schedule", "solvers"},
     "loss": {"schedule", "solvers"},
-    "state": {"media"},
+    "state": {"media", "timeline"},
     "keyframes": {"limits", "media", "pictures", "timeline"},
     "pipeline": {
         *("autoencoder", "checkpoint", "keyframes", "model", "sampler", "schedule", "timeline"),

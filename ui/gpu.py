@@ -1,15 +1,14 @@
 """Runs are walked here or, on Hugging Face ZeroGPU, in a process that is lent a GPU meanwhile.
 
 ZeroGPU forks a process for a generator decorated with `spaces.GPU`; what the generator is given and
-yields is pickled between the two. A `State` becomes numpy on that way, so one generator does for
-both. Without the package the decorator is not there, and off ZeroGPU the package's does nothing.
+yields is pickled between the two. A `State` becomes numpy on that way.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -56,15 +55,20 @@ class Walker:
         keyframes: dict[int, np.ndarray],
         options: RunOptions,
         seconds_per_call: float | None,
+        earlier: Sequence[Any] = (),
     ) -> Iterator[Any]:
-        """The states of a run; closing it ends the run after its current step.
+        """The states of a run; closing it ends the run after its current step. It goes on from
+        one of the `earlier` runs' states where it can; none of them goes to another process.
 
         Raises:
             ValueError: what ZeroGPU, or the process that it lent a GPU, has to say.
         """
+        if not LENT:
+            yield from self.pipeline().stream(timeline, keyframes, options, reuse=earlier)
+            return
         try:
             for state in self._walk(timeline, keyframes, options, seconds_per_call):
-                yield state.arrived(self.pipeline().decode) if LENT else state
+                yield state.arrived(self.pipeline().decode)
         except gr.Error as error:
             raise ValueError(str(error.message)) from None
 
@@ -75,11 +79,7 @@ class Walker:
         options: RunOptions,
         seconds_per_call: float | None,
     ) -> Iterator[Any]:
-        pipeline = self.pipeline()
-        if not LENT:
-            yield from pipeline.stream(timeline, keyframes, options)
-            return
         try:
-            yield from pipeline.to().stream(timeline, keyframes, options)
+            yield from self.pipeline().to().stream(timeline, keyframes, options)
         except Exception as error:  # only a gr.Error keeps its text on the way back
             raise gr.Error(reason(error), print_exception=False) from error

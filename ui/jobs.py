@@ -52,8 +52,10 @@ class Status(StrEnum):
 class Work:
     """What a job does: walk `states`, then turn the last one into a result.
 
-    `calls[m]` is the number of model calls of step m. `finish(state, stopped)` also receives the
-    state at which a person stopped. `size` names the run in messages ("64 frames of 64×64").
+    `calls[m]` is the number of model calls of step m. Where the first state is not the start, those
+    before it are among `earlier()`, which other runs have left. `finish(state, stopped)` also
+    receives the state at which a person stopped. `size` names the run in messages ("64 frames of
+    64×64").
     """
 
     states: Callable[[], Iterator[Any]]
@@ -63,6 +65,7 @@ class Work:
     size: str = ""
     seconds_per_call: float | None = None
     learned: Callable[[float], None] = lambda seconds_per_call: None
+    earlier: Callable[[], Sequence[Any]] = tuple
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Snapshot:
     steps: int
     status: Status = Status.QUEUED
     step: int = 0
+    first: int = 0  # the step from which it went on, where others had walked so far
     levels: tuple[int, ...] = ()
     preview: Preview | None = None
     eta: float | None = None
@@ -177,14 +181,17 @@ class Job:
         self.update(status=Status.RUNNING, ahead=0, eta=_eta(work.calls, seconds_per_call))
         self.expected_at = max(self.expected_at, started)  # waiting for its turn does not count
         state: Any = None
+        first: int | None = None
         states = work.states()
         try:
             for state in states:
-                done: int = sum(work.calls[: state.step])
                 now = time.monotonic()
-                if state.step == 0:
+                if first is None:
+                    first = int(state.step)
                     started, showing = now, 0.0  # loading and encoding are not model calls
-                elif done:
+                    self._take_over(work, first)
+                done: int = sum(work.calls[first : state.step])
+                if done:
                     seconds_per_call = (now - started) / done
                 changes: dict[str, Any] = {
                     "step": int(state.step),
@@ -194,7 +201,7 @@ class Job:
                 last = state.step >= len(work.calls)
                 affordable = showing + one <= PREVIEW_SHARE * (now - started)
                 due = now - shown_at >= PREVIEW_INTERVAL and affordable
-                if last or (self.watched and (state.step <= 1 or due)):
+                if last or (self.watched and (state.step <= first + 1 or due)):
                     changes["preview"] = preview_of(state, self.view)
                     shown_at = time.monotonic()
                     one = shown_at - now
@@ -215,7 +222,7 @@ class Job:
         if state is None:
             raise ValueError("The run gave no frames: check its timeline.")
         stopped = state.step < len(work.calls)
-        if seconds_per_call is not None and not stopped and any(work.calls):
+        if seconds_per_call is not None and not stopped and any(work.calls[first:]):
             work.learned(seconds_per_call)
         shown = self.snapshot.preview
         if stopped and (shown is None or shown.step != state.step):
@@ -225,6 +232,14 @@ class Job:
         far = f"after step {state.step} of {len(work.calls)}" if state.step else "before step 1"
         message = f"Stopped {far}.{too_long}" if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
+
+    def _take_over(self, work: Work, first: int) -> None:
+        """Keep what other runs left of the steps that this one need not walk."""
+        if first:
+            self.update(first=first)
+            for state in work.earlier():
+                if state.step < first:
+                    self.rewind.add(state)
 
 
 def _levels(state: State) -> tuple[int, ...]:

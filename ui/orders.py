@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fvdm_core.presets import PRESETS
+from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.requests import EditorValue, GenerateRequest
 
@@ -26,7 +29,7 @@ class Order:
     `title` names the timeline, `settings` and `details` are text for people, `shared` is what two
     timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
     thumbnail, `mark` says which painting it was. Two orders of the same `key` are of the same
-    model and give the same bytes.
+    model and give the same bytes; `rows` does for their first rows what `key` does for the whole.
     """
 
     title: str
@@ -37,6 +40,7 @@ class Order:
     picture: tuple[tuple[int, ...], ...]
     mark: int
     key: str
+    rows: tuple[str, ...]
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
 
     @classmethod
@@ -57,6 +61,7 @@ class Order:
             picture=picture_of(editor),
             mark=editor.mark,
             key=_key(editor, request, model),
+            rows=rows_of(editor, request, model),
             _packed=zlib.compress(json.dumps(asked).encode()),
         )
 
@@ -67,6 +72,31 @@ class Order:
             EditorValue.model_validate(asked["editor"]),
             GenerateRequest.model_validate(asked["request"]),
         )
+
+
+def rows_of(editor: EditorValue, request: GenerateRequest, model: str) -> tuple[str, ...]:
+    """For each row a text that is the same where all up to it is; () with step caching, when a
+    state is not all that the next one comes from."""
+    if request.step_cache:
+        return ()
+    timeline = editor.timeline()
+    later = {"levels", "windows", "preset", "formula", "steps_before", "keyframes"}
+    painting = editor.model_dump(mode="json", exclude=later)
+    asked = request.model_dump(exclude={"fps", "splice_exact"})
+    began = json.dumps([model, painting, _pictures(editor, timeline), asked], sort_keys=True)
+    digest = hashlib.sha256(began.encode())
+    rows = []
+    for row, levels in enumerate(timeline.levels):
+        windows = 0 if row == 0 or timeline.windows is None else hash(timeline.windows[row - 1])
+        digest.update(levels.tobytes() + windows.to_bytes(8, "little", signed=True))
+        rows.append(digest.hexdigest()[:32])
+    return tuple(rows)
+
+
+def shared_steps(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many first steps two of `rows_of` have in common; the states after them are the same."""
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return max(0, len(list(alike)) - 1)
 
 
 def _coherence(request: GenerateRequest) -> str:
@@ -99,8 +129,12 @@ def picture_of(editor: EditorValue) -> tuple[tuple[int, ...], ...]:
 def _key(editor: EditorValue, request: GenerateRequest, model: str) -> str:
     unlike = {"preset", "formula", "steps_before", "keyframes"}
     painting = editor.model_dump(mode="json", exclude=unlike)
-    # a picture that no frame starts from changes nothing; paths name contents
-    unused = editor.timeline().unused_pictures([k.frame for k in editor.keyframes])
-    pictures = [[k.frame, k.file.path, k.fit] for k in editor.keyframes if k.frame not in unused]
-    asked = json.dumps([model, painting, sorted(pictures), request.model_dump()], sort_keys=True)
+    pictures = _pictures(editor, editor.timeline())
+    asked = json.dumps([model, painting, pictures, request.model_dump()], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _pictures(editor: EditorValue, timeline: Timeline) -> list[list[Any]]:
+    """Those that are used: one that no frame starts from changes nothing. Paths name contents."""
+    unused = timeline.unused_pictures([k.frame for k in editor.keyframes])
+    return sorted([k.frame, k.file.path, k.fit] for k in editor.keyframes if k.frame not in unused)

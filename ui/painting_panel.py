@@ -12,7 +12,7 @@ import gradio as gr
 
 from fvdm_core.limits import SAMPLING
 from ui import editing
-from ui.refusals import checked
+from ui.refusals import RequestError, checked
 from ui.requests import (
     BringRequest,
     EditorValue,
@@ -20,7 +20,7 @@ from ui.requests import (
     PresetRequest,
     SizeRequest,
 )
-from ui.service import Studio
+from ui.service import Studio, session_of
 from ui.settings import FIELDS, LIKED, request_of, usable
 
 AT_ONCE = 4  # of what is said about paintings, without gradio's queue
@@ -42,7 +42,7 @@ KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, ALL_CHANGED, IN_PLACE = (
     )
 )
 
-# what the summary depends on
+# what the cost of a step depends on
 SAID = ("label", "cfg_scale", "conditioning", "step_cache", "size", *SAMPLING)
 
 
@@ -62,6 +62,7 @@ class PaintingParts:
     summary: Any
     settings: list[Any]
     painting: Any
+    session: Any
 
 
 Follow = Callable[[Callable[..., Any]], Any]
@@ -165,8 +166,15 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         """Say what a timeline does, what it costs and what to look out for."""
         return studio.summary(timeline, request_of([label, guidance], SAID[:2]))
 
-    def summarise(timeline: EditorValue, *settings: Any) -> list[dict[str, Any]]:
-        return studio.summary(timeline, request_of(usable(settings, SAID), SAID))
+    def summarise(timeline: EditorValue, *rest: Any) -> list[dict[str, Any]]:
+        *settings, kept_session = rest
+        settings = usable(settings)
+        try:
+            request, session = request_of(settings), session_of(kept_session)["session"]
+        except RequestError:  # a seed that is being typed, say: nothing is there for that
+            known = [settings[FIELDS.index(field)] for field in SAID]
+            request, session = request_of(known, SAID), ""
+        return studio.summary(timeline, request, session)
 
     def liked(label: Any) -> list[Any]:
         """Say in the boxes that are left to the model what it takes for a label."""
@@ -175,11 +183,11 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         own = studio.model.get().card.sampling.of(label if isinstance(label, str) else None)
         return [gr.update(placeholder=f"{LIKED}: {own[field]:g}") for field in SAMPLING]
 
-    def read(timeline: EditorValue, *settings: Any) -> tuple[Any, ...]:
+    def read(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
         """Bring the panel in line with the painting."""
         window = studio.window
         return (
-            summarise(timeline, *settings),
+            summarise(timeline, *rest),
             editing.picker_value(timeline, window),
             {
                 "frames": timeline.frames,
@@ -188,7 +196,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
                 "formula": timeline.formula,
                 "prior": timeline.prior,
             },
-            *liked(settings[0]),
+            *liked(rest[FIELDS.index("label")]),
         )
 
     def presets() -> list[dict[str, Any]]:
@@ -197,13 +205,14 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
 
     panel = gr.JSON(visible="hidden")  # what the painting says of the boxes beside it
     boxes = [parts.frames, parts.steps, parts.formula]
-    said = [parts.settings[FIELDS.index(field)] for field in SAID]
-    label, cfg, conditioning, step_cache, picture_size, *sampling = said
+    has = dict(zip(FIELDS, parts.settings, strict=True))
+    label, sampling = has["label"], [has[field] for field in SAMPLING]
+    asked = [parts.editor, *parts.settings, parts.session]
 
     def reading(then: Callable[..., Any]) -> Any:
         read_panel = then(
             sketched(read),
-            [parts.editor, *said],
+            asked,
             [parts.summary, parts.picker, panel, *sampling],
             js=READING,
             trigger_mode="always_last",
@@ -247,7 +256,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
             [parts.editor],
             **changing,
         ),
-        parts.shelf.choose(place_example, [parts.editor], [parts.editor, said[0]], **each),
+        parts.shelf.choose(place_example, [parts.editor], [parts.editor, label], **each),
         parts.prior.input(set_prior, [parts.editor, parts.prior], [parts.editor], **changing),
         parts.picker.bring(bring, [parts.editor, *size], [parts.editor], **each),
     ]
@@ -257,11 +266,17 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
     label.input(liked, [label], sampling, trigger_mode="always_last", **quick, **unlisted)
-    typed = [each.input for each in (label, conditioning, picture_size, *sampling)]
+    typed = [has[name].input for name in ("label", "conditioning", "size", *SAMPLING)]
+    moved = [has[name].release for name in ("cfg_scale", "step_cache", "eta")]
     gr.on(
-        [cfg.release, step_cache.release, *typed],
+        [
+            *typed,
+            *moved,
+            has["seed"].change,
+            has["solver"].change,
+        ],  # the dice and restored runs too
         sketched(summarise),
-        [parts.editor, *said],
+        asked,
         [parts.summary],
         trigger_mode="always_last",  # of what is typed too
         **quick,
@@ -269,7 +284,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     )
     gr.Button(visible=False).click(
         sketched(preview_timeline),
-        [parts.editor, label, cfg],
+        [parts.editor, label, has["cfg_scale"]],
         [parts.summary],
         api_name="preview_timeline",
         **quick,

@@ -10,14 +10,14 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ui.jobs import Job, Snapshot, Work
-from ui.rewind import Rewind, View
+from ui.rewind import Kept, Rewind, View
 from ui.turns import Turns
 
-REWIND_BUDGET = 64 * 2**20  # bytes of the states of all runs that are over
+REWIND_BUDGET = 128 * 2**20  # bytes of the states of all runs that are over
 
 
 class QueueFull(Exception):
@@ -207,6 +207,15 @@ class JobRegistry:
         """What a run looked like at its steps; None where there is no such run of this owner."""
         job = self._own(job_id, owner)
         return None if job is None else job.rewind
+
+    def earlier(self, owner: str, shared: Callable[[Any], int]) -> list[Kept]:
+        """The states that a run of `owner` has left, of the one that went furthest along the first
+        steps that `shared` counts, of what was said about it. None, where row 0 is all there is."""
+        with self._changed:
+            own = [job for job in self._jobs.values() if job.owner == owner]
+        found = (job.rewind.until(shared(job.snapshot.about)) for job in own)
+        best = max(found, key=lambda states: states[-1].step if states else 0, default=[])
+        return best if best and best[-1].step else []
 
     async def follow(self, job_id: str, interval: float = 0.1) -> AsyncIterator[Snapshot]:
         """Every change of a job, at most one per `interval` seconds, up to its end.

@@ -1,4 +1,4 @@
-"""The states of a run, kept small, so that every row can be looked at when the run is over."""
+"""The states of a run, kept so that every row can be looked at later, and gone on from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 View = Literal["clean", "noisy"]  # the predicted clean frames, or the state as it is
-BUDGET = 32 * 2**20  # bytes of one run
+BUDGET = 64 * 2**20  # bytes of one run
 
 
 class Kept(Protocol):
-    """A state that can be looked at later; what `fvdm_core.pipeline.State.light` returns is one."""
+    """A state that can be used later; what `fvdm_core.pipeline.State.light` returns is one."""
 
     @property
     def step(self) -> int: ...
@@ -68,6 +68,11 @@ class Rewind:
                 return None
             at = min(self._kept, key=lambda kept: (abs(kept - step), kept))
             return copy.copy(self._kept[at])
+
+    def until(self, step: int) -> list[Kept]:
+        """Copies of the states up to a step, in order."""
+        with self._lock:
+            return [copy.copy(self._kept[kept]) for kept in sorted(self._kept) if kept <= step]
 
     def clear(self) -> None:
         with self._lock:

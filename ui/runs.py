@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,15 @@ def _guidance(pipeline: Any, request: GenerateRequest) -> tuple[bool, bool, floa
     return by_label, bool(used["temporal_scale"]), used["guidance_from"]
 
 
-def predictions(timeline: Timeline, pipeline: Any, request: GenerateRequest) -> int:
-    """How often the network is run, a guided call counted as the predictions that it takes."""
+def predictions(
+    timeline: Timeline, pipeline: Any, request: GenerateRequest, first: int = 0
+) -> tuple[int, int]:
+    """How often the network is called from a step on, and how often it is run: a guided call is as
+    many predictions as it takes."""
     by_label, by_frames, above = _guidance(pipeline, request)
-    led = timeline.levels[:-1].max(axis=1) > above  # (M,)
-    calls = np.array(calls_per_step(timeline))
-    return int(calls.sum() + (by_label + by_frames) * calls[led].sum())
+    led = timeline.levels[first:-1].max(axis=1) > above  # (M - first,)
+    calls = np.array(calls_per_step(timeline)[first:], int)
+    return int(calls.sum()), int(calls.sum() + (by_label + by_frames) * calls[led].sum())
 
 
 def calls_per_step(timeline: Timeline) -> list[int]:
@@ -66,6 +69,7 @@ def make_work(
     costs: Costs,
     session: str,
     job: str,
+    earlier: Callable[[], Sequence[Any]] = tuple,
 ) -> Work:
     """Read and check all that a run needs, so that whatever is wrong is said before it queues.
 
@@ -103,7 +107,7 @@ def make_work(
     def states() -> Iterator[Any]:
         if walker.pipeline() is not pipeline:  # between this check of the request and its queueing
             raise ValueError("The model was changed meanwhile: generate again.")
-        return walker.walk(timeline, keyframes, options, seconds_per_call)
+        return walker.walk(timeline, keyframes, options, seconds_per_call, earlier())
 
     return Work(
         states=states,
@@ -113,6 +117,7 @@ def make_work(
         size=f"{timeline.frames} frames of {width}×{height}",
         seconds_per_call=seconds_per_call,
         learned=lambda seconds: costs.learn(kind, seconds),
+        earlier=earlier,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ui.jobs import Work
 from ui.loading import LoadingModel
 from ui.mending import mends, unlike_training
 from ui.model_list import ModelList
-from ui.orders import Order
+from ui.orders import Order, rows_of, shared_steps
 from ui.outputs import Outputs, is_name, new_name, trim
 from ui.pieces import Example, Examples
 from ui.queueing import Queue
@@ -98,12 +99,18 @@ class Studio:
 
     # ── What the page says about a timeline ──────────────────────────────────────────────────
 
-    def summary(self, editor: EditorValue, request: GenerateRequest) -> list[dict[str, Any]]:
-        """What the painted timeline does, what it costs, and what to look out for."""
+    def summary(
+        self, editor: EditorValue, request: GenerateRequest, session: str = ""
+    ) -> list[dict[str, Any]]:
+        """What the painted timeline does, what it costs, and what to look out for.
+
+        `session` is whose runs it may go on from; without one nothing is there already.
+        """
         timeline = editor.timeline().with_windows(self.window)
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
-        lines.append({"kind": "cost", "text": self._cost(timeline, request)})
+        first = self._steps_there(editor, request, session)
+        lines.append({"kind": "cost", "text": self._cost(timeline, request, first), "there": first})
         trained_with = self.model.get().card.prior if self.model.ready else PRIORS[0]
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
             timeline, self.window
@@ -122,17 +129,32 @@ class Studio:
             return []
         return ["This model was trained on frames of equal noise; here they differ: expect little."]
 
-    def _cost(self, timeline: Timeline, request: GenerateRequest) -> str:
-        calls = timeline.model_calls
-        text = f"{calls} model call{'' if calls == 1 else 's'}"
+    def _steps_there(self, editor: EditorValue, request: GenerateRequest, session: str) -> int:
+        """How many first steps of a run have been walked by others of its session."""
+        if not self.model.ready or not session:
+            return 0
+        model = self.model.get().model_hash
+        kept = self.earlier(functools.cache(lambda: rows_of(editor, request, model)), session)
+        return kept[-1].step if kept else 0
+
+    def _cost(self, timeline: Timeline, request: GenerateRequest, first: int) -> str:
+        """In model calls from a step on; those before it are there."""
         if not self.model.ready:
-            return text
+            return _model_calls(timeline.model_calls)
         pipeline = self.model.get()
-        if (made := predictions(timeline, pipeline, request)) > calls:
+        calls, made = predictions(timeline, pipeline, request, first)
+        text = _model_calls(calls)
+        if made > calls:
             text += f" ({made} predictions with guidance)"
-        kind = kind_of_call(timeline, pipeline, request)
-        seconds = self.costs.seconds_per_call(kind)
-        return text if seconds is None else f"{text} · {in_words(calls * seconds)}"
+        seconds = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
+        if seconds is not None and calls:
+            text += f" · {in_words(calls * seconds)}"
+        if first == timeline.num_steps:
+            return "Nothing to compute: a run before this one took all its steps"
+        if first:
+            steps = "step" if first == 1 else f"{first} steps"
+            text += f" · its first {steps} are taken over from a run before"
+        return text
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────
 
@@ -154,9 +176,8 @@ class Studio:
             self.jobs.refuse_more(session)
         except QueueFull as error:
             raise RequestError(str(error)) from None
-        job = new_name()
-        work = self._work(editor, request, session, job)
-        return Prepared(job, work, self.order(editor, request))
+        job, order = new_name(), self.order(editor, request)
+        return Prepared(job, self._work(editor, request, session, job, order), order)
 
     def enqueue(self, run: Prepared, session: str) -> str:
         """Queue what was prepared and return its id.
@@ -177,8 +198,8 @@ class Studio:
         Raises:
             RequestError: the request is refused, or the run is not one of those that wait.
         """
-        work = self._work(editor, request, session, job)
         order = self.order(editor, request)
+        work = self._work(editor, request, session, job, order)
         try:
             self.jobs.renew(job, work, owner=session, about=order)
         except HasBegun as error:
@@ -199,7 +220,9 @@ class Studio:
                 return run.about
         raise RequestError("This run is no longer listed: choose another one.")
 
-    def _work(self, editor: EditorValue, request: GenerateRequest, session: str, job: str) -> Work:
+    def _work(
+        self, editor: EditorValue, request: GenerateRequest, session: str, job: str, order: Order
+    ) -> Work:
         return make_work(
             checked(self.model.get),
             editor,
@@ -209,7 +232,15 @@ class Studio:
             costs=self.costs,
             session=session,
             job=job,
+            earlier=lambda: self.earlier(lambda: order.rows, session),
         )
+
+    def earlier(self, rows: Callable[[], Sequence[str]], session: str) -> list[Any]:
+        """What this session's runs left of the states that `rows()` begin with; see `rows_of`. It
+        is not asked where there are no runs."""
+        if self.lent:  # states of another process hold pictures only
+            return []
+        return self.jobs.earlier(session, lambda about: shared_steps(about.rows, rows()))
 
     def change_model(self, key: str) -> None:
         """Begin to load another model of the list; the present one stays until it is there.
@@ -251,6 +282,10 @@ class Studio:
         names = [keyframe.file.orig_name or "" for keyframe in editor.keyframes[:1]]
         labels = self.model.get().card.labels if self.model.ready else []
         return next((label for label in labels for name in names if label in name), ANY)
+
+
+def _model_calls(calls: int) -> str:
+    return f"{calls} model call{'' if calls == 1 else 's'}"
 
 
 def _examples(folder: Path | None) -> Examples:

@@ -138,6 +138,7 @@ def build_studio(
                 summary=summary,
                 settings=settings,
                 painting=painting,
+                session=session,
             ),
         )
         theme.click(None, None, None, js="() => window.fvdmPage.toggleTheme()", **unlisted)

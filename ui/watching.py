@@ -65,7 +65,7 @@ def progress_value(snapshot: Snapshot, waiting: int = 0) -> dict[str, Any]:
     words = {
         Status.QUEUED: f"Queued, {snapshot.ahead} before it" if snapshot.ahead else "Starting…",
         Status.RUNNING: (at if snapshot.levels or snapshot.stopping else "Starting…") + more,
-        Status.DONE: "Done",
+        Status.DONE: f"Done · went on from step {snapshot.first}" if snapshot.first else "Done",
         Status.STOPPED: snapshot.message,
         Status.FAILED: snapshot.message,
     }

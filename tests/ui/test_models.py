@@ -242,7 +242,7 @@ def test_nothing_queues_while_a_model_comes(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_never_goes_with_a_model_that_it_was_not_checked_for(studio: Studio) -> None:
-    work = studio._work(painting(), GenerateRequest(), SESSION, "a-job-with-a-name-of-ours")
+    work = studio.prepare(painting(), GenerateRequest(), SESSION).work
     choose(studio, "run")
     with pytest.raises(ValueError, match="The model was changed meanwhile: generate again"):
         next(iter(work.states()))
@@ -368,6 +368,6 @@ def test_the_cost_counts_what_the_network_is_asked_for(
         list(pipe.stream(timeline, None, request.options()))
     finally:
         hook.remove()
-    assert predictions(timeline, pipe, request) == sum(counted) == calls
+    assert predictions(timeline, pipe, request) == (8, calls) and sum(counted) == calls
     cost = studio.summary(painting(8), request)[1]["text"]
     assert ("predictions" in cost) == (calls > 8)

@@ -138,6 +138,7 @@ def test_a_run_that_was_asked_to_stop_says_so_until_it_ends(place: Place) -> Non
 def test_a_run_that_is_stopped_before_its_first_step_leaves_nothing(place: Place) -> None:
     """Else the history fills with pictures of noise."""
     outputs = place.studio.outputs
+    place.gate.set()
     work = place.studio.prepare(painting(), GenerateRequest(), ANN).work
     first, second = itertools.islice(work.states(), 2)
     assert work.finish(first, True) is None and not outputs.runs(ANN)
