@@ -109,8 +109,8 @@ class Studio:
         timeline = editor.timeline().with_windows(self.window)
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
-        first = self._steps_there(editor, request, session)
-        lines.append({"kind": "cost", "text": self._cost(timeline, request, first), "there": first})
+        first = self._known_steps(editor, request, session)
+        lines.append({"kind": "cost", "text": self._cost(timeline, request, first), "known": first})
         trained_with = self.model.get().card.prior if self.model.ready else PRIORS[0]
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
             timeline, self.window
@@ -129,7 +129,7 @@ class Studio:
             return []
         return ["This model was trained on frames of equal noise; here they differ: expect little."]
 
-    def _steps_there(self, editor: EditorValue, request: GenerateRequest, session: str) -> int:
+    def _known_steps(self, editor: EditorValue, request: GenerateRequest, session: str) -> int:
         """How many first steps of a run have been walked by others of its session."""
         if not self.model.ready or not session:
             return 0
@@ -150,10 +150,10 @@ class Studio:
         if seconds is not None and calls:
             text += f" · {in_words(calls * seconds)}"
         if first == timeline.num_steps:
-            return "Nothing to compute: a run before this one took all its steps"
+            return "Every step is known from a run before: the same clip comes at once"
         if first:
-            steps = "step" if first == 1 else f"{first} steps"
-            text += f" · its first {steps} are taken over from a run before"
+            steps = "step 1" if first == 1 else f"steps 1–{first}"
+            text += f" · {steps} known from a run before"
         return text
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,8 @@
 
     fake_studio.py FOLDER
 
-Runs stand still while there is a file FOLDER/hold, presets are not made while there is
+Runs stand still while there is a file FOLDER/hold, go on from earlier ones while there is
+FOLDER/reuse, presets are not made while there is
 FOLDER/hold-presets, and the model is not loaded while there is FOLDER/hold-model.
 """
 
@@ -29,6 +30,7 @@ class HeldPipeline(FakePipeline):
     """Makes no step while the file is there."""
 
     def stream(self, *arguments: Any, **more: Any) -> Iterator[FakeState]:
+        self.reuses = (folder / "reuse").exists()
         for state in super().stream(*arguments, **more):
             while state.step and (folder / "hold").exists():
                 time.sleep(0.02)

@@ -71,6 +71,53 @@ def test_every_row_is_there_afterwards_in_both_views(
     expect(studio.locator(".tile.drawn")).to_have_count(16)
 
 
+def test_one_paints_on_from_a_step_of_a_run(studio: Page, folder: Path) -> None:
+    (folder / "reuse").touch()
+    bar, summary = studio.get_by_test_id("known-steps"), studio.locator("#summary")
+    canvas = studio.get_by_test_id("timeline-canvas")
+    box = canvas.bounding_box()
+    assert box
+    row = box["height"] / 31
+
+    def ends_at(step: int) -> None:
+        studio.wait_for_function(
+            """([step, row]) => {
+                const bar = document.querySelector("[data-testid=known-steps]");
+                return Math.abs(bar.getBoundingClientRect().height - (step + 1) * row) < 1;
+            }""",
+            arg=[step, row],
+        )
+
+    try:
+        expect(bar).to_be_hidden()
+        studio.locator("#generate").click()
+        expect(summary).to_contain_text("Every step is known from a run before")
+        ends_at(30)
+        studio.get_by_test_id("brush-height").fill("1")
+        studio.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20.5 * row)
+        expect(summary).to_contain_text("steps 1–19 known from a run before")
+        ends_at(19)
+        assert bar.get_attribute("title") == "Steps 1 to 19 are known from a run before"
+        studio.locator("#generate").click()
+        expect(studio.locator("#progress")).to_contain_text("Done · went on from step 19")
+        scrubber = studio.get_by_test_id("scrubber")
+        scrubber.fill("4")
+        shown(studio, "clean", 4)  # which the second run did not take
+
+        seed = studio.locator("#seed input")
+        seed.fill("8")
+        seed.press("Tab")
+        expect(bar).to_be_hidden()
+        expect(summary).not_to_contain_text("known from a run before")
+        seed.fill("7")
+        seed.press("Tab")
+        ends_at(30)
+        studio.get_by_test_id("mode-curves").click()
+        expect(bar).to_be_hidden()  # its axis is one of levels
+    finally:
+        (folder / "reuse").unlink()
+
+
 def test_tiles_of_a_run_with_other_frames_than_the_canvas_go_when_it_ends(
     studio: Page, hold: Path, resize: Callable[[Page, int], None]
 ) -> None:

@@ -1,4 +1,4 @@
-/* Lines of text, each with a class for its kind. */
+/* Lines of text, each with a class for its kind; one may say how many steps are `known`. */
 const root = element.querySelector(".piece");
 
 function draw() {
@@ -15,6 +15,8 @@ function draw() {
     }
     return line;
   }));
+  const steps = lines.find(({ known }) => known !== undefined)?.known ?? 0;
+  dispatchEvent(new CustomEvent("fvdm:known", { detail: { steps } }));
   root.setAttribute("aria-live", "polite");
   if (mending) (root.querySelector("button") ?? document.querySelector("#editor canvas"))?.focus({ preventScroll: true });
 }

@@ -12,6 +12,7 @@ least 26 px (34 px under a finger), where they scroll together. The editor annou
     fvdm:geometry  {left, view, column, frames, scroll}   CSS pixels; also `window.fvdmGeometry`
     fvdm:scroll    {left, from}                           editor ⇄ strip
     fvdm:playhead  {step, steps, running}                 strip → editor; step null: no playhead
+    fvdm:known     {steps}              summary → editor: the first steps that are known already
     fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
 
 The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `colours.js`, `undo.js`,
@@ -23,10 +24,10 @@ Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyfr
 slot-menu, slot-soft, slot-cut, slot-keep, clip-menu, clip-from, clip-pace, clip-count, clip-fill,
 tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), guard, undo, redo, level,
 level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
-curve-easing, block-bar, block-ACTION, fit-all, step-axis, playhead, level-tip, editor-status,
-editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value, geometry,
-lastDrawMs, say(text, isError), ask(asked)}: the painting as it stands, how long the last redraw
-took in milliseconds, a sentence over the canvas, and whether a change of it is under way.
+curve-easing, block-bar, block-ACTION, fit-all, step-axis, known-steps, playhead, level-tip,
+editor-status, editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value,
+geometry, lastDrawMs, say(text, isError), ask(asked)}: the painting as it stands, how long the last
+redraw took in milliseconds, a sentence over the canvas, and whether a change of it is under way.
 """
 
 from __future__ import annotations

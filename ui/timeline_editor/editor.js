@@ -72,6 +72,7 @@ const FvdmEditor = (() => {
       this.live = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", "data-testid": "editor-live" });
       this.status = h("div", { class: "status", "data-testid": "editor-status" });
       this.axis = h("div", { class: "axis", "data-testid": "step-axis" });
+      this.known = h("div", { class: "known", "data-testid": "known-steps", hidden: true });
       this.handle = h("div", { class: "playhead-handle", "data-testid": "playhead" });
       this.columns = h("div", { class: "columns" }, this.slots.row, this.slots.headRow,
         h("div", { class: "canvas-holder" }, this.canvas));
@@ -358,11 +359,20 @@ const FvdmEditor = (() => {
       const place = (mark) => levels ? 1 - (12 + (mark / 100) * (height - 24)) / height
         : (mark + 0.5) / (steps + 1);
       this.corner.textContent = !this.fitButton.hidden ? "" : levels ? "%" : "step";
-      this.axis.replaceChildren(this.handle, ...marks.map((mark) => {
+      this.axis.replaceChildren(this.known, this.handle, ...marks.map((mark) => {
         const node = h("span", { class: "mark" }, String(mark));
         node.style.top = `${100 * place(mark)}%`;
         return node;
       }));
+    }
+
+    /** Marks the steps that a run need not take again, from the first on. */
+    markKnown(steps) {
+      const { rows } = this.state;
+      this.known.hidden = !steps || steps >= rows;
+      this.known.style.height = `${(100 * (steps + 1)) / rows}%`;
+      this.known.title = steps === 1 ? "Step 1 is known from a run before"
+        : `Steps 1 to ${steps} are known from a run before`;
     }
 
     /** Tells the strip where the columns are, and of which timeline. */

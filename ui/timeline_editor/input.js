@@ -402,6 +402,8 @@ const FvdmInput = (() => {
 
   /** Other parts of the page speak through the editor's line of text, and mend frames. */
   function attachSaying(editor) {
+    addEventListener("fvdm:known", ({ detail }) => editor.markKnown(detail.steps),
+      { signal: editor.closing.signal });
     addEventListener("fvdm:mend", ({ detail: { what, frames } }) => {
       editor.change((now) => FvdmPictures.mend(now, what, frames), "mended frames");
       editor.say(`${C.frameNames(frames)} mended. Control Z takes it back.`);
