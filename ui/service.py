@@ -110,7 +110,8 @@ class Studio:
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         first = self._known_steps(editor, request, session)
-        lines.append({"kind": "cost", "text": self._cost(timeline, request, first), "known": first})
+        cost = {"kind": "cost", "text": self._cost(timeline, request, first)}
+        lines.append(cost | ({"known": first} if first else {}))
         trained_with = self.model.get().card.prior if self.model.ready else PRIORS[0]
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
             timeline, self.window
