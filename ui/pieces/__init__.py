@@ -235,6 +235,7 @@ class CompareView(_Piece):
         "../timeline_editor/dom",
         "matrix",
         "player",
+        "in_step",
         "compare",
     )
 

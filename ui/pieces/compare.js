@@ -14,11 +14,8 @@ const again = shownBefore(); // shown once more when the session is known
 let shownRuns = "";
 let asked = false; // the list of runs was told that there may be new ones
 let touched = false; // whether the person has chosen or compared: then nothing is chosen for them
-let clock = null;
-let players = [];
 let means = [];
-let drawn = -1;
-let showing = 0; // counts results, so that a late picture of an old one is left out
+let showing = 0; // counts results
 
 // ── Choosing ───────────────────────────────────────────────────────────────────────────────────
 
@@ -143,8 +140,8 @@ function figure(name, part, ...caption) {
   const [width, height] = part.tile;
   const canvas = h("canvas", { width, height, role: "img", "data-testid": `compare-${name}` });
   canvas.style.aspectRatio = `${width} / ${height}`;
-  players.push({ canvas, part, image: null, name: caption.map((node) => node.textContent).join(" ") });
-  return h("figure", {}, canvas, h("figcaption", {}, ...caption));
+  const words = caption.map((node) => node.textContent).join(" ");
+  return { node: h("figure", {}, canvas, h("figcaption", {}, ...caption)), add: () => inStep.add(canvas, part, words) };
 }
 
 function side(letter, part) {
@@ -159,82 +156,37 @@ function legend({ legend: colors, scale }) {
     h("span", {}, "0"), bar, h("span", {}, `${scale}${scale < 255 ? " or more" : ""}`));
 }
 
-const scrubber = h("input", { type: "range", min: "0", step: "1", "aria-label": "Frame",
-  "data-testid": "compare-scrubber",
-  onInput: () => { clock.seek(Number(scrubber.value)); paint(); } });
-const play = h("button", { type: "button", class: "play", "data-testid": "compare-play", onClick: toggle });
-const says = h("output", { "data-testid": "compare-says" });
+const inStep = new FvdmInStep.InStep("compare", {
+  says: (frame) => FvdmPlayer.says(frame, means),
+  moved: (frame) => {
+    [...bars.children].forEach((bar, index) => bar.classList.toggle("now", index === frame));
+    stage.dataset.frame = String(frame);
+  },
+});
 const bars = h("div", { class: "bars", "aria-hidden": "true", onClick: (event) => {
   const at = [...bars.children].indexOf(event.target.closest(".of"));
-  if (at < 0) return;
-  clock.seek(at);
-  paint();
+  if (at >= 0) inStep.seek(at);
 } });
 
 async function show(value) {
   const result = ++showing;
-  players = [];
   means = value.difference.mean;
-  const [a, b] = value.sides;
-  const figures = h("div", { class: "figures" }, side("a", a), side("b", b),
-    figure("difference", value.difference, h("b", {}, "|A − B|"), legend(value.difference)));
   const most = Math.max(...means, 1e-9);
   bars.replaceChildren(...means.map((mean, frame) => {
     const bar = h("i", {});
     bar.style.height = `${Math.max(2, (100 * mean) / most)}%`;
     return h("span", { class: "of", title: FvdmPlayer.says(frame, means) }, bar);
   }));
-  scrubber.max = String(value.frames - 1);
-  stage.replaceChildren(figures,
-    h("div", { class: "controls" }, play, h("div", { class: "track" }, bars, scrubber), says));
-  clock = new FvdmPlayer.Clock(value.frames, value.fps);
-  drawn = -1;
-  const images = await Promise.all(players.map(async ({ part }) => {
-    const image = new Image();
-    image.src = part.sheet;
-    await image.decode();
-    return image;
-  }));
-  if (result !== showing) return;
-  images.forEach((image, index) => { players[index].image = image; });
+  const [a, b] = value.sides;
+  const figures = [side("a", a), side("b", b),
+    figure("difference", value.difference, h("b", {}, "|A − B|"), legend(value.difference))];
+  inStep.begin(value.frames, value.fps);
+  const added = await Promise.all(figures.map((each) => each.add()));
+  if (!added.every(Boolean)) return; // another comparison was done meanwhile
+  stage.replaceChildren(h("div", { class: "figures" }, ...figures.map(({ node }) => node)),
+    h("div", { class: "controls" }, inStep.button, h("div", { class: "track" }, bars, inStep.scrubber), inStep.output));
   stage.hidden = false;
   root.dataset.ready = String(result);
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) clock.play(performance.now());
-  paint();
-  requestAnimationFrame(() => tick(result));
-}
-
-function tick(result) {
-  if (result !== showing || !root.isConnected) return;
-  if (clock.playing) paint();
-  requestAnimationFrame(() => tick(result));
-}
-
-function toggle() {
-  if (clock.playing) clock.pause(performance.now());
-  else clock.play(performance.now());
-  paint();
-}
-
-/** All three at the same frame. */
-function paint() {
-  play.textContent = clock.playing ? "Pause" : "Play";
-  const frame = clock.at(performance.now());
-  if (frame === drawn) return;
-  drawn = frame;
-  for (const { canvas, part, image, name } of players) {
-    if (!image) continue;
-    const { x, y, width, height } = FvdmPlayer.tileAt(part, frame);
-    canvas.getContext("2d", { willReadFrequently: true })
-      .drawImage(image, x, y, width, height, 0, 0, width, height);
-    canvas.setAttribute("aria-label", `${name}, frame ${frame + 1}`);
-  }
-  const words = FvdmPlayer.says(frame, means);
-  says.textContent = words;
-  scrubber.value = String(frame);
-  scrubber.setAttribute("aria-valuetext", words);
-  [...bars.children].forEach((bar, index) => bar.classList.toggle("now", index === frame));
-  stage.dataset.frame = String(frame);
 }
 
 function receive() {
