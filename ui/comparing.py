@@ -167,7 +167,7 @@ def submit_both(
 
     def run_for(side: Side) -> str | Prepared:
         order = studio.order(side.painting, side.request)
-        same = _same_run(known, order)
+        same = same_run(known, order)
         if same is None and again:
             raise RequestError("One of the two is no longer there: compare once more.")
         return same or studio.prepare(side.painting, side.request, session)
@@ -185,7 +185,7 @@ def submit_both(
     return [side.job if isinstance(side, Prepared) else side for side in sides]
 
 
-def _same_run(runs: Sequence[Snapshot], order: Order) -> str | None:
+def same_run(runs: Sequence[Snapshot], order: Order) -> str | None:
     """A run of the same order that is whole, or will be."""
     for run in runs:
         whole = run.status is Status.DONE and run.result is not None and run.result.frames
@@ -228,14 +228,14 @@ def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
         "frames": frames,
         "fps": runs[0].about.fps,
         "sides": [
-            {"title": run.about.title, "levels": run.about.picture, **_sheet(clip[:frames])}
+            {"title": run.about.title, "levels": run.about.picture, **sheet_value(clip[:frames])}
             for run, clip in zip(runs, clips, strict=True)
         ],
         "difference": {
             "mean": [round(mean, 2) for mean in apart.mean],
             "scale": apart.scale,
             "legend": legend(),
-            **_sheet(apart.heat),
+            **sheet_value(apart.heat),
         },
     }
 
@@ -252,6 +252,7 @@ def read_frames(files: Sequence[Path]) -> np.ndarray:
     return np.stack(pictures)[..., ::-1]  # type: ignore[arg-type]
 
 
-def _sheet(video: np.ndarray) -> dict[str, Any]:
-    sheet: Sheet = make_sheet(video, TILE)
+def sheet_value(video: np.ndarray, tile: int = TILE) -> dict[str, Any]:
+    """A clip, uint8 (F, H, W, 3), as the page plays it."""
+    sheet: Sheet = make_sheet(video, tile)
     return {"sheet": sheet.data_url, "columns": sheet.columns, "tile": list(sheet.tile)}

@@ -1,4 +1,4 @@
-"""What a run is downloaded as, made when it is asked for: runs/<home>/<job>/<file>.
+"""What runs are downloaded as, made when asked for: runs/<home>/<job>/<file>, or grid.<ending>.
 
 The two names are the key: nobody guesses them, and nothing else is ever served from here. The first
 is not the session's own name, which may delete and stop, but made of it (`ui.outputs.home_name`).
@@ -14,21 +14,24 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import cv2
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from fvdm_core import media
-from fvdm_core.pictures import MAX_GIF_FPS
+from fvdm_core.pictures import MAX_GIF_FPS, write_png
+from ui.grids import grid, read_picture
 from ui.outputs import Outputs, Saved, looped
 from ui.requests import MOST_FPS
+from ui.sweeping import MAX_RUNS
 
 ENCODERS = 2  # at a time; more would only slow the runs down
 MOST_WAITING = 8  # for one of them
 CHUNK = 1 << 20
 VIDEOS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
+KINDS = VIDEOS | {"png": "image/png"}
+MAX_LABEL = 60  # characters beside a row of a grid
 
 
 class Downloads:
@@ -40,7 +43,40 @@ class Downloads:
         self.encoders: anyio.CapacityLimiter | None = None  # belongs to the server's event loop
 
     def routes(self) -> list[Route]:
-        return [Route("/runs/{home}/{job}/{file:path}", self.answer)]
+        return [
+            Route("/runs/{home}/grid.{ending}", self.grid),
+            Route("/runs/{home}/{job}/{file:path}", self.answer),
+        ]
+
+    async def grid(self, request: Request) -> Response:
+        """Clips side by side, as a film or, of one frame, a picture: ?job=…&column=…&row=…, a `job`
+        for each cell, row by row, empty where there is none, and `frame` of a picture."""
+        home, ending = request.path_params["home"], request.path_params["ending"]
+        asked = request.query_params
+        jobs, columns, rows = (asked.getlist(name) for name in ("job", "column", "row"))
+        names = [*columns, *rows]
+        frame = asked.get("frame", "0")
+        if (
+            ending not in (*VIDEOS, "png")
+            or not 0 < len(jobs) <= MAX_RUNS
+            or len(jobs) != len(columns) * len(rows)
+            or max(map(len, names)) > MAX_LABEL
+            or not (frame.isdecimal() and len(frame) < 5)
+        ):
+            return PlainTextResponse("There is no such grid.", 404)
+        found = [self.outputs.find_in(home, job) for job in jobs]
+        clips = [[] if saved is None else saved.frames for saved in found]
+        fps = next((int(saved.about().get("fps") or 8) for saved in found if saved), 8)
+
+        def write(path: Path) -> None:
+            film = grid(clips, columns, rows, int(frame) if ending == "png" else None)
+            if ending == "png":
+                write_png(path, film[0])
+            else:
+                rate = min(fps, MAX_GIF_FPS) if ending == "gif" else fps
+                media.write_video(path, film, rate)
+
+        return await self._made(request, f"sweep.{ending}", write)
 
     async def answer(self, request: Request) -> Response:
         """The file that the address names, or 404 in the same words for all that is not there."""
@@ -87,9 +123,14 @@ class Downloads:
         name = f"{saved.name}.{ending}"
         if ending != "webm" and wanted == usual:
             return _attached(saved.video if ending == "mp4" else saved.gif, name)
+        return await self._made(request, name, lambda path: encode(saved, path, wanted))
+
+    async def _made(self, request: Request, name: str, write: Callable[[Path], None]) -> Response:
+        """What `write` writes to a path of this ending, under a name, when it is its turn."""
         self.encoders = self.encoders or anyio.CapacityLimiter(ENCODERS)
         if self.encoders.statistics().tasks_waiting >= MOST_WAITING:
             return PlainTextResponse("Too many clips are being written. Try again later.", 503)
+        ending = name.rpartition(".")[2]
         stack = ExitStack()
         try:
             async with self.encoders:
@@ -97,7 +138,7 @@ class Downloads:
                     return Response(status_code=499)
                 folder = stack.enter_context(self.outputs.passing_folder())
                 path = folder / f"clip.{ending}"
-                await anyio.to_thread.run_sync(encode, saved, path, wanted)
+                await anyio.to_thread.run_sync(write, path)
         except (OSError, ValueError) as error:
             stack.close()
             why = error.strerror if isinstance(error, OSError) else error  # not where, in a path
@@ -105,7 +146,7 @@ class Downloads:
         except BaseException:
             stack.close()
             raise
-        return _streamed(_read(path, stack), VIDEOS[ending], name)
+        return _streamed(_read(path, stack), KINDS[ending], name)
 
 
 def encode(saved: Saved, path: Path, fps: int) -> None:
@@ -113,7 +154,7 @@ def encode(saved: Saved, path: Path, fps: int) -> None:
 
     Raises `ValueError` or `OSError` in words where that is not possible.
     """
-    frames = np.stack([_pixels(file) for file in saved.frames])
+    frames = np.stack([read_picture(file) for file in saved.frames])
     rate = fps
     if path.suffix == ".gif":
         frames, rate = looped(frames), min(fps, MAX_GIF_FPS)
@@ -155,13 +196,6 @@ def _read(path: Path, stack: ExitStack) -> Iterator[bytes]:
     with stack, path.open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
-
-
-def _pixels(path: Path) -> np.ndarray:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f"the frame {path.name} is missing or damaged")
-    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def _attached(path: Path, name: str) -> Response:

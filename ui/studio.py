@@ -32,12 +32,15 @@ from ui.pieces import (
     PresetPicker,
     Progress,
     RunList,
+    SweepView,
 )
 from ui.programs import wire_programs
 from ui.queue_panel import Parts, wire_queue
 from ui.rewinding import wire_rewinding
 from ui.service import Studio, restore, session_of
 from ui.settings_panel import settings_panel
+from ui.sweep_panel import wire_sweep
+from ui.sweeping import setting_table
 from ui.timeline_editor import TimelineEditor
 from ui.unread import Unread
 
@@ -121,6 +124,7 @@ def build_studio(
                 runs = RunList(None, elem_id="runs")
             history = History(None, elem_id="history")
             compare = CompareView(None, presets=editing.preset_table(), elem_id="compare")
+            sweep = SweepView(None, settings=setting_table(), elem_id="sweep")
 
         settings = panel.settings
         reading, keeping, boxes = wire_painting(
@@ -150,6 +154,7 @@ def build_studio(
         wire_queue(studio, parts, demo.load, reading, keeping)
         wire_programs(studio, parts)
         wire_compare(studio, parts, compare)
+        wire_sweep(studio, parts, sweep)
         wire_rewinding(studio, strip, session)
 
         # ── A visit begins ───────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ __all__ = [
     "PresetPicker",
     "Progress",
     "RunList",
+    "SweepView",
 ]
 
 HERE = Path(__file__).parent
@@ -241,6 +242,20 @@ class CompareView(_Piece):
 
     def __init__(self, value: Any, *, presets: list[dict[str, Any]], **kwargs: Any) -> None:
         super().__init__(value, presets=presets, **kwargs)
+
+
+class SweepView(_Piece):
+    """One or two settings at several values each, and the clips in step: see `ui.sweeping`.
+
+    `settings` is [{"name", "title", "usual"}]. It fires "sweep" with {columns, rows}, each
+    {setting, values} and rows null where there are none, and "end" to stop what goes on.
+    """
+
+    SCRIPT = "sweep"
+    SCRIPTS = ("../timeline_editor/dom", "player", "in_step", "sweep")
+
+    def __init__(self, value: Any, *, settings: list[dict[str, str]], **kwargs: Any) -> None:
+        super().__init__(value, settings=settings, **kwargs)
 
 
 class History(_Piece):

@@ -155,6 +155,7 @@ document.addEventListener("drop", (event) => {
 }, { signal });
 
 addEventListener("fvdm:recipe-file", ({ detail: { file } }) => restoreFile(file), { signal });
+addEventListener("fvdm:open-run", ({ detail: { job } }) => trigger("open_run", { job }), { signal });
 addEventListener("fvdm:clip", ({ detail: { job } }) => choose(job), { signal });
 watch("value", draw);
 draw();

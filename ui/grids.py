@@ -1,0 +1,100 @@
+"""The clips of a sweep in one film or picture, with the names of its columns and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MAX_BYTES = 2**28  # of all frames of a grid
+MAX_SIDE = 256  # pixels of a clip in it
+GAP, TEXT = 6, 15  # pixels
+PAPER, INK = (255, 255, 255), (40, 44, 52)
+NO_CLIP = (232, 235, 240)
+
+
+def grid(
+    clips: Sequence[Sequence[Path]],
+    columns: Sequence[str],
+    rows: Sequence[str],
+    frame: int | None = None,
+) -> np.ndarray:
+    """All frames, or one, of clips side by side, uint8 (F, H, W, 3).
+
+    clips: the pictures of each, row by row, none for one that is not there. columns, rows: what
+    they are called; "" leaves the name out.
+
+    Raises:
+        ValueError: there is no clip, one is not of the first one's size, or a file is gone; or the
+            grid is too large.
+    """
+    first = next((clip for clip in clips if clip), None)
+    if first is None or len(clips) != len(columns) * len(rows):
+        raise ValueError("none of these clips is there")
+    height, width = read_picture(first[0]).shape[:2]
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    count = min(len(clip) for clip in clips if clip)
+    chosen = range(count) if frame is None else [min(frame, count - 1)]
+    paper, places = _paper(columns, rows, size)
+    if paper.nbytes * len(chosen) > MAX_BYTES:
+        raise ValueError(
+            f"{len(chosen)} frames of {paper.shape[1]}×{paper.shape[0]} pixels are too many for "
+            "one film; save its clips one by one"
+        )
+    film = np.repeat(paper[None], len(chosen), axis=0)
+    for clip, (left, top) in zip(clips, places, strict=True):
+        for at, index in enumerate(chosen if clip else ()):
+            picture = read_picture(clip[index])
+            if picture.shape[:2] != (height, width):
+                raise ValueError("the clips are not of one size")
+            if scale < 1:
+                picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            film[at, top : top + size[1], left : left + size[0]] = picture
+    return film
+
+
+def _paper(
+    columns: Sequence[str], rows: Sequence[str], size: tuple[int, int]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """What lies behind the clips, with all names, and where each clip goes: its left and top."""
+    font = ImageFont.load_default(TEXT)
+    width, height = size
+    beside = max(round(font.getlength(_short(name, font, 2 * width))) for name in rows)
+    margin = GAP + (beside + GAP if beside else 0)
+    above = GAP + (TEXT + GAP if any(columns) else 0)
+    across, down = len(columns) * (width + GAP), len(rows) * (height + GAP)
+    paper = Image.new("RGB", (margin + across, above + down), PAPER)
+    draw = ImageDraw.Draw(paper)
+    for place, name in enumerate(columns):
+        middle = margin + place * (width + GAP) + width / 2
+        draw.text((middle, GAP), _short(name, font, width), INK, font, anchor="mt")
+    places = []
+    for row, name in enumerate(rows):
+        top = above + row * (height + GAP)
+        draw.text((GAP, top + height / 2), _short(name, font, 2 * width), INK, font, anchor="lm")
+        for column in range(len(columns)):
+            left = margin + column * (width + GAP)
+            draw.rectangle((left, top, left + width - 1, top + height - 1), NO_CLIP)
+            places.append((left, top))
+    return np.asarray(paper), places
+
+
+def _short(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
+    """As much of a name as there is room for."""
+    if font.getlength(name) <= room:
+        return name
+    while name and font.getlength(name + "…") > room:
+        name = name[:-1]
+    return name + "…"
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """The pixels of a frame, uint8 (H, W, 3); raises `ValueError` where it is gone or damaged."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"the frame {path.name} is missing or damaged")
+    return np.ascontiguousarray(picture[..., ::-1])

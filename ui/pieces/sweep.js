@@ -1,0 +1,134 @@
+/* One or two settings at several values each: which, how far their runs are, and their clips in
+   step, in rows and columns. */
+const { h } = FvdmDom;
+const root = element.querySelector(".piece");
+const SETTINGS = JSON.parse(JSON.stringify(props.settings));
+const NONE = "";
+const MAX_LABEL = 60; // characters, as the server takes them
+
+// ── Choosing ───────────────────────────────────────────────────────────────────────────────────
+
+function axis(name, label, chosen, optional) {
+  const values = h("input", { type: "text", class: "values", "aria-label": `Values of the ${label}`,
+    maxlength: "400", "data-testid": `sweep-${name}-values`,
+    onKeydown: (event) => { if (event.key === "Enter") start(); } });
+  const select = h("select", { "aria-label": `Setting of the ${label}`, "data-testid": `sweep-${name}`,
+    onChange: () => propose() },
+  ...(optional ? [h("option", { value: NONE }, "nothing else")] : []),
+  ...SETTINGS.map((setting) => h("option", { value: setting.name }, setting.title)));
+  const propose = () => {
+    const setting = SETTINGS.find((each) => each.name === select.value);
+    values.hidden = !setting;
+    values.value = setting?.usual ?? "";
+    values.placeholder = setting && !setting.usual ? "all" : "";
+  };
+  select.value = chosen;
+  propose();
+  return { select, values,
+    asked: () => (select.value === NONE ? null : { setting: select.value, values: values.value }) };
+}
+
+const columns = axis("columns", "columns", "cfg_scale", false);
+const rows = axis("rows", "rows", NONE, true);
+const button = h("button", { type: "button", class: "go", "data-testid": "sweep-go",
+  onClick: () => (working() ? trigger("end", {}) : start()) }, "Sweep");
+const text = h("p", { class: "text", role: "status", "data-testid": "sweep-text" });
+const table = h("div", { class: "cells", role: "group", "aria-label": "Clips of the sweep" });
+const inStep = new FvdmInStep.InStep("sweep", { says: (frame) => `Frame ${frame + 1}` });
+const files = [["mp4", "MP4", "All clips in one film"], ["gif", "GIF", "All clips in one GIF"],
+  ["png", "PNG", "All clips at the frame that is shown"]].map(([ending, words, title]) => h("a", {
+  title, download: "", "data-testid": `sweep-${ending}`, onClick: ({ currentTarget }) => { currentTarget.href = addressOf(ending); },
+}, words));
+const stage = h("div", { class: "stage", hidden: true }, table,
+  h("div", { class: "controls" }, inStep.button, h("div", { class: "track" }, inStep.scrubber), inStep.output,
+    h("span", { class: "files" }, ...files)));
+root.setAttribute("role", "region");
+root.setAttribute("aria-label", "Sweep settings");
+root.append(
+  h("div", { class: "choose" }, h("h2", {}, "Sweep"), columns.select, columns.values,
+    h("span", { class: "by" }, "×"), rows.select, rows.values, button, text),
+  stage,
+);
+
+const working = () => props.value?.status === "working";
+
+async function start() {
+  if (working()) return;
+  text.textContent = "Looking at what is asked…";
+  text.classList.remove("wrong");
+  await window.fvdmPage?.allChanged();
+  begun = null;
+  trigger("sweep", { columns: columns.asked(), rows: rows.asked() });
+}
+
+// ── Showing ────────────────────────────────────────────────────────────────────────────────────
+
+let begun = null; // the cells of the sweep that is shown
+
+/** Lays out rows and columns, whose clips are not there yet. */
+function layOut(value) {
+  const named = value.rows.some(Boolean);
+  const cells = value.cells.map((_, place) => {
+    const words = [value.rows[Math.floor(place / value.columns.length)], value.columns[place % value.columns.length]];
+    const canvas = h("canvas", { width: 1, height: 1, role: "img", "aria-label": words.filter(Boolean).join(", ") });
+    const note = h("span", { class: "note" });
+    const node = h("button", { type: "button", class: "cell", "data-testid": `sweep-cell-${place}`,
+      title: "Show this run", disabled: true,
+      onClick: () => dispatchEvent(new CustomEvent("fvdm:open-run", { detail: { job: node.dataset.job } })) }, canvas, note);
+    return { node, canvas, note, words: words.filter(Boolean).join(", "), shown: false };
+  });
+  const head = (name) => h("span", { class: "head" }, name);
+  const lines = value.rows.flatMap((row, k) => [...(named ? [head(row)] : []),
+    ...cells.slice(k * value.columns.length, (k + 1) * value.columns.length).map(({ node }) => node)]);
+  table.replaceChildren(...(named ? [head("")] : []), ...value.columns.map(head), ...lines);
+  table.style.setProperty("--columns", String(value.columns.length));
+  table.classList.toggle("named", named);
+  stage.hidden = false;
+  dispatchEvent(new CustomEvent("fvdm:follow"));
+  return { cells, playing: false };
+}
+
+function fill({ cells }, value, place, part) {
+  const cell = cells[place];
+  if (cell.shown) return;
+  cell.shown = true;
+  const [width, height] = part.tile;
+  Object.assign(cell.canvas, { width, height });
+  if (!begun.playing) inStep.begin(part.frames, part.fps);
+  begun.playing = true;
+  inStep.add(cell.canvas, { columns: part.columns, tile: [width, height], sheet: part.sheet }, cell.words);
+}
+
+/** Where the clips that are there lie as one file. */
+function addressOf(ending) {
+  const { address, cells, columns: across, rows: down, sheets } = props.value;
+  const query = new URLSearchParams();
+  cells.forEach(({ job }, place) => query.append("job", sheets[place] ? job : ""));
+  across.forEach((name) => query.append("column", name.slice(0, MAX_LABEL)));
+  down.forEach((name) => query.append("row", name.slice(0, MAX_LABEL)));
+  if (ending === "png") query.append("frame", String(Math.max(0, inStep.drawn)));
+  return `${window.gradio_config?.root ?? ""}/${address}/grid.${ending}?${query}`;
+}
+
+function receive() {
+  const { value } = props;
+  if (!value?.status) return;
+  root.dataset.status = value.status;
+  text.textContent = value.text;
+  text.classList.toggle("wrong", value.status === "failed");
+  button.textContent = working() ? "Stop" : "Sweep";
+  if (value.status === "failed") return;
+  begun ??= layOut({ rows: [...value.rows], columns: [...value.columns], cells: [...value.cells] });
+  begun.cells.forEach(({ node, note }, place) => {
+    const { job, text: words, wrong } = value.cells[place];
+    node.dataset.job = job;
+    node.disabled = !value.sheets[place];
+    note.textContent = words;
+    note.classList.toggle("wrong", wrong);
+  });
+  for (const link of files) link.href = addressOf(link.dataset.testid.slice(6)); // to copy, too
+  for (const [place, part] of Object.entries(value.sheets)) fill(begun, value, Number(place), part);
+}
+
+watch("value", receive);
+receive();

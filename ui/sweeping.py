@@ -1,0 +1,233 @@
+"""One or two settings at several values each: the runs of a sweep, and how they are shown."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from fvdm_core.limits import SAMPLING, shown
+from fvdm_core.options import SOLVERS, USUAL_ETA
+from fvdm_core.presets import PRESETS
+from ui import editing
+from ui.jobs import Snapshot, Status
+from ui.orders import SOLVER_NAMES
+from ui.refusals import RequestError, checked
+from ui.requests import EditorValue, GenerateRequest, PresetRequest, SizeRequest, Strict
+
+MAX_VALUES = 8  # of a setting
+MAX_RUNS = 16
+FIRST = ("preset", "solver")  # what settings of the other axis may change again
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What may be swept: its title, and the values that the page proposes."""
+
+    title: str
+    usual: str
+
+
+SETTINGS = {
+    "seed": Setting("Seed", "1, 2, 3, 4"),
+    "cfg_scale": Setting("Guidance", "0, 1.5, 3, 5"),
+    "temporal_scale": Setting("Coherence", "0, 0.5, 1, 2"),
+    "guidance_from": Setting("Guide above", "0, 200, 400, 600"),
+    "eta": Setting("Fresh noise η", "0, 0.5, 1"),
+    "steps": Setting("Steps", "10, 20, 30, 50"),
+    "step_cache": Setting("Step caching", "0, 0.05, 0.1, 0.2"),
+    "solver": Setting("Solver", ", ".join(SOLVER_NAMES[name] for name in SOLVERS)),
+    "preset": Setting("Preset", "Generate, Staggered, Restart"),
+    "label": Setting("World", ""),  # all of the model's
+}
+
+
+def setting_table() -> list[dict[str, str]]:
+    """What may be swept, for the page."""
+    return [
+        {"name": name, "title": setting.title, "usual": setting.usual}
+        for name, setting in SETTINGS.items()
+    ]
+
+
+class AxisRequest(Strict):
+    """A setting and its values as they were typed."""
+
+    setting: str = Field(max_length=20)
+    values: str = Field(max_length=400)
+
+
+class SweepRequest(Strict):
+    """A row of runs, or rows and columns."""
+
+    columns: AxisRequest
+    rows: AxisRequest | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting and its values; `names` is what each is called on the page."""
+
+    setting: str
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of a sweep, row by row, and what their columns and rows are called."""
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: tuple[tuple[EditorValue, GenerateRequest], ...]
+
+
+def axis_of(asked: AxisRequest, labels: Sequence[str]) -> Axis:
+    """The values of a setting; `labels` are those of the model.
+
+    Raises:
+        RequestError: there is no such setting, or a value that it cannot have.
+    """
+    if asked.setting not in SETTINGS:
+        raise RequestError(f"setting is {shown(asked.setting)}: it cannot be swept.")
+    title = SETTINGS[asked.setting].title
+    typed = [part for each in asked.values.split(",") if (part := each.strip())]
+    typed = [part for each in typed for part in _counted(each)]
+    if not typed and asked.setting == "label":
+        typed = list(labels)
+    if not typed:
+        raise RequestError(f"{title}: name at least one value, with commas between them.")
+    if len(typed) > MAX_VALUES:
+        raise RequestError(f"{title}: {len(typed)} values are named; {MAX_VALUES} is the most.")
+    known = _names(asked.setting, labels)
+    values, names = [], []
+    for text in typed:
+        value, name = _value(title, text, known)
+        if value not in values:
+            values.append(value)
+            names.append(name)
+    return Axis(asked.setting, tuple(values), tuple(names))
+
+
+def sweep_of(
+    asked: SweepRequest,
+    editor: EditorValue,
+    request: GenerateRequest,
+    labels: Sequence[str],
+    window: int,
+) -> Sweep:
+    """The runs that a sweep asks for, of what is painted with the panel's settings.
+
+    Raises:
+        RequestError: a value is not allowed, both axes are of one setting, or there are too many.
+    """
+    axes = [axis_of(each, labels) for each in (asked.rows, asked.columns) if each is not None]
+    settings = [axis.setting for axis in axes]
+    if len(set(settings)) < len(settings):
+        raise RequestError("Rows and columns are of one setting: choose another for one of them.")
+    count = math.prod(len(axis.values) for axis in axes)
+    if count > MAX_RUNS:
+        raise RequestError(f"These are {count} runs; a sweep has {MAX_RUNS} at most.")
+    cells = []
+    for values in itertools.product(*(axis.values for axis in axes)):
+        painting, settled = editor, request
+        chosen = dict(zip(settings, values, strict=True))
+        for setting in sorted(chosen, key=lambda name: name not in FIRST):
+            painting, settled = _changed(painting, settled, setting, chosen[setting], window)
+        cells.append((painting, settled))
+    rows = axes[0].names if asked.rows is not None else ("",)
+    return Sweep(axes[-1].names, rows, tuple(cells))
+
+
+def _counted(text: str) -> list[str]:
+    """The numbers of a range such as 3…6, at most one more than is allowed; else the text."""
+    found = re.fullmatch(r"([0-9]{1,10})\s*(?:…|\.{2,3})\s*([0-9]{1,10})", text)
+    if not found:
+        return [text]
+    low, high = int(found[1]), int(found[2])
+    return [str(number) for number in range(low, min(high, low + MAX_VALUES) + 1)]
+
+
+def _names(setting: str, labels: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """What a value may be called, in small letters: the value and its name; {} for numbers."""
+    if setting == "label":
+        return {"any": (None, "any")} | {label.lower(): (label, label) for label in labels}
+    if setting == "solver":
+        titles: dict[Any, str] = dict(SOLVER_NAMES)
+    elif setting == "preset":
+        titles = {name: preset.title for name, preset in PRESETS.items()}
+    else:
+        return {}
+    called = {title.lower(): (name, title) for name, title in titles.items()}
+    return {str(name).lower(): (name, title) for name, title in titles.items()} | called
+
+
+def _value(title: str, text: str, names: dict[str, tuple[Any, str]]) -> tuple[Any, str]:
+    if names:
+        if text.lower() not in names:
+            choice = ", ".join(dict.fromkeys(name for _, name in names.values()))
+            raise RequestError(f"{title}: {shown(text)} is none of {choice}.")
+        return names[text.lower()]
+    try:
+        number = float(text)
+    except ValueError:
+        raise RequestError(f"{title}: {shown(text)} is not a number.") from None
+    if not math.isfinite(number):
+        raise RequestError(f"{title}: {shown(text)} is not a number that it can have.")
+    return int(number) if number.is_integer() else number, f"{title} {text}"
+
+
+def _changed(
+    editor: EditorValue, request: GenerateRequest, setting: str, value: Any, window: int
+) -> tuple[EditorValue, GenerateRequest]:
+    """A painting and settings with one of these changed."""
+    if setting == "preset":
+        steps = editing.preset_steps(editor, window)
+        preset = checked(lambda: PresetRequest(name=value, frames=editor.frames, steps=steps))
+        return editing.with_preset(editor, preset, window), request
+    if setting == "steps":
+        size = checked(lambda: SizeRequest(frames=editor.frames, steps=value))
+        return editing.with_size(editor, size, window), request
+    asked = request.model_dump() | {setting: value}
+    if setting == "solver" and request.eta == USUAL_ETA[request.solver]:
+        asked["eta"] = USUAL_ETA[value]  # as the panel does when another one is chosen
+    if isinstance(GenerateRequest.model_fields[setting].default, float) or setting in SAMPLING:
+        asked[setting] = float(value)
+    return editor, checked(lambda: GenerateRequest(**asked))
+
+
+def sweep_value(
+    sweep: Sweep, runs: Sequence[Snapshot | None], refused: Mapping[int, str]
+) -> dict[str, Any]:
+    """How far a sweep is, for the page. A cell has no run before it is queued; `refused` says of
+    those that cannot run why."""
+    left = sum(
+        place not in refused and (run is None or not run.status.over)
+        for place, run in enumerate(runs)
+    )
+    done = f"{len(runs) - left} of {len(runs)} are done"
+    return {
+        "status": "working" if left else "done",
+        "text": done if left else "Click a clip to see its run above.",
+        "columns": list(sweep.columns),
+        "rows": list(sweep.rows),
+        "cells": [
+            {"job": "", "text": refused.get(place, "waits"), "wrong": place in refused}
+            if run is None or place in refused
+            else {"job": run.job, "text": _words(run), "wrong": run.status is Status.FAILED}
+            for place, run in enumerate(runs)
+        ],
+    }
+
+
+def _words(run: Snapshot) -> str:
+    if run.status is Status.QUEUED:
+        return "queued"
+    if run.status is Status.RUNNING:
+        return f"step {run.step} of {run.steps}"
+    return run.message
