@@ -76,7 +76,9 @@ class Downloads:
                 rate = min(fps, MAX_GIF_FPS) if ending == "gif" else fps
                 media.write_video(path, film, rate)
 
-        return await self._made(request, f"sweep.{ending}", write)
+        response = await self._made(request, f"sweep.{ending}", write)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
     async def answer(self, request: Request) -> Response:
         """The file that the address names, or 404 in the same words for all that is not there."""

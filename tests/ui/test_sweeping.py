@@ -1,0 +1,370 @@
+"""Sweeps: what is asked for, which runs that makes, how they are queued, stopped and written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake import FakePipeline
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from fvdm_core.media import read_video
+from fvdm_core.pictures import write_png
+from ui import downloads as downloads_module
+from ui import editing, grids
+from ui.afterwards import Afterwards
+from ui.downloads import Downloads
+from ui.grids import GAP, NO_CLIP, PAPER, grid
+from ui.outputs import Outputs, home_name, new_name
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, PresetRequest
+from ui.service import Studio
+from ui.sweep_panel import Sweeping
+from ui.sweeping import SETTINGS, AxisRequest, Sweep, SweepRequest, axis_of, setting_table, sweep_of
+
+ANN = new_name()
+LABELS = ("sky", "faces")
+
+
+def painting(steps: int = 3) -> EditorValue:
+    return editing.with_preset(None, PresetRequest(name="standard", frames=4, steps=steps), 16)
+
+
+def axis(setting: str, values: str) -> AxisRequest:
+    return AxisRequest(setting=setting, values=values)
+
+
+def swept(columns: AxisRequest, rows: AxisRequest | None = None, **asked: Any) -> Sweep:
+    request = GenerateRequest(**asked)
+    return sweep_of(SweepRequest(columns=columns, rows=rows), painting(), request, LABELS, 16)
+
+
+# ── What is asked ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "values", "names"),
+    [
+        ("seed", "1, 5,9", (1, 5, 9), ("Seed 1", "Seed 5", "Seed 9")),
+        ("seed", "3…5", (3, 4, 5), ("Seed 3", "Seed 4", "Seed 5")),
+        ("seed", "3..4, 4, 8", (3, 4, 8), ("Seed 3", "Seed 4", "Seed 8")),
+        ("cfg_scale", "1,1.0, 2.5,", (1, 2.5), ("Guidance 1", "Guidance 2.5")),
+        ("solver", "ddim, DPM-Solver++ (2M)", ("ddim", "dpmpp_2m"), ("DDIM", "DPM-Solver++ (2M)")),
+        ("label", "", LABELS, LABELS),
+        ("label", "Any, FACES", (None, "faces"), ("any", "faces")),
+        ("preset", "generate, restart", ("standard", "restart"), ("Generate", "Restart")),
+    ],
+)
+def test_values_are_read_as_people_write_them(
+    setting: str, text: str, values: tuple[Any, ...], names: tuple[str, ...]
+) -> None:
+    found = axis_of(axis(setting, text), LABELS)
+    assert (found.setting, found.values, found.names) == (setting, values, names)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "says"),
+    [
+        ("seed", "", "Seed: name at least one value"),
+        ("seed", "1…9", "Seed: 9 values are named; 8 is the most"),
+        ("seed", "0…4000000000", "Seed: 9 values are named"),
+        ("cfg_scale", "much", "Guidance: 'much' is not a number"),
+        ("cfg_scale", "nan", "Guidance: 'nan' is not a number that it can have"),
+        ("solver", "euler", r"Solver: 'euler' is none of DPM-Solver\+\+ \(2M\), DDIM, DDPM"),
+        ("label", "dragons", "World: 'dragons' is none of any, sky, faces"),
+        ("fps", "3", "setting is 'fps': it cannot be swept"),
+    ],
+)
+def test_other_values_are_refused(setting: str, text: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        axis_of(axis(setting, text), LABELS)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_the_page_proposes_can_be_swept(name: str) -> None:
+    usual = next(each["usual"] for each in setting_table() if each["name"] == name)
+    sweep = swept(axis(name, usual))
+    assert len(sweep.cells) == len(sweep.columns) >= 2 and sweep.rows == ("",)
+    if name not in ("steps", "preset"):
+        values = [getattr(request, name) for _, request in sweep.cells]
+        assert len(set(values)) == len(values)
+    else:
+        assert len({str(editor.levels) for editor, _ in sweep.cells}) == len(sweep.cells)
+
+
+def test_cells_come_row_by_row_and_all_else_is_the_panels() -> None:
+    sweep = swept(axis("cfg_scale", "1, 3"), axis("seed", "8, 9"), label="sky", fps=5)
+    assert sweep.columns == ("Guidance 1", "Guidance 3") and sweep.rows == ("Seed 8", "Seed 9")
+    asked = [(request.seed, request.cfg_scale) for _, request in sweep.cells]
+    assert asked == [(8, 1.0), (8, 3.0), (9, 1.0), (9, 3.0)]
+    for editor, request in sweep.cells:
+        assert editor == painting() and (request.label, request.fps) == ("sky", 5)
+
+
+def test_settings_that_change_others_come_first() -> None:
+    for columns, rows in (("steps", "preset"), ("preset", "steps")):
+        values = {"steps": "5, 7", "preset": "Generate, Restart"}
+        sweep = swept(axis(columns, values[columns]), axis(rows, values[rows]))
+        sizes = {(editor.preset.name, editor.steps) for editor, _ in sweep.cells if editor.preset}
+        expected = {("standard", 5), ("standard", 7)}
+        restarts = {
+            (name, editing.with_preset(None, PresetRequest(name=name, frames=4, steps=n), 16).steps)
+            for name in ("restart",)
+            for n in (5, 7)
+        }
+        assert sizes == expected | restarts
+    sweep = swept(axis("eta", "0.25"), axis("solver", "ddim, ddpm"))
+    assert [(r.solver, r.eta) for _, r in sweep.cells] == [("ddim", 0.25), ("ddpm", 0.25)]
+    sweep = swept(axis("solver", "ddim, ddpm"))
+    assert [(r.solver, r.eta) for _, r in sweep.cells] == [("ddim", 0.0), ("ddpm", 1.0)]
+    sweep = swept(axis("solver", "ddim, ddpm"), eta=0.4)  # chosen by hand: it stays
+    assert [r.eta for _, r in sweep.cells] == [0.4, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "says"),
+    [
+        (axis("seed", "1…8"), axis("cfg_scale", "1, 2, 3"), "These are 24 runs"),
+        (axis("seed", "1"), axis("seed", "2"), "Rows and columns are of one setting"),
+        (axis("cfg_scale", "99"), None, r"Guidance \(cfg_scale\) is 99"),
+        (axis("steps", "0"), None, "steps is 0"),
+        (axis("steps", "2.5"), None, "steps is 2.5"),
+        (axis("seed", "1.5"), None, "seed is 1.5"),
+        (axis("seed", "-1"), None, "seed is -1"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_runs(
+    columns: AxisRequest, rows: AxisRequest | None, says: str
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        swept(columns, rows)
+
+
+# ── Its runs ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Place:
+    """A studio whose runs stand still until the gate opens."""
+
+    def __init__(self, folder: Path) -> None:
+        pipeline = FakePipeline()
+        self.gate = pipeline.gate = threading.Event()
+        self.studio = Studio(lambda: pipeline, Outputs(folder / "outputs"), None)
+        self.studio.model.get()
+
+    def sweeping(self, columns: AxisRequest, rows: AxisRequest | None = None) -> Sweeping:
+        return Sweeping(self.studio, swept(columns, rows, label="sky"), ANN)
+
+    def ended(self, sweeping: Sweeping) -> dict[str, Any]:
+        """Open the gate and look until all is done, as the page does."""
+        self.gate.set()
+        end = time.monotonic() + 120
+        while (value := sweeping.look())["status"] != "done":
+            assert time.monotonic() < end
+            while sweeping.queue_next():
+                pass
+            time.sleep(0.01)
+        return value
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    place = Place(tmp_path)
+    yield place
+    place.gate.set()
+    place.studio.jobs.close()
+
+
+def queue_all(sweeping: Sweeping) -> int:
+    queued = 0
+    while sweeping.queue_next():
+        queued += 1
+    return queued
+
+
+def test_a_sweep_fills_the_queue_and_goes_on_as_there_is_room(place: Place) -> None:
+    sweeping = place.sweeping(axis("cfg_scale", "1, 2, 3, 4"), axis("seed", "1…4"))
+    most = place.studio.jobs.max_per_owner
+    assert most <= queue_all(sweeping) <= most + 1  # one of them goes on
+    assert len(place.studio.jobs.runs_of(ANN)) in (most, most + 1)
+    value = sweeping.look()
+    assert value["status"] == "working" and value["text"] == "0 of 16 are done"
+    assert value["cells"][15] == {"job": "", "text": "waits", "wrong": False}
+    value = place.ended(sweeping)
+    assert len(value["sheets"]) == 16 and len({cell["job"] for cell in value["cells"]}) == 16
+    assert all(cell["text"] == "" and not cell["wrong"] for cell in value["cells"])
+    part = value["sheets"]["5"]
+    assert (part["frames"], part["tile"], part["columns"]) == (4, [16, 16], 2)
+    asked = [place.studio.order_of(cell["job"], ANN).unpack()[1] for cell in value["cells"]]
+    assert [(r.seed, r.cfg_scale) for r in asked] == [
+        (seed, scale) for seed in (1, 2, 3, 4) for scale in (1, 2, 3, 4)
+    ]
+
+
+def test_runs_that_are_there_are_not_run_again(place: Place) -> None:
+    first = place.ended(place.sweeping(axis("seed", "1, 2")))
+    more = place.sweeping(axis("seed", "2, 3"))
+    second = place.ended(more)
+    assert second["cells"][0]["job"] == first["cells"][1]["job"] and len(more.added) == 1
+
+
+def test_a_sweep_is_stopped_with_what_waits_and_what_goes_on(place: Place) -> None:
+    kept = place.studio.submit(painting(), GenerateRequest(seed=77), ANN)  # not the sweep's
+    sweeping = place.sweeping(axis("cfg_scale", "1, 2, 3, 4"), axis("seed", "1…4"))
+    queue_all(sweeping)
+    sweeping.stop()
+    assert not sweeping.queue_next()
+    value = place.ended(sweeping)
+    assert value["cells"][15] == {"job": "", "text": "not queued", "wrong": True}
+    assert value["sheets"] == {}
+    end = time.monotonic() + 60
+    while not place.studio.jobs.get(kept).status.over:  # type: ignore[union-attr]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert [run.job for run in place.studio.jobs.runs_of(ANN)] == [kept]
+    assert place.studio.jobs.get(kept).status.value == "done"  # type: ignore[union-attr]
+
+
+def test_a_cell_that_cannot_run_is_said_in_its_place(place: Place) -> None:
+    sweeping = place.sweeping(axis("preset", "Generate, Loop, Restart"))
+    value = place.ended(sweeping)
+    assert list(value["sheets"]) == ["0", "2"] and value["status"] == "done"
+    assert value["cells"][1]["wrong"] and "no picture" in value["cells"][1]["text"]
+
+
+def test_a_clip_that_was_deleted_meanwhile_ends_nothing(place: Place) -> None:
+    sweeping = place.sweeping(axis("seed", "1, 2"))
+    place.gate.set()
+    queue_all(sweeping)
+    end = time.monotonic() + 60
+    while len(place.studio.outputs.runs(ANN)) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    job = sweeping.jobs[0]
+    while not place.studio.jobs.get(job).status.over:  # type: ignore[union-attr]
+        time.sleep(0.01)
+    place.studio.outputs.delete(ANN, job)
+    place.studio.jobs._jobs.pop(str(job))
+    value = place.ended(sweeping)
+    assert value["cells"][0]["text"] == "This run is no longer known: it was deleted."
+    assert list(value["sheets"]) == ["1"]
+
+
+# ── All clips in one ─────────────────────────────────────────────────────────────────────────
+
+
+def clip(folder: Path, shade: int, frames: int = 3, size: tuple[int, int] = (16, 24)) -> list[Path]:
+    folder.mkdir(parents=True)
+    for frame in range(frames):
+        picture = np.full((*size, 3), shade + frame, np.uint8)
+        write_png(folder / f"{frame:04d}.png", picture)
+    return sorted(folder.iterdir())
+
+
+def test_clips_lie_in_rows_and_columns_and_play_together(tmp_path: Path) -> None:
+    clips = [
+        clip(tmp_path / "a", 10),
+        clip(tmp_path / "b", 60, frames=5),
+        [],
+        clip(tmp_path / "d", 160),
+    ]
+    film = grid(clips, ("", ""), ("", ""))
+    assert film.shape == (3, GAP + 2 * (16 + GAP), GAP + 2 * (24 + GAP), 3)
+    for frame in range(3):
+        for place, shade in ((0, 10), (1, 60), (3, 160)):
+            top = GAP + (place // 2) * (16 + GAP)
+            left = GAP + (place % 2) * (24 + GAP)
+            tile = film[frame, top : top + 16, left : left + 24]
+            assert (tile == shade + frame).all()
+        assert (film[frame, GAP + 16 + GAP : -GAP, GAP : GAP + 24] == NO_CLIP).all()
+        assert (film[frame, :GAP] == PAPER).all() and (film[frame, :, :GAP] == PAPER).all()
+    assert np.array_equal(grid(clips, ("", ""), ("", ""), frame=1), film[1:2])
+    assert np.array_equal(grid(clips, ("", ""), ("", ""), frame=99), film[2:])
+
+    named = grid(clips, ("Guidance 1", "W" * 60), ("Seed 1", "Seed 2"))
+    height, width = named.shape[1:3]
+    assert height > film.shape[1] and width > film.shape[2]
+    assert (named[0, :, :GAP] == PAPER).all()  # names stay inside
+    assert np.array_equal(named[:, -16 - GAP : -GAP, -24 - GAP : -GAP], film[:, -22:-GAP, -30:-GAP])
+    words = named[0, : height - film.shape[1], width - film.shape[2] :]
+    assert (words < 128).any()
+
+
+def test_what_makes_no_grid_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = clip(tmp_path / "a", 10), clip(tmp_path / "b", 10, size=(8, 8))
+    for clips, columns, says in (
+        ([[], []], ("", ""), "none of these clips is there"),
+        ([one], ("", ""), "none of these clips is there"),
+        ([one, other], ("", ""), "not of one size"),
+        ([one, [tmp_path / "gone.png"] * 3], ("", ""), "gone.png is missing"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            grid(clips, columns, ("",))
+    monkeypatch.setattr(grids, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="3 frames of 36×28 pixels are too many"):
+        grid([one], ("",), ("",))
+
+
+def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
+    film = grid([clip(tmp_path / "a", 10, frames=1, size=(300, 600))], ("",), ("",))
+    assert film.shape[1:3] == (128 + 2 * GAP, 256 + 2 * GAP)
+
+
+@pytest.fixture
+def client(place: Place) -> TestClient:
+    routes = Downloads(place.studio.outputs, Afterwards(place.studio).code).routes()
+    return TestClient(Starlette(routes=routes))
+
+
+def test_a_sweep_is_downloaded_as_film_or_picture(
+    place: Place, client: TestClient, tmp_path: Path
+) -> None:
+    value = place.ended(place.sweeping(axis("seed", "1, 2")))
+    jobs = [cell["job"] for cell in value["cells"]]
+    query = {"job": [*jobs], "column": value["columns"], "row": value["rows"]}
+    address = f"/{value['address']}/grid"
+    for ending, kind in (("mp4", "video/mp4"), ("webm", "video/webm"), ("gif", "image/gif")):
+        answer = client.get(f"{address}.{ending}", params=query)
+        assert answer.status_code == 200 and answer.headers["content-type"] == kind
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        (tmp_path / f"grid.{ending}").write_bytes(answer.content)
+        video = read_video(tmp_path / f"grid.{ending}")
+        assert (len(video.frames), video.fps) == (4, 8)
+    picture = client.get(f"{address}.png", params=query | {"frame": "2"})
+    assert picture.headers["content-type"] == "image/png"
+    assert 'filename="sweep.png"' in picture.headers["content-disposition"]
+
+    elsewhere = f"/runs/{home_name(new_name())}/grid.png"  # of somebody else, these are not there
+    assert client.get(elsewhere, params=query).status_code == 507
+    wrong = (
+        {"job": [], "column": [], "row": []},
+        query | {"column": ["one"]},
+        query | {"job": jobs * 20, "column": ["x"] * 40},
+        query | {"column": ["x" * 61, "y"]},
+        query | {"frame": "-1"},
+        query | {"frame": "9" * 99},
+    )
+    for other in wrong:
+        assert client.get(f"{address}.png", params=other).status_code == 404
+    assert client.get(f"{address}.exe", params=query).status_code == 404
+    assert not list(place.studio.outputs.root.glob(".unfinished-*"))
+
+
+def test_a_full_disk_is_said(
+    place: Place, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    value = place.ended(place.sweeping(axis("seed", "1")))
+    monkeypatch.setattr(downloads_module, "write_png", full)
+    query = {"job": [value["cells"][0]["job"]], "column": ["a"], "row": ["b"]}
+    answer = client.get(f"/{value['address']}/grid.png", params=query)
+    assert answer.status_code == 507 and "No space left" in answer.text
