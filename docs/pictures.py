@@ -305,6 +305,22 @@ class Picture:
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+def swept(visit: Visit) -> None:
+    """Guidance by seed, of the picture that the first visit finds, at a frame in its middle."""
+    page = visit.page
+    page.get_by_test_id("sweep-columns").select_option("cfg_scale")
+    page.get_by_test_id("sweep-columns-values").fill("0, 1.5, 3, 6")
+    page.get_by_test_id("sweep-rows").select_option("seed")
+    page.get_by_test_id("sweep-rows-values").fill("1…3")
+    page.get_by_test_id("sweep-go").click()
+    page.wait_for_selector(".sweep[data-status=done]")
+    expect(page.locator(".sweep .cell:enabled")).to_have_count(12)
+    page.get_by_test_id("sweep-scrubber").fill("10")
+    page.locator("#sweep").scroll_into_view_if_needed()
+
+
 PICTURES = {
     "studio": Picture("studio.png", in_the_middle_of_a_run, (), 1.5),
     "run": Picture("images/run.gif", painted, ("#work",), 0.75, film=row_by_row),
@@ -320,6 +336,7 @@ PICTURES = {
         ("[data-testid=step-axis]", "[data-testid=editor-scroller]"),
     ),
     "compare": Picture("images/compare.png", compared, ("#compare",)),
+    "sweep": Picture("images/sweep.png", swept, ("#sweep",)),
     "dark": Picture("images/dark.png", painted, (), 1.25, {"color_scheme": "dark"}),
     "phone": Picture("images/phone.png", animated, (), 1.5, PHONE),
 }

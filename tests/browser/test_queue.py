@@ -315,3 +315,66 @@ def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> Non
     boxes = [page.get_by_test_id(f"compare-{name}").bounding_box() for name in ("a", "b")]
     assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
+    new_page: Open, address: str, hold: Path
+) -> None:
+    page = studio(new_page, address)
+    go, text = page.get_by_test_id("sweep-go"), page.get_by_test_id("sweep-text")
+    values = page.get_by_test_id("sweep-columns-values")
+    page.get_by_test_id("sweep-columns").select_option("seed")
+    expect(values).to_have_value("1, 2, 3, 4")  # what is proposed for it
+    expect(page.get_by_test_id("sweep-rows-values")).to_be_hidden()
+    values.fill("1, 2 dragons")
+    go.click()
+    expect(text).to_contain_text("Seed: '2 dragons' is not a number")
+    expect(page.locator(".sweep .cell")).to_have_count(0)
+
+    values.fill("7..9")
+    page.get_by_test_id("sweep-rows").select_option("preset")
+    page.get_by_test_id("sweep-rows-values").fill("Image to video, Loop")
+    values.press("Enter")
+    cells = page.locator(".sweep .cell")
+    expect(cells).to_have_count(6)
+    expect(page.locator(".sweep .head")).to_have_text(
+        ["", "Seed 7", "Seed 8", "Seed 9", "Image to video", "Loop"]
+    )
+    expect(cells.nth(0)).to_have_text("step 0 of 30")
+    expect(cells.nth(1)).to_have_text("queued")
+    expect(cells.nth(1)).to_be_disabled()
+    expect(page.get_by_test_id("run")).to_have_count(6)
+    hold.unlink()
+    expect(text).to_have_text("Click a clip to see its run above.")
+    expect(go).to_have_text("Sweep")
+    expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
+    page.get_by_test_id("sweep-play").click()
+    scrubber, says = page.get_by_test_id("sweep-scrubber"), page.get_by_test_id("sweep-says")
+    scrubber.focus()
+    page.keyboard.press("Home")
+    expect(says).to_have_text("Frame 1")
+    page.keyboard.press("ArrowRight")
+    expect(says).to_have_text("Frame 2")
+    picture = cells.nth(4).locator("canvas")
+    expect(picture).to_have_attribute("aria-label", "Loop, Seed 8, frame 2")
+    drawn = picture.evaluate("n => n.getContext('2d').getImageData(8, 8, 1, 1).data[3]")
+    assert drawn == 255
+    cells.nth(1).click()  # an older run than the list shows
+    expect(page.locator(".history .detail")).to_contain_text("faces-8")
+    with page.expect_download() as download:
+        page.get_by_test_id("sweep-png").click()
+    assert download.value.suggested_filename == "sweep.png"
+    answer = page.request.get(page.get_by_test_id("sweep-mp4").evaluate("n => n.href"))
+    assert answer.status == 200 and answer.headers["content-type"] == "video/mp4"
+
+    hold.touch()
+    values.fill("11..14")
+    go.click()
+    expect(cells).to_have_count(8)
+    expect(cells.nth(0)).to_have_text("step 0 of 30")
+    go.click()  # it says Stop now
+    hold.unlink()
+    expect(text).to_have_text("Click a clip to see its run above.")
+    expect(cells.nth(1)).to_have_text("Removed from the queue.")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

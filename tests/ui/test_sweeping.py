@@ -119,8 +119,8 @@ def test_settings_that_change_others_come_first() -> None:
             for n in (5, 7)
         }
         assert sizes == expected | restarts
-    sweep = swept(axis("eta", "0.25"), axis("solver", "ddim, ddpm"))
-    assert [(r.solver, r.eta) for _, r in sweep.cells] == [("ddim", 0.25), ("ddpm", 0.25)]
+    sweep = swept(axis("eta", "1"), axis("solver", "ddim, ddpm"))
+    assert [(r.solver, r.eta) for _, r in sweep.cells] == [("ddim", 1.0), ("ddpm", 1.0)]
     sweep = swept(axis("solver", "ddim, ddpm"))
     assert [(r.solver, r.eta) for _, r in sweep.cells] == [("ddim", 0.0), ("ddpm", 1.0)]
     sweep = swept(axis("solver", "ddim, ddpm"), eta=0.4)  # chosen by hand: it stays
@@ -216,14 +216,15 @@ def test_runs_that_are_there_are_not_run_again(place: Place) -> None:
 
 
 def test_a_sweep_is_stopped_with_what_waits_and_what_goes_on(place: Place) -> None:
-    kept = place.studio.submit(painting(), GenerateRequest(seed=77), ANN)  # not the sweep's
-    sweeping = place.sweeping(axis("cfg_scale", "1, 2, 3, 4"), axis("seed", "1…4"))
+    kept = place.studio.submit(painting(), GenerateRequest(seed=77, label="sky"), ANN)
+    sweeping = place.sweeping(axis("cfg_scale", "1.5, 2, 3, 4"), axis("seed", "77, 1, 2, 3"))
     queue_all(sweeping)
+    assert sweeping.jobs[0] == kept  # which was there before the sweep
     sweeping.stop()
     assert not sweeping.queue_next()
     value = place.ended(sweeping)
     assert value["cells"][15] == {"job": "", "text": "not queued", "wrong": True}
-    assert value["sheets"] == {}
+    assert list(value["sheets"]) == ["0"]
     end = time.monotonic() + 60
     while not place.studio.jobs.get(kept).status.over:  # type: ignore[union-attr]
         assert time.monotonic() < end
