@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fvdm_core.options import USUAL_ETA
 from fvdm_core.presets import PRESETS
 from fvdm_core.timeline import Timeline
 from ui import editing
@@ -49,8 +50,14 @@ class Order:
         asked = {"editor": editor.model_dump(mode="json"), "request": request.model_dump()}
         return cls(
             title=title_of(editor, window),
-            settings=f"{request.label or 'any'} · seed {request.seed} · "
-            f"{editor.frames} × {editor.steps}",
+            settings=" · ".join(
+                [
+                    request.label or "any",
+                    f"seed {request.seed}",
+                    f"{editor.frames} × {editor.steps}",
+                    *_unusual(request),
+                ]
+            ),
             details=f"{editor.frames} frames, {editor.steps} steps, "
             f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
             f"{_coherence(request)}{request.fps} frames per second",
@@ -97,6 +104,24 @@ def shared_steps(one: Sequence[str], other: Sequence[str]) -> int:
     """How many first steps two of `rows_of` have in common; the states after them are the same."""
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     return max(0, len(list(alike)) - 1)
+
+
+def _unusual(request: GenerateRequest) -> list[str]:
+    """What else tells a run from others: all that is not as it is on a first visit."""
+    said = []
+    if request.cfg_scale != GenerateRequest().cfg_scale:
+        said.append(f"guidance {request.cfg_scale:g}")
+    if request.temporal_scale is not None:
+        said.append(f"coherence {request.temporal_scale:g}")
+    if request.guidance_from is not None:
+        said.append(f"guided above {request.guidance_from:g}")
+    if request.solver != GenerateRequest().solver:
+        said.append(SOLVER_NAMES[request.solver])
+    if request.eta != USUAL_ETA[request.solver]:
+        said.append(f"η {request.eta:g}")
+    if request.step_cache:
+        said.append(f"step caching {request.step_cache:g}")
+    return said
 
 
 def _coherence(request: GenerateRequest) -> str:

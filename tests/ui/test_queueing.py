@@ -315,3 +315,14 @@ def test_variations_are_the_seeds_that_follow_up_to_the_last():
     for wrong in (0, 9, 1.5, None, "x"):
         with pytest.raises(RequestError, match="variations"):
             checked(lambda wrong=wrong: Variations(seed=7, variations=wrong))
+
+
+def test_the_list_says_of_a_run_what_is_not_as_usual() -> None:
+    def said(**asked: object) -> str:
+        return Order.of(painting(), GenerateRequest(**asked), 16, "model").settings  # type: ignore[arg-type]
+
+    assert said(label="sky") == "sky · seed 0 · 4 × 3"
+    assert said(cfg_scale=3.0, eta=0.0) == "any · seed 0 · 4 × 3 · guidance 3 · η 0"
+    assert said(solver="ddim", eta=0.0) == "any · seed 0 · 4 × 3 · DDIM"
+    left = {"temporal_scale": 0.5, "guidance_from": 200.0, "step_cache": 0.1}
+    assert said(**left).endswith(" · coherence 0.5 · guided above 200 · step caching 0.1")
