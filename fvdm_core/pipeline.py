@@ -161,8 +161,9 @@ class Pipeline:
 
         keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}.
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
-        reuse: states of earlier runs. If this run comes through some of them, because its first
-        rows and all options are theirs, it starts at the furthest instead, and gives the same clip.
+        reuse: states of earlier runs of this pipeline. If this run comes through some of them,
+        because its first rows and all options are theirs, it starts at the furthest instead, and
+        gives the same clip.
 
         Raises `ValueError` before any work for what cannot be run, naming field, frame and value,
         and `NotFinite` if a step or the autoencoder gives NaN.
@@ -175,7 +176,8 @@ class Pipeline:
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
         recipe = self._recipe(timeline, pictures, options)
-        begun = [state for state in reuse if state.begins(timeline, recipe)]
+        own = (state for state in reuse if vars(state).get("_decode") == self.decode)
+        begun = [state for state in own if state.begins(timeline, recipe)]
         start = max(begun, key=lambda state: state.step, default=None)
         return self._run(timeline, pictures, known, index, options, recipe, start)
 

@@ -125,11 +125,12 @@ class State:
         if "x" not in vars(self):
             return self.preview.nbytes + self.noisy.nbytes
         held = {id(t): t.nbytes for t in (self.x, self.pred_x_start, self.last_x_start)}
-        return sum(held.values())
+        # of the timeline too, though states of a run share it: a run may have left only one
+        return sum(held.values()) + self.timeline.levels.nbytes
 
     def light(self) -> State:
-        """The same off the device and without its pictures and clip: to be seen, or gone on from,
-        later."""
+        """The same off the device, without its pictures, its clip and the timeline in its recipe:
+        to be seen, or gone on from, later."""
         if "x" not in vars(self):
             pictures = copy.copy(self)
             pictures.recipe, pictures.clip = {}, None
@@ -139,10 +140,12 @@ class State:
         x, pred, last = (t.cpu() for t in (self.x, self.pred_x_start, self.last_x_start))
         if self.last_x_start is self.pred_x_start:
             last = pred
-        return replace(self, x=x, pred_x_start=pred, last_x_start=last, clip=None)
+        recipe = {name: value for name, value in self.recipe.items() if name != "timeline"}
+        return replace(self, x=x, pred_x_start=pred, last_x_start=last, recipe=recipe, clip=None)
 
     def begins(self, timeline: Timeline, recipe: Mapping[str, Any]) -> bool:
-        """Whether a run of this timeline and recipe passes through this state."""
+        """Whether a run of this timeline and recipe passes through this state, where the same
+        pipeline made it."""
         if "x" not in vars(self) or recipe["step_cache"]:  # what is left out depends on the past
             return False
         later = ("timeline", "stopped_after_step", "fps", "fit", "splice_exact")
@@ -150,5 +153,5 @@ class State:
         def same(one: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in one.items() if name not in later}
 
-        alike = same(self.recipe) == same(recipe) and recipe["model"]["sha256"]
-        return bool(alike) and self.timeline.shared_steps(timeline) >= self.step
+        alike = same(self.recipe) == same(recipe)
+        return alike and self.timeline.shared_steps(timeline) >= self.step

@@ -152,18 +152,20 @@ class Timeline:
         """Return how many of the first steps of both are the same, with all that bears on them.
 
         Runs of both that are alike otherwise go through the same states so far: with n shared
-        steps, rows 0 to n. It is 0 where row 0, sources, noise, `seen` or window size differ.
+        steps, rows 0 to n. It is -1 where not even row 0 is the same, with the noise that it is of.
         """
-        alike = ("frames", "sources", "prior", "prior_alpha", "seen", "window_size")
+        alike = ["frames", "sources", "prior", "prior_alpha", "seen"]
+        if self.prior == "shuffled":  # by the size of the largest window
+            alike.append("window_size")
         if any(getattr(self, name) != getattr(other, name) for name in alike):
-            return 0
+            return -1
         steps = min(self.num_steps, other.num_steps)
         same = (self.levels[: steps + 1] == other.levels[: steps + 1]).all(axis=1)
         rows = steps + 1 if same.all() else int(same.argmin())
         for step in range(rows - 1):
             if self.windows_at(step) != other.windows_at(step):
                 return step
-        return max(0, rows - 1)
+        return rows - 1
 
     def resampled(self, frames: int, steps: int) -> "Timeline":
         """Return the same painting on `frames` columns and `steps` steps.

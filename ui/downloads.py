@@ -64,11 +64,11 @@ class Downloads:
             or not (frame.isdecimal() and len(frame) < 5)
         ):
             return PlainTextResponse("There is no such grid.", 404)
-        found = [self.outputs.find_in(home, job) for job in jobs]
-        clips = [[] if saved is None else saved.frames for saved in found]
-        fps = next((int(saved.about().get("fps") or 8) for saved in found if saved), 8)
 
         def write(path: Path) -> None:
+            found = [self.outputs.find_in(home, job) for job in jobs]
+            clips = [[] if saved is None else saved.frames for saved in found]
+            fps = next((int(saved.about().get("fps") or 8) for saved in found if saved), 8)
             film = grid(clips, columns, rows, int(frame) if ending == "png" else None)
             if ending == "png":
                 write_png(path, film[0])

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-MAX_BYTES = 2**28  # of all frames of a grid
-MAX_SIDE = 256  # pixels of a clip in it
+MAX_BYTES = 2**26  # of all frames of a grid
+MAX_PICTURES = 4096  # that are read for one
+MAX_SIDE, MIN_SIDE = 256, 64  # pixels of a clip in it
 GAP, TEXT = 6, 15  # pixels
 PAPER, INK = (255, 255, 255), (40, 44, 52)
 NO_CLIP = (232, 235, 240)
@@ -35,15 +36,21 @@ def grid(
     if first is None or len(clips) != len(columns) * len(rows):
         raise ValueError("none of these clips is there")
     height, width = read_picture(first[0]).shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     count = min(len(clip) for clip in clips if clip)
     chosen = range(count) if frame is None else [min(frame, count - 1)]
-    paper, places = _paper(columns, rows, size)
-    if paper.nbytes * len(chosen) > MAX_BYTES:
+    side = min(MAX_SIDE, max(height, width))
+    while True:  # smaller where there are many
+        scale = side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        paper, places = _paper(columns, rows, size)
+        fits = paper.nbytes * len(chosen) <= MAX_BYTES
+        if fits or side <= MIN_SIDE:
+            break
+        side = max(MIN_SIDE, side * 3 // 4)
+    if not fits or len(clips) * len(chosen) > MAX_PICTURES:
         raise ValueError(
-            f"{len(chosen)} frames of {paper.shape[1]}×{paper.shape[0]} pixels are too many for "
-            "one film; save its clips one by one"
+            f"{len(chosen)} frames of {len(clips)} clips are too many for one film; save the clips "
+            "one by one"
         )
     film = np.repeat(paper[None], len(chosen), axis=0)
     for clip, (left, top) in zip(clips, places, strict=True):

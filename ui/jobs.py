@@ -148,7 +148,9 @@ class Job:
         self.update(frames=work.frames, steps=steps, about=about)
 
     def stop(self) -> None:
-        """Ask it to end after its current step."""
+        """Ask it to end after its current step; what is over stays as it is."""
+        if self.snapshot.status.over:
+            return
         self.stopping.set()
         if not self.snapshot.stopping:
             self.update(stopping=True)

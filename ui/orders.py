@@ -41,7 +41,7 @@ class Order:
     picture: tuple[tuple[int, ...], ...]
     mark: int
     key: str
-    rows: tuple[str, ...]
+    rows: tuple[bytes, ...]
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
 
     @classmethod
@@ -68,7 +68,7 @@ class Order:
             picture=picture_of(editor),
             mark=editor.mark,
             key=_key(editor, request, model),
-            rows=rows_of(editor, request, model),
+            rows=rows_of(editor, request, window, model),
             _packed=zlib.compress(json.dumps(asked).encode()),
         )
 
@@ -81,29 +81,34 @@ class Order:
         )
 
 
-def rows_of(editor: EditorValue, request: GenerateRequest, model: str) -> tuple[str, ...]:
-    """For each row a text that is the same where all up to it is; () with step caching, when a
-    state is not all that the next one comes from."""
+def rows_of(
+    editor: EditorValue, request: GenerateRequest, window: int, model: str
+) -> tuple[bytes, ...]:
+    """For each row what is the same where all up to it is; () with step caching, when a state is
+    not all that the next one comes from. As `Timeline.shared_steps` has it."""
     if request.step_cache:
         return ()
-    timeline = editor.timeline()
+    timeline = editor.timeline().with_windows(window)
     later = {"levels", "windows", "preset", "formula", "steps_before", "keyframes"}
     painting = editor.model_dump(mode="json", exclude=later)
     asked = request.model_dump(exclude={"fps", "splice_exact"})
-    began = json.dumps([model, painting, _pictures(editor, timeline), asked], sort_keys=True)
+    pictures = _pictures(editor, timeline)
+    largest = timeline.window_size if timeline.prior == "shuffled" else None
+    began = json.dumps([model, painting, pictures, asked, largest], sort_keys=True)
     digest = hashlib.sha256(began.encode())
     rows = []
     for row, levels in enumerate(timeline.levels):
-        windows = 0 if row == 0 or timeline.windows is None else hash(timeline.windows[row - 1])
+        windows = hash(timeline.windows_at(row - 1)) if row else 0
         digest.update(levels.tobytes() + windows.to_bytes(8, "little", signed=True))
-        rows.append(digest.hexdigest()[:32])
+        rows.append(digest.digest()[:16])
     return tuple(rows)
 
 
-def shared_steps(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many first steps two of `rows_of` have in common; the states after them are the same."""
+def shared_steps(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """How many first steps two of `rows_of` have in common; the states after them are the same.
+    It is -1 where not even row 0 is."""
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return max(0, len(list(alike)) - 1)
+    return len(list(alike)) - 1
 
 
 def _unusual(request: GenerateRequest) -> list[str]:

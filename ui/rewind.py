@@ -38,13 +38,13 @@ class Rewind:
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
         self._kept: dict[int, Kept] = {}  # by step
+        self._nbytes = 0
         self._stride = 1
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
-        with self._lock:
-            return sum(state.nbytes for state in self._kept.values())
+        return self._nbytes
 
     def add(self, state: Any) -> None:
         """Keep a state; one that cannot be kept small is left out."""
@@ -53,13 +53,14 @@ class Rewind:
             return
         kept = light()
         with self._lock:
+            before = self._kept.get(kept.step)
+            self._nbytes += kept.nbytes - (before.nbytes if before is not None else 0)
             self._kept[kept.step] = kept
-            while sum(state.nbytes for state in self._kept.values()) > self.budget:
-                if len(self._kept) < 2:
-                    self._kept.clear()
-                    return
+            while self._nbytes > self.budget:
                 self._stride *= 2
-                self._kept = {s: k for s, k in self._kept.items() if s % self._stride == 0}
+                few = {s: k for s, k in self._kept.items() if s % self._stride == 0}
+                self._kept = few if len(self._kept) > 1 else {}
+                self._nbytes = sum(state.nbytes for state in self._kept.values())
 
     def nearest(self, step: int) -> Kept | None:
         """A copy of the state: the pictures that it makes of itself are not kept with it."""
@@ -77,3 +78,4 @@ class Rewind:
     def clear(self) -> None:
         with self._lock:
             self._kept.clear()
+            self._nbytes = 0

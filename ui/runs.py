@@ -107,7 +107,7 @@ def make_work(
     def states() -> Iterator[Any]:
         if walker.pipeline() is not pipeline:  # between this check of the request and its queueing
             raise ValueError("The model was changed meanwhile: generate again.")
-        return walker.walk(timeline, keyframes, options, seconds_per_call, earlier())
+        return walker.walk(timeline, keyframes, options, seconds_per_call, earlier()[-1:])
 
     return Work(
         states=states,

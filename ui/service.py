@@ -135,7 +135,9 @@ class Studio:
         if not self.model.ready or not session:
             return 0
         model = self.model.get().model_hash
-        kept = self.earlier(functools.cache(lambda: rows_of(editor, request, model)), session)
+        kept = self.earlier(
+            functools.cache(lambda: rows_of(editor, request, self.window, model)), session
+        )
         return kept[-1].step if kept else 0
 
     def _cost(self, timeline: Timeline, request: GenerateRequest, first: int) -> str:
@@ -236,7 +238,7 @@ class Studio:
             earlier=lambda: self.earlier(lambda: order.rows, session),
         )
 
-    def earlier(self, rows: Callable[[], Sequence[str]], session: str) -> list[Any]:
+    def earlier(self, rows: Callable[[], Sequence[bytes]], session: str) -> list[Any]:
         """What this session's runs left of the states that `rows()` begin with; see `rows_of`. It
         is not asked where there are no runs."""
         if self.lent:  # states of another process hold pictures only
@@ -260,8 +262,10 @@ class Studio:
                 "remove them, or wait until they are done, then choose again."
             )
 
+        loads = self.model.loads
+
         def decided() -> None:
-            if self.model.key == entry.key:
+            if self.model.loads != loads:
                 self.jobs.forget_states()  # they hold on to the model that made them
             self.jobs.release()
 

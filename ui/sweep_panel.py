@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from ui.comparing import failed_value, read_frames, same_run, sheet_value
-from ui.jobs import Snapshot
-from ui.outputs import home_name
+from ui.jobs import Snapshot, Status
+from ui.outputs import home_name, new_name
 from ui.pieces import SweepView
 from ui.queue_panel import QUICK, Parts
 from ui.refusals import RequestError, checked
@@ -24,6 +25,9 @@ from ui.sheets import MAX_TILE
 from ui.sweeping import Sweep, SweepRequest, sweep_of, sweep_value
 
 INTERVAL = 0.25  # seconds between two looks at the runs
+AHEAD = 2  # of its runs that wait at once: the rest of the queue is for others
+MOST = 8  # sweeps that go on, of all sessions: each holds a painting and its clips
+AT_ONCE = 2  # threads that make paintings and sheets of sweeps
 
 
 class Sweeping:
@@ -31,9 +35,11 @@ class Sweeping:
 
     def __init__(self, studio: Studio, sweep: Sweep, session: str) -> None:
         self.studio, self.sweep, self.session = studio, sweep, session
-        self.jobs: list[str | None] = [None] * len(sweep.cells)
+        self.id = new_name()
+        self.jobs: list[str | None] = [None] * len(sweep.chosen)
         self.added: list[str] = []  # those that were queued for it
         self.refused: dict[int, str] = {}
+        self.ended: dict[int, Snapshot] = {}  # the registry forgets runs that are over
         self.sheets: dict[str, Any] = {}  # by place
         self._lock = threading.Lock()
 
@@ -41,12 +47,12 @@ class Sweeping:
         """Queue the next cell, or find the run that is the same; False where none can be now."""
         with self._lock:
             cells = enumerate(self.jobs)
-            waiting = [place for place, job in cells if job is None and place not in self.refused]
-            if not waiting or self._is_full():
+            left = [place for place, job in cells if job is None and place not in self.refused]
+            if not left or self._is_full():
                 return False
-            place = waiting[0]
-            painting, request = self.sweep.cells[place]
+            place = left[0]
             try:
+                painting, request = self.sweep.cell(place)
                 order = self.studio.order(painting, request)
                 found = same_run(self.studio.jobs.runs_of(self.session), order)
                 if found is None:
@@ -60,38 +66,31 @@ class Sweeping:
             return True
 
     def _is_full(self) -> bool:
+        runs = [self.studio.jobs.get(job) for job in self.added]
+        if sum(run is not None and run.status is Status.QUEUED for run in runs) >= AHEAD:
+            return True
         try:
             self.studio.jobs.refuse_more(self.session)
         except QueueFull:
             return True
         return False
 
-    def leave(self, why: str) -> None:
-        """Queue no more."""
-        with self._lock:
-            for place, job in enumerate(self.jobs):
-                if job is None:
-                    self.refused.setdefault(place, why)
-
-    def stop(self) -> None:
-        """Queue no more, take what waits off the queue, and end what goes on."""
-        self.leave("not queued")
-        for job in self.added:
-            self.studio.jobs.stop(job, owner=self.session)
-
     def look(self) -> dict[str, Any]:
         """The value for the page, with a sheet of each clip that is there."""
         runs: list[Snapshot | None] = []
         for place, job in enumerate(self.jobs):
-            run = self.studio.jobs.get(job)
+            run = self.ended.get(place) or self.studio.jobs.get(job)
             if job is not None and run is None:
                 self.refused[place] = "This run is no longer known: it was deleted."
-            if run is not None and run.status.over and str(place) not in self.sheets:
+            if run is not None and run.status.over and place not in self.ended:
+                self.ended[place] = run
                 self._show(place, run)
             runs.append(run)
-        address = f"runs/{home_name(self.session)}"
-        value = sweep_value(self.sweep, runs, self.refused)
-        return value | {"sheets": dict(self.sheets), "address": address}
+        return sweep_value(self.sweep, runs, self.refused) | {
+            "id": self.id,
+            "sheets": dict(self.sheets),
+            "address": f"runs/{home_name(self.session)}",
+        }
 
     def _show(self, place: int, run: Snapshot) -> None:
         files = run.result.frames if run.result is not None else []
@@ -102,14 +101,25 @@ class Sweeping:
         part = sheet_value(video, MAX_TILE)
         self.sheets[str(place)] = part | {"frames": len(video), "fps": run.about.fps}
 
+    def stop(self) -> None:
+        """Queue no more, take what waits off the queue, and end what goes on."""
+        with self._lock:
+            for place, job in enumerate(self.jobs):
+                if job is None:
+                    self.refused.setdefault(place, "not queued")
+        for job in self.added:
+            self.studio.jobs.stop(job, owner=self.session)
+
 
 def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     """Bind the buttons of the sweep."""
     going: dict[str, Sweeping] = {}
+    few = CapacityLimiter(AT_ONCE)
 
     async def sweep(
         event: gr.EventData, canvas: EditorValue, *rest: Any
     ) -> AsyncIterator[dict[str, Any]]:
+        """Queue what has to be generated as there is room, and show what is done, to the end."""
         *settings, kept_session = rest
         session = session_of(kept_session)["session"]
         try:
@@ -117,32 +127,32 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
             request = request_of(settings)
             await studio.model.wait()
             labels = checked(studio.model.get).card.labels
-            found = await run_sync(sweep_of, asked, canvas, request, labels, studio.window)
+            found = sweep_of(asked, canvas, request, labels, studio.window)
+            if len(going) >= MOST:
+                raise RequestError("Other sweeps go on here: try again when they are done.")
         except RequestError as error:
             yield failed_value(str(error.message))
             return
         own = Sweeping(studio, found, session)
-        if session in going:
-            going[session].leave("another sweep took its place")
-        going[session] = own
+        going[own.id] = own
         shown: dict[str, Any] = {}
         try:
             while shown.get("status") != "done":
                 if shown:
                     await asyncio.sleep(INTERVAL)
-                while await run_sync(own.queue_next, limiter=studio.readers):
+                while await run_sync(own.queue_next, limiter=studio.reader(canvas) or few):
                     pass
-                value = await run_sync(own.look, limiter=studio.readers)
+                value = await run_sync(own.look, limiter=few)
                 if value != shown:
                     shown = value
                     yield value
         finally:
-            if going.get(session) is own:
-                del going[session]
+            del going[own.id]
 
-    def stop(kept_session: Any) -> None:
-        own = going.get(session_of(kept_session)["session"])
-        if own is not None:
+    def stop(kept_session: Any, event: gr.EventData) -> None:
+        asked = event._data.get("id") if isinstance(event._data, dict) else None
+        own = going.get(asked) if isinstance(asked, str) else None
+        if own is not None and own.session == session_of(kept_session)["session"]:
             own.stop()
 
     view.sweep(

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fvdm_core.limits import SAMPLING, shown
+from fvdm_core.limits import shown
 from fvdm_core.options import SOLVERS, USUAL_ETA
 from fvdm_core.presets import PRESETS
 from ui import editing
@@ -22,7 +22,7 @@ from ui.requests import EditorValue, GenerateRequest, PresetRequest, SizeRequest
 
 MAX_VALUES = 8  # of a setting
 MAX_RUNS = 16
-FIRST = ("preset", "solver")  # what settings of the other axis may change again
+REAL = ("cfg_scale", "temporal_scale", "guidance_from", "eta", "step_cache")  # numbers
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,35 @@ class Axis:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of a sweep, row by row, and what their columns and rows are called."""
+    """The runs of a sweep, row by row, and what their columns and rows are called.
+
+    `chosen` has the settings of each; its painting is made when its turn comes, as sixteen of a
+    million cells would fill the memory.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[str, ...]
-    cells: tuple[tuple[EditorValue, GenerateRequest], ...]
+    chosen: tuple[dict[str, Any], ...]
+    editor: EditorValue
+    request: GenerateRequest
+    window: int
+
+    def cell(self, place: int) -> tuple[EditorValue, GenerateRequest]:
+        """The painting and settings of a run.
+
+        Raises:
+            RequestError: the painting cannot be made like that.
+        """
+        chosen = self.chosen[place]
+        painting = self.editor
+        if "preset" in chosen:
+            steps = editing.preset_steps(painting, self.window)
+            preset = _preset(chosen["preset"], painting.frames, steps)
+            painting = editing.with_preset(painting, preset, self.window)
+        if "steps" in chosen:
+            size = _size(painting.frames, chosen["steps"])
+            painting = editing.with_size(painting, size, self.window)
+        return painting, _settled(self.request, chosen)
 
 
 def axis_of(asked: AxisRequest, labels: Sequence[str]) -> Axis:
@@ -133,15 +157,16 @@ def sweep_of(
     count = math.prod(len(axis.values) for axis in axes)
     if count > MAX_RUNS:
         raise RequestError(f"These are {count} runs; a sweep has {MAX_RUNS} at most.")
-    cells = []
-    for values in itertools.product(*(axis.values for axis in axes)):
-        painting, settled = editor, request
-        chosen = dict(zip(settings, values, strict=True))
-        for setting in sorted(chosen, key=lambda name: name not in FIRST):
-            painting, settled = _changed(painting, settled, setting, chosen[setting], window)
-        cells.append((painting, settled))
+    chosen = [
+        dict(zip(settings, values, strict=True))
+        for values in itertools.product(*(axis.values for axis in axes))
+    ]
+    for each in chosen:
+        _settled(request, each)
+        if "steps" in each:
+            _size(editor.frames, each["steps"])
     rows = axes[0].names if asked.rows is not None else ("",)
-    return Sweep(axes[-1].names, rows, tuple(cells))
+    return Sweep(axes[-1].names, rows, tuple(chosen), editor, request, window)
 
 
 def _counted(text: str) -> list[str]:
@@ -150,6 +175,8 @@ def _counted(text: str) -> list[str]:
     if not found:
         return [text]
     low, high = int(found[1]), int(found[2])
+    if low > high:
+        raise RequestError(f"{text} runs backwards: write {high}…{low}.")
     return [str(number) for number in range(low, min(high, low + MAX_VALUES) + 1)]
 
 
@@ -179,26 +206,26 @@ def _value(title: str, text: str, names: dict[str, tuple[Any, str]]) -> tuple[An
         raise RequestError(f"{title}: {shown(text)} is not a number.") from None
     if not math.isfinite(number):
         raise RequestError(f"{title}: {shown(text)} is not a number that it can have.")
-    return int(number) if number.is_integer() else number, f"{title} {text}"
+    value = int(number) if number.is_integer() else number
+    return value, f"{title} {value}"
 
 
-def _changed(
-    editor: EditorValue, request: GenerateRequest, setting: str, value: Any, window: int
-) -> tuple[EditorValue, GenerateRequest]:
-    """A painting and settings with one of these changed."""
-    if setting == "preset":
-        steps = editing.preset_steps(editor, window)
-        preset = checked(lambda: PresetRequest(name=value, frames=editor.frames, steps=steps))
-        return editing.with_preset(editor, preset, window), request
-    if setting == "steps":
-        size = checked(lambda: SizeRequest(frames=editor.frames, steps=value))
-        return editing.with_size(editor, size, window), request
-    asked = request.model_dump() | {setting: value}
-    if setting == "solver" and request.eta == USUAL_ETA[request.solver]:
-        asked["eta"] = USUAL_ETA[value]  # as the panel does when another one is chosen
-    if isinstance(GenerateRequest.model_fields[setting].default, float) or setting in SAMPLING:
-        asked[setting] = float(value)
-    return editor, checked(lambda: GenerateRequest(**asked))
+def _preset(name: str, frames: int, steps: int) -> PresetRequest:
+    return checked(lambda: PresetRequest(name=name, frames=frames, steps=steps))
+
+
+def _size(frames: int, steps: Any) -> SizeRequest:
+    return checked(lambda: SizeRequest(frames=frames, steps=steps))
+
+
+def _settled(request: GenerateRequest, chosen: Mapping[str, Any]) -> GenerateRequest:
+    """The panel's settings with some of them as chosen."""
+    asked = request.model_dump()
+    if "solver" in chosen and request.eta == USUAL_ETA[request.solver]:
+        asked["eta"] = USUAL_ETA[chosen["solver"]]  # as the panel does when another one is chosen
+    for name in asked.keys() & chosen.keys():
+        asked[name] = float(chosen[name]) if name in REAL else chosen[name]
+    return checked(lambda: GenerateRequest(**asked))
 
 
 def sweep_value(

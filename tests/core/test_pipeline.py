@@ -76,7 +76,10 @@ def test_a_state_can_be_kept_small_and_seen_later(pipe):
     states = list(pipe.stream(preset("interpolation"), keyframes={0: picture(), 15: picture(1)}))
     for state in states:
         kept = state.light()
-        assert kept.clip is None and kept.nbytes in (2 * state.x.nbytes, state.x.nbytes)
+        tensors = 2 if state.step else 1
+        held = tensors * state.x.nbytes + state.timeline.levels.nbytes
+        assert kept.clip is None and kept.nbytes == held
+        assert "timeline" not in kept.recipe and kept.recipe["keyframes"]
         for later, now in ((kept.preview, state.preview), (kept.noisy, state.noisy)):
             allowed = 0 if state.clip is None else 8  # a clip is decoded in full precision
             assert np.abs(later.astype(int) - now).max() <= allowed
@@ -500,10 +503,32 @@ def test_a_run_that_is_not_the_same_so_far_begins_at_the_beginning(pipe, tmp_pat
     assert next(pipe.stream(timeline, **options, reuse=arrived)).step == 0
     unlike = load(save_tiny(tmp_path / "other", depth=4))
     assert next(unlike.stream(timeline, **options, reuse=earlier)).step == 0
-    nameless = Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, pipe.card)
-    made = list(nameless.stream(timeline, **options))  # whose weights nobody has counted
-    assert next(nameless.stream(timeline, **options, reuse=made)).step == 0
+    same = Pipeline(  # with another schedule, which the hash of the weights does not tell
+        pipe.model, pipe.autoencoder, NoiseSchedule("cosine"), pipe.card, model_hash=pipe.model_hash
+    )
+    assert next(same.stream(timeline, **options, reuse=earlier)).step == 0
     assert next(pipe.stream(timeline, **options, reuse=earlier)).step == 4
+
+
+def test_the_start_of_a_run_is_that_of_runs_with_its_noise_alone(pipe):
+    timeline = preset("standard", frames=12, steps=3)
+    earlier = [state.light() for state in pipe.stream(timeline, seed=4)]
+    levels = np.array(timeline.levels)
+    for other in (
+        replace(timeline, prior="mixed"),
+        replace(timeline, prior="shuffled"),
+        Timeline(levels[:, :11]),
+        Timeline(np.where(np.arange(4)[:, None] == 0, 1000, levels // 2)),
+    ):
+        states = list(pipe.stream(other, seed=4, reuse=earlier))
+        assert [state.step for state in states] == [0, 1, 2, 3]
+        assert np.array_equal(states[-1].clip.frames, pipe(other, seed=4).frames)
+    kept = {0: picture(), 1: picture(1)}
+    held = replace(timeline, levels=np.where(np.arange(12) < 2, 0, levels))
+    soft = replace(timeline, levels=np.where(np.arange(12) < 2, 200, levels))
+    begun = [state.light() for state in pipe.stream(held, kept, seed=4)]
+    clip = pipe(soft, keyframes=kept, seed=4, reuse=begun)
+    assert np.array_equal(clip.frames, pipe(soft, keyframes=kept, seed=4).frames)
 
 
 def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):

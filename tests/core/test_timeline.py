@@ -54,11 +54,11 @@ def test_steps_are_shared_as_long_as_all_that_bears_on_them_is_the_same():
     assert ours.shared_steps(Timeline([[1000, 0], [800, 0], [500, 0], [0, 0]])) == 2
     assert ours.shared_steps(Timeline([[1000, 0], [800, 0], [500, 0]])) == 2
     assert ours.shared_steps(Timeline([[1000, 0], [700, 0], [500, 0], [200, 0], [0, 0]])) == 0
-    assert ours.shared_steps(Timeline([[900, 0], [800, 0], [500, 0], [200, 0], [0, 0]])) == 0
-    assert ours.shared_steps(Timeline([[1000, 0, 0]] * 5)) == 0
+    assert ours.shared_steps(Timeline([[900, 0], [800, 0], [500, 0], [200, 0], [0, 0]])) == -1
+    assert ours.shared_steps(Timeline([[1000, 0, 0]] * 5)) == -1
     for other in ({"prior": "mixed"}, {"prior_alpha": 2.0}, {"seen": {1: 9}}):
-        assert ours.shared_steps(Timeline(ours.levels, **other)) == 0
-    assert ours.shared_steps(Timeline(ours.levels, sources=("noise", "hold"))) == 0
+        assert ours.shared_steps(Timeline(ours.levels, **other)) == -1
+    assert ours.shared_steps(Timeline(ours.levels, sources=("noise", "hold"))) == -1
 
     both, each = (Window((0, 1), (0, 1)),), (Window((0, 1), (0,)), Window((0, 1), (1,)))
     first = Timeline(ours.levels, windows=(both, each, both, each))
@@ -66,8 +66,11 @@ def test_steps_are_shared_as_long_as_all_that_bears_on_them_is_the_same():
     assert first.shared_steps(Timeline(ours.levels, windows=(both, each, each, each))) == 2
     assert first.shared_steps(Timeline(ours.levels, windows=(each,) * 4)) == 0
     assert ours.shared_steps(Timeline(ours.levels, windows=(both,) * 4)) == 4  # one of all frames
-    alone = (Window((0,), (0,)), Window((1,), (1,)))  # the prior's noise goes by the window's size
-    assert Timeline(ours.levels, windows=(alone,) * 4).shared_steps(ours) == 0
+    alone = (Window((0,), (0,)), Window((1,), (1,)))
+    for prior, steps in (("independent", 3), ("shuffled", -1)):  # by the largest window
+        one = Timeline(ours.levels, windows=(alone,) * 4, prior=prior)
+        other = Timeline(ours.levels, windows=(*(alone,) * 3, both), prior=prior)
+        assert one.shared_steps(other) == steps
 
 
 def test_survives_pickle_and_copy():

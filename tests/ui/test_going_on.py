@@ -179,23 +179,54 @@ def test_nothing_is_known_of_runs_with_step_caching_or_in_another_process(place:
 
 def test_rows_are_alike_as_long_as_all_that_bears_on_them_is() -> None:
     request, editor = GenerateRequest(), painting()
-    rows = rows_of(editor, request, "model")
+    rows = rows_of(editor, request, 16, "model")
     assert len(set(rows)) == STEPS + 1
     assert shared_steps(rows, rows) == STEPS
     for row in range(STEPS + 1):
-        other = rows_of(painted(editor, row), request, "model")
-        assert shared_steps(rows, other) == max(0, row - 1)
-        assert shared_steps(rows, rows[:row]) == max(0, row - 1)
-    assert shared_steps(rows, rows_of(editor, request, "another")) == 0
+        other = rows_of(painted(editor, row), request, 16, "model")
+        assert shared_steps(rows, other) == row - 1
+        assert shared_steps(rows, rows[:row]) == row - 1
+    assert shared_steps(rows, rows_of(editor, request, 16, "another")) == -1
     windows = [[{"frames": list(range(16)), "updates": list(range(16))}]] * STEPS
     split = [
         {"frames": list(range(8 * k, 8 * k + 8)), "updates": list(range(8 * k, 8 * k + 8))}
         for k in range(2)
     ]
-    ours = rows_of(EditorValue(levels=editor.levels, windows=windows), request, "model")
+    ours = rows_of(EditorValue(levels=editor.levels, windows=windows), request, 16, "model")
     windows = [*windows[:4], split, split]
-    theirs = rows_of(EditorValue(levels=editor.levels, windows=windows), request, "model")
+    theirs = rows_of(EditorValue(levels=editor.levels, windows=windows), request, 16, "model")
     assert shared_steps(ours, theirs) == 4
+    assert shared_steps(ours, rows) == STEPS  # one window of all is what there is without any
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_page_and_the_library_agree_on_what_is_shared(seed: int) -> None:
+    """Else the cost promises steps that a run takes all the same."""
+    rng = np.random.default_rng(seed)
+    frames, window = 12, 8
+
+    def halves(size: int) -> list[dict[str, list[int]]]:
+        starts = range(0, frames, size)
+        parts = [list(range(start, min(frames, start + size))) for start in starts]
+        return [{"frames": part, "updates": part} for part in parts]
+
+    levels = np.sort(rng.integers(0, 1001, (STEPS + 1, frames)), axis=0)[::-1].tolist()
+    windows = [halves(int(size)) for size in rng.choice([4, 6, 12], STEPS)]
+    prior = str(rng.choice(["independent", "shuffled", "mixed"]))
+    one = EditorValue(levels=levels, windows=windows, prior=prior)
+    changed = [list(row) for row in levels]
+    changed[int(rng.integers(1, STEPS + 1))][3] = 0
+    regrouped = [*windows[:-1], halves(int(rng.choice([2, 6, 12])))]
+    for other in (
+        EditorValue(levels=changed, windows=windows, prior=prior),
+        EditorValue(levels=levels, windows=regrouped, prior=prior),
+        EditorValue(levels=levels[: STEPS - 1], windows=windows[: STEPS - 2], prior=prior),
+        EditorValue(levels=levels, prior=prior),
+        EditorValue(levels=levels, windows=windows, prior="progressive"),
+    ):
+        rows = [rows_of(each, GenerateRequest(), window, "model") for each in (one, other)]
+        mine, theirs = (each.timeline().with_windows(window) for each in (one, other))
+        assert shared_steps(*rows) == mine.shared_steps(theirs)
 
 
 class Slow:

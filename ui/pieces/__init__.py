@@ -248,7 +248,8 @@ class SweepView(_Piece):
     """One or two settings at several values each, and the clips in step: see `ui.sweeping`.
 
     `settings` is [{"name", "title", "usual"}]. It fires "sweep" with {columns, rows}, each
-    {setting, values} and rows null where there are none, and "end" to stop what goes on.
+    {setting, values} and rows null where there are none, and "end" with the {id} of its value to
+    stop that one.
     """
 
     SCRIPT = "sweep"

@@ -22,8 +22,10 @@ const FvdmInStep = (() => {
       if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.clock.play(performance.now());
       this.paint();
       const began = ++this.began;
+      let seen = false; // on the page: when it is no longer, the clock ends
       const tick = () => {
-        if (began !== this.began) return;
+        if (began !== this.began || (seen && !this.button.isConnected)) return;
+        seen = this.button.isConnected;
         if (this.clock.playing) this.paint();
         requestAnimationFrame(tick);
       };

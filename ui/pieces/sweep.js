@@ -31,7 +31,7 @@ function axis(name, label, chosen, optional) {
 const columns = axis("columns", "columns", "cfg_scale", false);
 const rows = axis("rows", "rows", NONE, true);
 const button = h("button", { type: "button", class: "go", "data-testid": "sweep-go",
-  onClick: () => (working() ? trigger("end", {}) : start()) }, "Sweep");
+  onClick: () => (working() ? trigger("end", { id: props.value.id }) : start()) }, "Sweep");
 const text = h("p", { class: "text", role: "status", "data-testid": "sweep-text" });
 const table = h("div", { class: "cells", role: "group", "aria-label": "Clips of the sweep" });
 const inStep = new FvdmInStep.InStep("sweep", { says: (frame) => `Frame ${frame + 1}` });
@@ -57,13 +57,13 @@ async function start() {
   text.textContent = "Looking at what is asked…";
   text.classList.remove("wrong");
   await window.fvdmPage?.allChanged();
-  begun = null;
   trigger("sweep", { columns: columns.asked(), rows: rows.asked() });
 }
 
 // ── Showing ────────────────────────────────────────────────────────────────────────────────────
 
 let begun = null; // the cells of the sweep that is shown
+let last = null; // its value: one that failed has none of these
 
 /** Lays out rows and columns, whose clips are not there yet. */
 function layOut(value) {
@@ -101,7 +101,7 @@ function fill({ cells }, value, place, part) {
 
 /** Where the clips that are there lie as one file. */
 function addressOf(ending) {
-  const { address, cells, columns: across, rows: down, sheets } = props.value;
+  const { address, cells, columns: across, rows: down, sheets } = last;
   const query = new URLSearchParams();
   cells.forEach(({ job }, place) => query.append("job", sheets[place] ? job : ""));
   across.forEach((name) => query.append("column", name.slice(0, MAX_LABEL)));
@@ -118,6 +118,8 @@ function receive() {
   text.classList.toggle("wrong", value.status === "failed");
   button.textContent = working() ? "Stop" : "Sweep";
   if (value.status === "failed") return;
+  if (last?.id !== value.id) begun = null;
+  last = value;
   begun ??= layOut({ rows: [...value.rows], columns: [...value.columns], cells: [...value.cells] });
   begun.cells.forEach(({ node, note }, place) => {
     const { job, text: words, wrong } = value.cells[place];
