@@ -149,6 +149,14 @@ def test_runs_are_kept_opened_restored_and_deleted(
     expect(page.locator("#runs .run")).to_contain_text("seed 322")
 
 
+def test_a_browser_that_cannot_play_the_clip_plays_its_webm(new_page: Open, address: str) -> None:
+    page = ready(new_page(address))
+    page.route("**/clip.mp4", lambda route: route.abort())
+    generate(page, 7, 1)
+    page.wait_for_function("document.getElementById('clip').currentSrc.endsWith('/clip.webm')")
+    page.wait_for_function("document.getElementById('clip').currentTime > 0")
+
+
 def test_a_clip_is_continued_extended_and_downloaded(
     new_page: Open, address: str, tmp_path: Path
 ) -> None:

@@ -109,6 +109,23 @@ def test_a_refused_preset_is_not_left_chosen_and_undo_moves_the_sliders_back(
     expect(page.locator("#preset-standard")).to_have_attribute("aria-checked", "true")
 
 
+def test_the_canvas_follows_a_slider_to_where_it_is_let_go(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    page.locator("#preset-ramp").click()
+    rise = page.locator("#presets input[type=range]").first
+    rise.focus()
+    told = "now => JSON.stringify(window.fvdmEditor.value.preset?.params ?? {}).includes(now)"
+    for key in ["ArrowRight", "ArrowLeft", "ArrowRight", "ArrowLeft"]:
+        for k in range(9):  # answers to the first of them come while it goes on
+            page.keyboard.press(key)
+            page.wait_for_timeout(20 + 50 * (k % 4))
+        page.wait_for_function(told, arg=rise.input_value(), timeout=20_000)
+        page.wait_for_timeout(500)
+        assert page.evaluate(told, rise.input_value())
+
+
 def test_a_kept_picture_that_lies_elsewhere_costs_only_itself(
     new_page: Callable[..., Page], address: str
 ) -> None:

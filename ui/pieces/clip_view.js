@@ -29,6 +29,8 @@ function draw() {
     onClick: () => turn(),
   });
   video.muted = true;
+  // Firefox has no H.264 on some systems: there the server's WebM plays.
+  video.addEventListener("error", () => { video.src = `${base}/clip.webm`; }, { once: true });
   const turn = () => (video.paused ? video.play() : video.pause());
   const frameNow = () =>
     Math.min(clip.frames - 1, Math.max(0, Math.floor(video.currentTime * clip.fps + 1e-3)));

@@ -107,7 +107,7 @@ function open(anchor, name) {
   discard.textContent = "Delete";
   menu.showPopover();
   const at = anchor.getBoundingClientRect();
-  menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - menu.offsetWidth - 8))}px`;
+  menu.style.left = `${Math.max(8, Math.min(at.left, document.documentElement.clientWidth - menu.offsetWidth - 8))}px`;
   menu.style.top = `${at.bottom + 4}px`;
   field.select();
 }

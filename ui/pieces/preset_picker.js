@@ -130,7 +130,11 @@ function draw() {
   const form = JSON.stringify([value.name, value.form, value.frames]);
   // While somebody is at these controls, late answers to earlier places of them are passed over.
   const late = performance.now() - changedAt < LATE;
-  if (form === drawnForm && late && parameters.contains(document.activeElement)) return;
+  if (form === drawnForm && late && parameters.contains(document.activeElement)) {
+    // and not left in what is sent next: gradio reads it when the answer under way has come
+    if (JSON.stringify(value.params) !== JSON.stringify(params)) props.value = { ...value, params: { ...params } };
+    return;
+  }
   params = { ...value.params };
   drawnForm = form;
   parameters.replaceChildren(...(value.form ?? []).map((field) =>

@@ -66,9 +66,10 @@ const FvdmDom = (() => {
   /** Puts an open menu under `anchor`, or above it where there is no room. */
   function placeMenu(menu, anchor) {
     const at = anchor.getBoundingClientRect();
+    const width = document.documentElement.clientWidth; // without the page's scrollbar
     const left = at.left + at.width / 2 - menu.offsetWidth / 2;
     const below = at.bottom + 6 + menu.offsetHeight < innerHeight;
-    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
+    menu.style.left = `${Math.max(8, Math.min(left, width - menu.offsetWidth - 8))}px`;
     menu.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - menu.offsetHeight - 6)}px`;
   }
 

@@ -373,7 +373,9 @@ const FvdmInput = (() => {
       if (!columns.contains(event.relatedTarget)) slots.highlight(-1, 0);
     });
     columns.addEventListener("drop", (event) => slots.drop(event, frameAt(event)));
-    root.addEventListener("paste", (event) => {
+    // Firefox pastes at the last selected text, wherever the focus is.
+    document.addEventListener("paste", (event) => {
+      if (!root.contains(document.activeElement)) return;
       const files = event.clipboardData?.files ?? [];
       if (files.length) {
         const focused = slots.slots.findIndex(({ button }) => button === document.activeElement);
@@ -383,7 +385,7 @@ const FvdmInput = (() => {
       } else if (editor.block) editor.pasteBlock();
       else return;
       event.preventDefault();
-    });
+    }, { signal: editor.closing.signal });
   }
 
   // ── Scrolling, together with the strip ─────────────────────────────────────────────────────
