@@ -511,6 +511,22 @@ def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_pat
     assert brightness == pytest.approx([10 * (16 + k) for k in range(8)], abs=12)
 
 
+def test_every_button_and_slider_takes_the_focus_in_safari_too(editor: Page) -> None:
+    without = ".fvdm-editor :is(button, input):not([tabindex])"
+    expect(editor.locator(without)).to_have_count(0)
+
+
+def test_the_level_slider_stands_upright_and_follows_the_pointer(editor: Page) -> None:
+    box = editor.get_by_test_id("level").bounding_box()
+    assert box and box["height"] > 3 * box["width"]
+    x, y, height = box["x"] + box["width"] / 2, box["y"], box["height"]
+    editor.mouse.move(x, y + height / 2)
+    editor.mouse.down()
+    editor.mouse.move(x, y + height / 4)
+    editor.mouse.up()
+    assert int(editor.get_by_test_id("level").input_value()) == pytest.approx(760, abs=20)
+
+
 @pytest.mark.parametrize("told", ["activeElement", "body"])  # Firefox tells the body of a paste
 def test_a_pasted_picture_goes_to_the_focused_slot(editor: Page, told: str) -> None:
     editor.get_by_test_id("slot-6").focus()

@@ -90,14 +90,18 @@ const FvdmClipMenus = (() => {
       frame.href = `${base}/frame/${index}.png`;
       frame.download = `${clip.name}-${String(index + 1).padStart(4, "0")}.png`;
     });
+    async function program() {
+      const answer = await fetch(`${base}/run.py`);
+      if (!answer.ok) throw new Error(await answer.text());
+      return answer.text();
+    }
     const python = h("button", { type: "button", id: "copy-python",
       title: "Code that makes this clip with fvdm_core; its pictures are in the PNG download",
       onClick: async () => {
         let said = "Copied";
         try {
-          const answer = await fetch(`${base}/run.py`);
-          if (!answer.ok) throw new Error(await answer.text());
-          await copy(await answer.text());
+          const code = program();
+          await Promise.all([code, copy(code)]); // the first says best what went wrong
         } catch (error) {
           said = `Not copied: ${error.message}`;
         }
@@ -109,9 +113,16 @@ const FvdmClipMenus = (() => {
     return { menu, fps, webm, rate: () => whole(fps) };
   }
 
-  /** Puts text on the clipboard, also where the page has no secure address. */
-  async function copy(text) {
+  /** Puts text that is on its way on the clipboard. Once it is there Safari no longer counts it as
+      the person's doing, so the clipboard is given the promise. */
+  async function copy(coming) {
+    if (navigator.clipboard && window.ClipboardItem) {
+      const text = coming.then((words) => new Blob([words], { type: "text/plain" }));
+      return navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
+    }
+    const text = await coming;
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    // and where the page has no secure address
     const box = h("textarea", { class: "visually-hidden" });
     box.value = text;
     document.body.append(box);

@@ -10,6 +10,7 @@ function draw() {
     line.textContent = text;
     if (kind === "mend") {
       line.type = "button";
+      line.tabIndex = 0; // else Safari does not focus it where it is pressed
       line.addEventListener("click", () =>
         dispatchEvent(new CustomEvent("fvdm:mend", { detail: { what: mend, frames: [...frames] } })));
     }

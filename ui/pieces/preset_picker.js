@@ -9,6 +9,7 @@ const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : {});
 let params = {};
 let drawnForm = null;
 let changedAt = -Infinity; // when a parameter was last moved here
+let held = false; // whether the pointer is down on one: it would be gone from under it
 const LATE = 1500; // ms in which answers may be about an earlier place of a control
 
 const tiles = new Map();
@@ -130,7 +131,8 @@ function draw() {
   const form = JSON.stringify([value.name, value.form, value.frames]);
   // While somebody is at these controls, late answers to earlier places of them are passed over.
   const late = performance.now() - changedAt < LATE;
-  if (form === drawnForm && late && parameters.contains(document.activeElement)) {
+  const busy = held || (late && parameters.contains(document.activeElement));
+  if (form === drawnForm && busy) {
     // and not left in what is sent next: gradio reads it when the answer under way has come
     if (JSON.stringify(value.params) !== JSON.stringify(params)) props.value = { ...value, params: { ...params } };
     return;
@@ -150,6 +152,10 @@ async function pick(name) {
   trigger("pick");
 }
 
+parameters.addEventListener("pointerdown", () => { held = true; });
+for (const end of ["pointerup", "pointercancel"]) {
+  addEventListener(end, () => { held = false; }, { capture: true, signal: closing.signal });
+}
 addEventListener("keydown", (event) => { // what undo brings back is no late answer
   if ((event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) changedAt = -Infinity;
 }, { capture: true, signal: closing.signal });

@@ -6,6 +6,8 @@ const FvdmDom = (() => {
   /** An element with attributes, listeners (onName) and children; strings become text. */
   function h(tag, attributes = {}, ...children) {
     const node = document.createElement(tag);
+    // Safari gives the focus only to those pressed buttons and sliders that have a place of their own
+    if (tag === "button" || tag === "input") node.tabIndex = 0;
     for (const [name, value] of Object.entries(attributes)) {
       if (value === null || value === undefined || value === false) continue;
       if (name.startsWith("on")) node.addEventListener(name.slice(2).toLowerCase(), value);
