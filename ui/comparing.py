@@ -14,6 +14,7 @@ from pydantic import Field
 from ui import editing
 from ui.jobs import Snapshot, Status
 from ui.orders import Order
+from ui.outputs import new_name
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, Strict
 from ui.restoring import of_run, restored
@@ -208,7 +209,8 @@ def waiting_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
 
 
 def failed_value(text: str) -> dict[str, Any]:
-    return {"status": "failed", "text": text}
+    """Why there is nothing to show; the page would not notice the same value twice."""
+    return {"status": "failed", "text": text, "id": new_name()}
 
 
 def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:

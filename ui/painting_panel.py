@@ -267,7 +267,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     reading(parts.editor.edited).then(**keeping)
     label.input(liked, [label], sampling, trigger_mode="always_last", **quick, **unlisted)
     typed = [has[name].input for name in ("label", "conditioning", "size", *SAMPLING)]
-    moved = [has[name].release for name in ("cfg_scale", "step_cache", "eta")]
+    moved = [has[name].input for name in ("cfg_scale", "step_cache", "eta")]  # its number box too
     gr.on(
         [
             *typed,

@@ -38,6 +38,7 @@ LOST = (
     "Your last run is not here: the studio was started anew before it ended, or it was deleted. "
     "The painting is as it was: press Generate to make it again."
 )
+HEARD = "() => ({ status: 'queued', text: 'Queueing…' })"
 CAN_FAIL = HIDDEN | {"concurrency_limit": None}  # gradio shows no errors of what skips its queue
 
 
@@ -109,7 +110,7 @@ def wire_queue(
         return as_typed(timeline, panel, frames, steps, studio.window)
 
     def waiting() -> dict[str, Any]:
-        """Say at once that a press is heard, where the model is not there yet."""
+        """Say that a press waits for the model, where it is not there yet."""
         if studio.model.ready:
             return gr.skip()
         return {"status": "queued", "text": "Your run waits for the model…"}
@@ -261,7 +262,8 @@ def wire_queue(
     changing = [parts.run, parts.stop, runs]
     # what was asked for just before counts: a press is quicker than the answer of a preset
     pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
-    parts.run.click(waiting, None, [parts.progress], **QUICK)
+    heard = parts.run.click(None, None, [parts.progress], js=HEARD, **HIDDEN)  # said at once
+    heard.then(waiting, None, [parts.progress], **QUICK)
     queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -129,13 +130,15 @@ def queue_value(view: View, followed: bool = False) -> dict[str, Any]:
 
 
 def _entry(run: Snapshot) -> dict[str, Any]:
+    """A run of the list. Its picture is one text: where a list within a list becomes shorter,
+    gradio's differences take away the wrong parts of it."""
     order: Order = run.about
     return {
         "job": run.job,
         "title": order.title,
         "settings": order.settings,
         "details": order.details,
-        "levels": order.picture,
+        "levels": json.dumps(order.picture, separators=(",", ":")),
         "asked": run.asked_at,
         "status": run.status.value,
         "step": run.step,

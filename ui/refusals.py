@@ -25,6 +25,8 @@ ON_THE_PAGE = {  # what the page calls a field whose name is another
     "cfg_scale": "Guidance",
     "temporal_scale": "Coherence",
     "guidance_from": "Guide above",
+    "eta": "Fresh noise η",
+    "step_cache": "Step caching",
 }
 
 Built = TypeVar("Built")

@@ -153,7 +153,7 @@ class Studio:
         if seconds is not None and calls:
             text += f" · {in_words(calls * seconds)}"
         if first == timeline.num_steps:
-            return "Every step is known from a run before: the same clip comes at once"
+            return "Every step is known from a run before: the same clip needs no computing"
         if first:
             steps = "step 1" if first == 1 else f"steps 1–{first}"
             text += f" · {steps} known from a run before"

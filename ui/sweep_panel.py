@@ -106,7 +106,7 @@ class Sweeping:
         with self._lock:
             for place, job in enumerate(self.jobs):
                 if job is None:
-                    self.refused.setdefault(place, "not queued")
+                    self.refused.setdefault(place, "not run")
         for job in self.added:
             self.studio.jobs.stop(job, owner=self.session)
 

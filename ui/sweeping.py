@@ -27,12 +27,14 @@ REAL = ("cfg_scale", "temporal_scale", "guidance_from", "eta", "step_cache")  # 
 
 @dataclass(frozen=True)
 class Setting:
-    """What may be swept: its title, and the values that the page proposes."""
+    """What may be swept: its title, the values that the page proposes, and a hint."""
 
     title: str
     usual: str
+    hint: str = "Numbers with commas between them; 1…5 is all from 1 to 5"
 
 
+ALL_SOLVERS = ", ".join(SOLVER_NAMES[name] for name in SOLVERS)
 SETTINGS = {
     "seed": Setting("Seed", "1, 2, 3, 4"),
     "cfg_scale": Setting("Guidance", "0, 1.5, 3, 5"),
@@ -41,16 +43,20 @@ SETTINGS = {
     "eta": Setting("Fresh noise η", "0, 0.5, 1"),
     "steps": Setting("Steps", "10, 20, 30, 50"),
     "step_cache": Setting("Step caching", "0, 0.05, 0.1, 0.2"),
-    "solver": Setting("Solver", ", ".join(SOLVER_NAMES[name] for name in SOLVERS)),
-    "preset": Setting("Preset", "Generate, Staggered, Restart"),
-    "label": Setting("World", ""),  # all of the model's
+    "solver": Setting("Solver", ALL_SOLVERS, f"Any of {ALL_SOLVERS}"),
+    "preset": Setting(
+        "Preset",
+        "Generate, Staggered, Restart",
+        f"Any of {', '.join(preset.title for preset in PRESETS.values())}",
+    ),
+    "label": Setting("World", "", "Worlds of the model, or any; without a name all of them"),
 }
 
 
 def setting_table() -> list[dict[str, str]]:
     """What may be swept, for the page."""
     return [
-        {"name": name, "title": setting.title, "usual": setting.usual}
+        {"name": name, "title": setting.title, "usual": setting.usual, "hint": setting.hint}
         for name, setting in SETTINGS.items()
     ]
 
@@ -127,7 +133,7 @@ def axis_of(asked: AxisRequest, labels: Sequence[str]) -> Axis:
     if not typed:
         raise RequestError(f"{title}: name at least one value, with commas between them.")
     if len(typed) > MAX_VALUES:
-        raise RequestError(f"{title}: {len(typed)} values are named; {MAX_VALUES} is the most.")
+        raise RequestError(f"{title}: {MAX_VALUES} values are the most; name fewer.")
     known = _names(asked.setting, labels)
     values, names = [], []
     for text in typed:
@@ -203,7 +209,9 @@ def _value(title: str, text: str, names: dict[str, tuple[Any, str]]) -> tuple[An
     try:
         number = float(text)
     except ValueError:
-        raise RequestError(f"{title}: {shown(text)} is not a number.") from None
+        raise RequestError(
+            f"{title}: {shown(text)} is not a number; write 1, 2, 5 or, for all between, 1…5."
+        ) from None
     if not math.isfinite(number):
         raise RequestError(f"{title}: {shown(text)} is not a number that it can have.")
     value = int(number) if number.is_integer() else number
@@ -232,22 +240,36 @@ def sweep_value(
     sweep: Sweep, runs: Sequence[Snapshot | None], refused: Mapping[int, str]
 ) -> dict[str, Any]:
     """How far a sweep is, for the page. A cell has no run before it is queued; `refused` says of
-    those that cannot run why."""
+    those that cannot run, or were not, why."""
+    known = [None if place in refused else run for place, run in enumerate(runs)]
     left = sum(
         place not in refused and (run is None or not run.status.over)
-        for place, run in enumerate(runs)
+        for place, run in enumerate(known)
     )
-    done = f"{len(runs) - left} of {len(runs)} are done"
+    done = sum(run is not None and run.status is Status.DONE for run in known)
+    text = f"{done} of {len(runs)} are done"
+    if not left:
+        text = "Click a clip to see its run above." if done == len(runs) else f"{text}."
     return {
         "status": "working" if left else "done",
-        "text": done if left else "Click a clip to see its run above.",
+        "text": text,
         "columns": list(sweep.columns),
         "rows": list(sweep.rows),
         "cells": [
-            {"job": "", "text": refused.get(place, "waits"), "wrong": place in refused}
-            if run is None or place in refused
-            else {"job": run.job, "text": _words(run), "wrong": run.status is Status.FAILED}
-            for place, run in enumerate(runs)
+            {
+                "job": "",
+                "text": refused.get(place, "waits"),
+                "wrong": place in refused,
+                "whole": False,
+            }
+            if run is None
+            else {
+                "job": run.job,
+                "text": _words(run),
+                "wrong": run.status is Status.FAILED,
+                "whole": run.status is Status.DONE,
+            }
+            for place, run in enumerate(known)
         ],
     }
 
@@ -257,4 +279,6 @@ def _words(run: Snapshot) -> str:
         return "queued"
     if run.status is Status.RUNNING:
         return f"step {run.step} of {run.steps}"
+    if run.status is Status.STOPPED and run.result is None:
+        return "not run"
     return run.message

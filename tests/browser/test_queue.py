@@ -329,6 +329,8 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     values.fill("1, 2 dragons")
     go.click()
     expect(text).to_contain_text("Seed: '2 dragons' is not a number")
+    go.click()  # the same once more, of which the page is told once more
+    expect(text).to_contain_text("Seed: '2 dragons' is not a number")
     expect(page.locator(".sweep .cell")).to_have_count(0)
 
     values.fill("7..9")
@@ -343,7 +345,8 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(cells.nth(0)).to_have_text("step 0 of 30")
     expect(cells.nth(1)).to_have_text("queued")
     expect(cells.nth(1)).to_be_disabled()
-    expect(page.get_by_test_id("run")).to_have_count(6)
+    expect(page.get_by_test_id("run")).to_have_count(3)  # the queue is for others too
+    expect(page.locator(".sweep .controls")).to_be_hidden()
     hold.unlink()
     expect(text).to_have_text("Click a clip to see its run above.")
     expect(go).to_have_text("Sweep")
@@ -367,6 +370,11 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     answer = page.request.get(page.get_by_test_id("sweep-mp4").evaluate("n => n.href"))
     assert answer.status == 200 and answer.headers["content-type"] == "video/mp4"
 
+    go.click()  # all of them are there
+    expect(text).to_have_text("Click a clip to see its run above.")
+    expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
+    expect(runs(page)).to_have_count(5)
+
     hold.touch()
     values.fill("11..14")
     go.click()
@@ -374,7 +382,12 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(cells.nth(0)).to_have_text("step 0 of 30")
     go.click()  # it says Stop now
     hold.unlink()
-    expect(text).to_have_text("Click a clip to see its run above.")
-    expect(cells.nth(1)).to_have_text("Removed from the queue.")
+    expect(text).to_contain_text("of 8 are done.")
+    expect(cells.nth(7)).to_have_text("not run")
+    expect(cells.nth(7).locator(".note")).to_have_css("opacity", "1")
+    expect(cells.nth(7)).to_have_css("opacity", "1")
+    page.reload()
+    expect(values).to_have_value("11..14")
+    expect(page.get_by_test_id("sweep-rows")).to_have_value("preset")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -137,7 +137,7 @@ def test_the_cost_says_what_is_known_already(place: Place) -> None:
     asked = {"label": "sky", "cfg_scale": 2.0, "seed": 5}
     known, text = place.cost(painting(), **asked)
     assert known == STEPS
-    assert text == "Every step is known from a run before: the same clip comes at once"
+    assert text == "Every step is known from a run before: the same clip needs no computing"
     known, text = place.cost(painted(painting(), row=2), **asked)
     assert known == 1 and text.startswith("5 model calls (10 predictions with guidance) · less")
     assert text.endswith(" · step 1 known from a run before")

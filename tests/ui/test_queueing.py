@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import threading
@@ -9,10 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fake import FakePipeline, example_pictures, on_its_own_loop
+from gradio.utils import diff
 
 from fvdm_core.timeline import Timeline
 from ui import editing, queueing
@@ -326,3 +329,37 @@ def test_the_list_says_of_a_run_what_is_not_as_usual() -> None:
     assert said(solver="ddim", eta=0.0) == "any · seed 0 · 4 × 3 · DDIM"
     left = {"temporal_scale": 0.5, "guidance_from": 200.0, "step_cache": 0.1}
     assert said(**left).endswith(" · coherence 0.5 · guided above 200 · step caching 0.1")
+
+
+def applied(edits: list[Any], value: Any) -> Any:
+    """What gradio's page makes of a value with its server's differences."""
+    for action, path, new in edits:
+        *way, last = path
+        holder = value
+        for key in way:
+            holder = holder[key]
+        if action == "append":
+            holder[last] += new
+        elif action == "delete":
+            del holder[last]
+        elif action == "add" and isinstance(holder, list):
+            holder.insert(last, new)
+        else:
+            holder[last] = new
+    return value
+
+
+def test_the_list_comes_whole_by_gradios_differences(place: Place) -> None:
+    """Runs of many steps give way to runs of few: a picture that is shorter must not come to the
+    page in pieces, or the list stands still."""
+    for steps, frames in ((40, 9), (3, 4), (30, 16), (2, 3)):
+        editor = painting(frames=frames, steps=steps)
+        place.studio.submit(editor, GenerateRequest(seed=steps), ANN)
+    seen = [queue_value(place.view())]
+    jobs = [run["job"] for run in seen[0]["runs"]]
+    for job in (jobs[2], jobs[1], jobs[3], jobs[0]):
+        place.studio.jobs.remove(job, owner=ANN)
+        seen.append(queue_value(place.view()))
+    place.gate.set()
+    for before, after in itertools.pairwise(seen):
+        assert applied(diff(before, after), copy.deepcopy(before)) == after

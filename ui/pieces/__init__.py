@@ -41,11 +41,12 @@ class _Piece(gr.HTML):
 
     SCRIPT = ""
     SCRIPTS: tuple[str, ...] = ()  # where it needs more than its own
+    LOOK = ""  # a class for what it looks like, where others look like it
 
     def __init__(self, value: Any = None, *, elem_id: str, **kwargs: Any) -> None:
         super().__init__(
             value,
-            html_template=f'<div class="piece {self.SCRIPT}"></div>',
+            html_template=f'<div class="piece {self.SCRIPT} {self.LOOK}"></div>',
             js_on_load="\n".join(map(_script, self.SCRIPTS or (self.SCRIPT,))),
             apply_default_css=False,
             elem_id=elem_id,
@@ -230,6 +231,7 @@ class CompareView(_Piece):
     """
 
     SCRIPT = "compare"
+    LOOK = "in-step"
     SCRIPTS = (
         "../timeline_editor/core",
         "../timeline_editor/colours",
@@ -253,6 +255,7 @@ class SweepView(_Piece):
     """
 
     SCRIPT = "sweep"
+    LOOK = "in-step"
     SCRIPTS = ("../timeline_editor/dom", "player", "in_step", "sweep")
 
     def __init__(self, value: Any, *, settings: list[dict[str, str]], **kwargs: Any) -> None:

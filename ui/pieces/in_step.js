@@ -32,6 +32,9 @@ const FvdmInStep = (() => {
       requestAnimationFrame(tick);
     }
 
+    /** Plays nothing until it begins again. */
+    end() { this.began += 1; }
+
     /** Draws a sheet on a canvas from now on, once it is decoded; false where another clip has begun
         meanwhile. `name` is what the picture is of. */
     async add(canvas, part, name) {

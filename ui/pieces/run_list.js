@@ -119,10 +119,9 @@ function fill(row, run) {
   node.classList.toggle("shown", run.job === value.shown);
   node.draggable = queued && !changing;
   node.style.setProperty("--fraction", String(run.step / Math.max(1, run.steps)));
-  const picture = JSON.stringify(run.levels);
-  if (picture !== row.picture && run.levels?.[0]) { // an update under way may lack them for a moment
-    parts.thumb.replaceChildren(matrixPicture(run.levels));
-    row.picture = picture;
+  if (run.levels !== row.picture) {
+    parts.thumb.replaceChildren(matrixPicture(JSON.parse(run.levels)));
+    row.picture = run.levels;
   }
   parts.title.textContent = run.title;
   parts.settings.textContent = run.settings;

@@ -4,6 +4,7 @@ const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 const SETTINGS = JSON.parse(JSON.stringify(props.settings));
 const NONE = "";
+const KEPT = "fvdm-sweep"; // in the tab's storage: what was swept
 const MAX_LABEL = 60; // characters, as the server takes them
 
 // ── Choosing ───────────────────────────────────────────────────────────────────────────────────
@@ -20,16 +21,21 @@ function axis(name, label, chosen, optional) {
     const setting = SETTINGS.find((each) => each.name === select.value);
     values.hidden = !setting;
     values.value = setting?.usual ?? "";
+    values.title = setting?.hint ?? "";
     values.placeholder = setting && !setting.usual ? "all" : "";
   };
-  select.value = chosen;
-  propose();
-  return { select, values,
+  const choose = (asked) => {
+    select.value = asked?.setting ?? NONE;
+    propose();
+    if (asked?.values !== undefined) values.value = asked.values;
+  };
+  choose(chosen);
+  return { select, values, choose,
     asked: () => (select.value === NONE ? null : { setting: select.value, values: values.value }) };
 }
 
-const columns = axis("columns", "columns", "cfg_scale", false);
-const rows = axis("rows", "rows", NONE, true);
+const columns = axis("columns", "columns", { setting: "cfg_scale" }, false);
+const rows = axis("rows", "rows", null, true);
 const button = h("button", { type: "button", class: "go", "data-testid": "sweep-go",
   onClick: () => (working() ? trigger("end", { id: props.value.id }) : start()) }, "Sweep");
 const text = h("p", { class: "text", role: "status", "data-testid": "sweep-text" });
@@ -39,9 +45,9 @@ const files = [["mp4", "MP4", "All clips in one film"], ["gif", "GIF", "All clip
   ["png", "PNG", "All clips at the frame that is shown"]].map(([ending, words, title]) => h("a", {
   title, download: "", "data-testid": `sweep-${ending}`, onClick: ({ currentTarget }) => { currentTarget.href = addressOf(ending); },
 }, words));
-const stage = h("div", { class: "stage", hidden: true }, table,
-  h("div", { class: "controls" }, inStep.button, h("div", { class: "track" }, inStep.scrubber), inStep.output,
-    h("span", { class: "files" }, ...files)));
+const controls = h("div", { class: "controls" }, inStep.button, h("div", { class: "track" }, inStep.scrubber), inStep.output,
+    h("span", { class: "files" }, ...files));
+const stage = h("div", { class: "stage", hidden: true }, table, controls);
 root.setAttribute("role", "region");
 root.setAttribute("aria-label", "Sweep settings");
 root.append(
@@ -56,8 +62,22 @@ async function start() {
   if (working()) return;
   text.textContent = "Looking at what is asked…";
   text.classList.remove("wrong");
+  const asked = { columns: columns.asked(), rows: rows.asked() };
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(asked));
+  } catch {
+    // without storage, a reload forgets it
+  }
   await window.fvdmPage?.allChanged();
-  trigger("sweep", { columns: columns.asked(), rows: rows.asked() });
+  trigger("sweep", asked);
+}
+
+try {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT));
+  if (SETTINGS.some(({ name }) => name === kept?.columns?.setting)) columns.choose(kept.columns);
+  if (SETTINGS.some(({ name }) => name === kept?.rows?.setting)) rows.choose(kept.rows);
+} catch {
+  // nothing, or no storage: what is proposed stays
 }
 
 // ── Showing ────────────────────────────────────────────────────────────────────────────────────
@@ -73,7 +93,7 @@ function layOut(value) {
     const canvas = h("canvas", { width: 1, height: 1, role: "img", "aria-label": words.filter(Boolean).join(", ") });
     const note = h("span", { class: "note" });
     const node = h("button", { type: "button", class: "cell", "data-testid": `sweep-cell-${place}`,
-      title: "Show this run", disabled: true,
+      disabled: true,
       onClick: () => dispatchEvent(new CustomEvent("fvdm:open-run", { detail: { job: node.dataset.job } })) }, canvas, note);
     return { node, canvas, note, words: words.filter(Boolean).join(", "), shown: false };
   });
@@ -84,6 +104,8 @@ function layOut(value) {
   table.style.setProperty("--columns", String(value.columns.length));
   table.classList.toggle("named", named);
   stage.hidden = false;
+  controls.hidden = true; // until there is a clip
+  inStep.end();
   dispatchEvent(new CustomEvent("fvdm:follow"));
   return { cells, playing: false };
 }
@@ -96,6 +118,7 @@ function fill({ cells }, value, place, part) {
   Object.assign(cell.canvas, { width, height });
   if (!begun.playing) inStep.begin(part.frames, part.fps);
   begun.playing = true;
+  controls.hidden = false;
   inStep.add(cell.canvas, { columns: part.columns, tile: [width, height], sheet: part.sheet }, cell.words);
 }
 
@@ -103,7 +126,7 @@ function fill({ cells }, value, place, part) {
 function addressOf(ending) {
   const { address, cells, columns: across, rows: down, sheets } = last;
   const query = new URLSearchParams();
-  cells.forEach(({ job }, place) => query.append("job", sheets[place] ? job : ""));
+  cells.forEach(({ job, whole }, place) => query.append("job", whole && sheets[place] ? job : ""));
   across.forEach((name) => query.append("column", name.slice(0, MAX_LABEL)));
   down.forEach((name) => query.append("row", name.slice(0, MAX_LABEL)));
   if (ending === "png") query.append("frame", String(Math.max(0, inStep.drawn)));
@@ -125,6 +148,7 @@ function receive() {
     const { job, text: words, wrong } = value.cells[place];
     node.dataset.job = job;
     node.disabled = !value.sheets[place];
+    node.title = value.sheets[place] ? "Show this run" : words;
     note.textContent = words;
     note.classList.toggle("wrong", wrong);
   });
