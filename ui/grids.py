@@ -7,14 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+
+from fvdm_core.grid_paper import grid_paper
 
 MAX_BYTES = 2**26  # of all frames of a grid
 MAX_PICTURES = 4096  # that are read for one
 MAX_SIDE, MIN_SIDE = 256, 64  # pixels of a clip in it
-GAP, TEXT = 6, 15  # pixels
-PAPER, INK = (255, 255, 255), (40, 44, 52)
-NO_CLIP = (232, 235, 240)
 
 
 def grid(
@@ -42,7 +40,7 @@ def grid(
     while True:  # smaller where there are many
         scale = side / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        paper, places = _paper(columns, rows, size)
+        paper, places = grid_paper(columns, rows, size)
         fits = paper.nbytes * len(chosen) <= MAX_BYTES
         if fits or side <= MIN_SIDE:
             break
@@ -62,41 +60,6 @@ def grid(
                 picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
             film[at, top : top + size[1], left : left + size[0]] = picture
     return film
-
-
-def _paper(
-    columns: Sequence[str], rows: Sequence[str], size: tuple[int, int]
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """What lies behind the clips, with all names, and where each clip goes: its left and top."""
-    font = ImageFont.load_default(TEXT)
-    width, height = size
-    beside = max(round(font.getlength(_short(name, font, 2 * width))) for name in rows)
-    margin = GAP + (beside + GAP if beside else 0)
-    above = GAP + (TEXT + GAP if any(columns) else 0)
-    across, down = len(columns) * (width + GAP), len(rows) * (height + GAP)
-    paper = Image.new("RGB", (margin + across, above + down), PAPER)
-    draw = ImageDraw.Draw(paper)
-    for place, name in enumerate(columns):
-        middle = margin + place * (width + GAP) + width / 2
-        draw.text((middle, GAP), _short(name, font, width), INK, font, anchor="mt")
-    places = []
-    for row, name in enumerate(rows):
-        top = above + row * (height + GAP)
-        draw.text((GAP, top + height / 2), _short(name, font, 2 * width), INK, font, anchor="lm")
-        for column in range(len(columns)):
-            left = margin + column * (width + GAP)
-            draw.rectangle((left, top, left + width - 1, top + height - 1), NO_CLIP)
-            places.append((left, top))
-    return np.asarray(paper), places
-
-
-def _short(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
-    """As much of a name as there is room for."""
-    if font.getlength(name) <= room:
-        return name
-    while name and font.getlength(name + "…") > room:
-        name = name[:-1]
-    return name + "…"
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -14,6 +14,7 @@ from fake import FakePipeline
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from fvdm_core.grid_paper import GAP, NO_CLIP, PAPER
 from fvdm_core.media import read_video
 from fvdm_core.pictures import write_png
 from fvdm_core.recipe import read_recipe
@@ -21,7 +22,7 @@ from ui import downloads as downloads_module
 from ui import editing, grids
 from ui.afterwards import Afterwards
 from ui.downloads import Downloads
-from ui.grids import GAP, NO_CLIP, PAPER, grid
+from ui.grids import grid
 from ui.outputs import Outputs, home_name, new_name
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
