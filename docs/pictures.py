@@ -167,9 +167,11 @@ class Visit:
         self.page.locator("#generate").click()
         self.page.wait_for_selector(".fvdm-strip[data-status=running]")
         self.page.wait_for_function(
-            "step => { const { status, step: now } = document.querySelector('.fvdm-strip').dataset;"
-            " return status === 'running' && Number(now) >= step; }",
-            arg=step,
+            # of this run: the last step is of the one before
+            "([step, last]) => {"
+            " const { status, step: now } = document.querySelector('.fvdm-strip').dataset;"
+            " return status === 'running' && Number(now) >= step && Number(now) < last; }",
+            arg=[step, STEPS],
             polling=20,
         )
         self.server.send_signal(signal.SIGSTOP)
@@ -262,6 +264,16 @@ def curves(visit: Visit) -> None:
     visit.page.wait_for_timeout(4000)  # until what it said has faded
 
 
+def painted_on(visit: Visit) -> None:
+    """A stroke below row 17 of a run: what is above it is known."""
+    between(visit)
+    visit.generate()
+    visit.paint([(800, 3, 4, 100, [(5, 21), (10, 21)])])
+    visit.page.mouse.move(4, 4)
+    expect(visit.page.locator("#summary")).to_contain_text("known from a run before")
+    visit.page.wait_for_timeout(4000)  # until what it said has faded
+
+
 def compared(visit: Visit) -> None:
     """What the hill changes: the painted canvas beside the preset that it was painted on."""
     between(visit)
@@ -335,6 +347,7 @@ PICTURES = {
         curves,
         ("[data-testid=step-axis]", "[data-testid=editor-scroller]"),
     ),
+    "paint-on": Picture("images/paint-on.png", painted_on, ("#summary", "#editor", "#strip")),
     "compare": Picture("images/compare.png", compared, ("#compare",)),
     "sweep": Picture("images/sweep.png", swept, ("#sweep",)),
     "dark": Picture("images/dark.png", painted, (), 1.25, {"color_scheme": "dark"}),
