@@ -22,7 +22,7 @@ from ui.requests import EditorValue
 from ui.service import Studio, session_of
 from ui.settings import request_of
 from ui.sheets import MAX_TILE
-from ui.sweeping import Sweep, SweepRequest, sweep_of, sweep_value
+from ui.sweeping import NOT_RUN, Sweep, SweepRequest, sweep_of, sweep_value
 
 INTERVAL = 0.25  # seconds between two looks at the runs
 AHEAD = 2  # of its runs that wait at once: the rest of the queue is for others
@@ -106,7 +106,7 @@ class Sweeping:
         with self._lock:
             for place, job in enumerate(self.jobs):
                 if job is None:
-                    self.refused.setdefault(place, "not run")
+                    self.refused.setdefault(place, NOT_RUN)
         for job in self.added:
             self.studio.jobs.stop(job, owner=self.session)
 

@@ -22,6 +22,7 @@ from ui.requests import EditorValue, GenerateRequest, PresetRequest, SizeRequest
 
 MAX_VALUES = 8  # of a setting
 MAX_RUNS = 16
+NOT_RUN = "not run"  # of cells whose sweep was stopped before their turn
 REAL = ("cfg_scale", "temporal_scale", "guidance_from", "eta", "step_cache")  # numbers
 
 
@@ -249,7 +250,10 @@ def sweep_value(
     done = sum(run is not None and run.status is Status.DONE for run in known)
     text = f"{done} of {len(runs)} are done"
     if not left:
-        text = "Click a clip to see its run above." if done == len(runs) else f"{text}."
+        why = next((said for _, said in sorted(refused.items()) if said != NOT_RUN), "")
+        text = (
+            "Click a clip to see its run above." if done == len(runs) else f"{text}. {why}".strip()
+        )
     return {
         "status": "working" if left else "done",
         "text": text,
@@ -280,5 +284,5 @@ def _words(run: Snapshot) -> str:
     if run.status is Status.RUNNING:
         return f"step {run.step} of {run.steps}"
     if run.status is Status.STOPPED and run.result is None:
-        return "not run"
+        return NOT_RUN
     return run.message

@@ -391,3 +391,10 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(page.get_by_test_id("sweep-rows")).to_have_value("preset")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.wait_for_function(  # Generate does not lie over the end of the page
+        """() => {
+            scrollTo(0, document.documentElement.scrollHeight);
+            const box = (name) => document.querySelector(name).getBoundingClientRect();
+            return box("[data-testid=sweep-go]").bottom <= box("#generate").top;
+        }"""
+    )
