@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from ui import editing
+from ui.grids import read_picture
 from ui.jobs import Snapshot, Status
 from ui.orders import Order
 from ui.outputs import new_name
@@ -248,10 +249,10 @@ def read_frames(files: Sequence[Path]) -> np.ndarray:
     Raises:
         ValueError: a file is gone.
     """
-    pictures = [cv2.imread(str(file), cv2.IMREAD_COLOR) for file in files]
-    if not pictures or any(picture is None for picture in pictures):
-        raise ValueError("The frames of a run are no longer on disk: compare once more.")
-    return np.stack(pictures)[..., ::-1]  # type: ignore[arg-type]
+    try:
+        return np.stack([read_picture(file) for file in files])
+    except ValueError:  # of none at all, too
+        raise ValueError("The frames of a run are no longer on disk: compare once more.") from None
 
 
 def sheet_value(video: np.ndarray, tile: int = TILE) -> dict[str, Any]:

@@ -375,6 +375,13 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
     expect(runs(page)).to_have_count(5)
 
+    values.fill("dragons")
+    go.click()
+    expect(text).to_contain_text("'dragons' is not a number")
+    with page.expect_download() as download:  # of the clips that are still shown
+        page.get_by_test_id("sweep-gif").click()
+    assert download.value.suggested_filename == "sweep.gif"
+
     hold.touch()
     values.fill("11..14")
     go.click()

@@ -248,6 +248,25 @@ def test_a_run_never_goes_with_a_model_that_it_was_not_checked_for(studio: Studi
         next(iter(work.states()))
 
 
+def test_what_is_known_of_runs_stays_when_their_model_is_not_loaded_anew(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.submit(painting(), GenerateRequest(), SESSION)
+    until(lambda: studio.jobs.get(job).status.over)
+    rewind = studio.jobs.rewind(job, owner=SESSION)
+    assert rewind is not None and rewind.nbytes
+
+    def broken(entry: object) -> None:
+        raise ValueError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.models, "load", broken)
+        choose(studio, "first")  # which is the present one
+    assert rewind.nbytes
+    choose(studio, "first")
+    assert not rewind.nbytes  # they were the other pipeline's
+
+
 def test_on_zerogpu_the_model_stays(studio: Studio) -> None:
     studio.lent = True
     with pytest.raises(RequestError, match="On ZeroGPU the model cannot be changed"):
