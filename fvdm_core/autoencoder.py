@@ -90,6 +90,10 @@ class Autoencoder(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("latent_std", torch.ones(channels, 1, 1))
 
+    @property
+    def downsample(self) -> int:
+        return self.config.downsample
+
     def encode(self, video: Tensor) -> Tensor:
         """Pictures (…, 3, H, W) in [-1, 1] -> latents (…, C, h, w) of unit scale."""
         latents = (

@@ -72,6 +72,14 @@ class ModelCard:
         """As config.json has it."""
         return {**asdict(self), "labels": list(self.labels), "sizes": [*map(list, self.sizes)]}
 
+    def check_classes(self, num_classes: int) -> None:
+        """Raises `ValueError` where a network knows another number of labels."""
+        if len(self.labels) not in (0, num_classes):
+            raise ValueError(
+                f"there are {len(self.labels)} labels, but the transformer has {num_classes} "
+                "classes"
+            )
+
     def label_index(self, label: str | int | None) -> int | None:
         """The class of a label's name or index; None for none. Raises `ValueError`."""
         if label is None:

@@ -14,17 +14,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .model import VideoDiT
+from .network import Network, place_of
 from .step_cache import StepCache
 
 
 def denoiser(
-    model: VideoDiT,
+    model: Network,
     label: int | None,
     cfg_scale: float,
     cache: StepCache | None = None,
     temporal_scale: float = 0.0,
-    led_from: int = 0,
+    led_from: float = 0,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """x (B, F, C, h, w) and timesteps (B, F) -> the prediction for a label, or for none.
 
@@ -32,27 +32,29 @@ def denoiser(
     where p is the plain prediction; all that it needs run as one batch. A learned variance is p's.
     Frames at timesteps below `led_from` get p itself, and where all are, nothing else is run.
     """
-    weight = model.pos_embed
-    channels = model.config.latent_channels
-    own = model.null_label if label is None or cfg_scale == 0.0 else label
+    device, dtype = place_of(model)
+    channels, null = model.config.latent_channels, model.config.num_classes
+    own = null if label is None or cfg_scale == 0.0 else label
     classes, apart, scales = [own], [False], []
-    if own != model.null_label and cfg_scale != 1.0:
-        classes, apart, scales = [*classes, model.null_label], [*apart, False], [cfg_scale - 1]
+    if own != null and cfg_scale != 1.0:
+        classes, apart, scales = [*classes, null], [*apart, False], [cfg_scale - 1]
     if temporal_scale and model.config.num_frames > 1:
         classes, apart, scales = [*classes, own], [*apart, True], [*scales, temporal_scale]
     # laid on the device once: a copy in every step would wait for the device
-    y = torch.tensor(classes, device=weight.device)
-    alone = torch.tensor(apart, device=weight.device) if any(apart) else None
+    y = torch.tensor(classes, device=device) if null else None
+    alone = torch.tensor(apart, device=device) if any(apart) else None
+    skills = {} if cache is None else {"cache": cache}
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         led = t >= led_from  # (B, F)
         # asked only where it can be: a device has to be waited for
         if not scales or (led_from > 0 and not led.any()):
-            return model(x.to(weight.dtype), t, y[:1].expand(len(x)), cache)
+            return model(x.to(dtype), t, None if y is None else y[:1].expand(len(x)), **skills)
         size, parts = len(x), len(classes)
-        masked = None if alone is None else alone.repeat_interleave(size)
-        x, t = x.repeat(parts, 1, 1, 1, 1).to(weight.dtype), t.repeat(parts, 1)
-        plain, *others = model(x, t, y.repeat_interleave(size), cache, masked).float().chunk(parts)
+        masked = {} if alone is None else {"alone": alone.repeat_interleave(size)}
+        x, t = x.repeat(parts, 1, 1, 1, 1).to(dtype), t.repeat(parts, 1)
+        repeated = None if y is None else y.repeat_interleave(size)
+        plain, *others = model(x, t, repeated, **skills, **masked).float().chunk(parts)
         guided, share = plain.clone(), led[:, :, None, None, None].float()
         for scale, other in zip(scales, others, strict=True):
             guided[:, :, :channels] += scale * share * (plain - other)[:, :, :channels]

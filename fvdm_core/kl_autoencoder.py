@@ -81,6 +81,10 @@ class KLAutoencoder(nn.Module):
         self.config = config
         self.register_buffer("to_rgb", _fit_preview(self), persistent=False)
 
+    @property
+    def downsample(self) -> int:
+        return self.config.downsample
+
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
         """Pictures (…, 3, H, W) -> the mean of their latents (…, C, h, w), scaled."""

@@ -210,11 +210,10 @@ def _check_config(
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     model = config_from(VideoDiTConfig, config.get("transformer"), f"{name}: transformer")
-    if len(card.labels) not in (0, model.num_classes):
-        raise ValueError(
-            f"{name}: there are {len(card.labels)} labels, but the transformer has "
-            f"{model.num_classes} classes"
-        )
+    try:
+        card.check_classes(model.num_classes)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     autoencoder = None
     if config.get("autoencoder") is not None:
         autoencoder = config_from(AutoencoderConfig, config["autoencoder"], f"{name}: autoencoder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -11,18 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checkpoint
-from .autoencoder import Autoencoder
 from .card import MAX_NAME, ModelCard
 from .conditioning import replacement
 from .device import fast_bf16, pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
-from .kl_autoencoder import KLAutoencoder, autoencoder_beside
+from .kl_autoencoder import autoencoder_beside
 from .limits import MAX_SIDE, frame_name, shown
-from .model import VideoDiT
+from .network import SKILLS, coder_of, network_of, skills_of
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import decode_frames, encode_frames
@@ -37,12 +37,18 @@ SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "assets" / "model"
 
 
 class Pipeline:
-    """A video model with its autoencoder, its schedule, and what it says of itself."""
+    """A video model with its autoencoder, its schedule, and what it says of itself.
+
+    model, autoencoder: ours, or modules of your own that are a `network.Network` and a
+    `network.Coder`. model_hash: tells models apart, in recipes for one.
+
+    Raises `ValueError` for parts that do not fit together.
+    """
 
     def __init__(
         self,
-        model: VideoDiT,
-        autoencoder: Autoencoder | KLAutoencoder,
+        model: nn.Module,
+        autoencoder: nn.Module,
         schedule: NoiseSchedule,
         card: ModelCard,
         *,
@@ -55,15 +61,19 @@ class Pipeline:
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
                 f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
             )
+        network, coder = network_of(model), coder_of(autoencoder)
+        card.check_classes(network.config.num_classes)
         self._asked_dtype: torch.dtype | None = None
-        self.model = model.eval().requires_grad_(False)
-        self.autoencoder = autoencoder.eval().requires_grad_(False)
+        self.skills = skills_of(model)  # the options that not every network can carry out
+        for module in (model, autoencoder):
+            module.eval().requires_grad_(False)
+        self.model, self.autoencoder = network, coder
         self.to(device, dtype)
         self.schedule = schedule
         self.card = card
         self.model_hash = model_hash
-        self.num_frames = model.config.num_frames
-        side = model.config.latent_size * autoencoder.config.downsample
+        self.num_frames = self.model.config.num_frames
+        side = self.model.config.latent_size * self.autoencoder.downsample
         self.sizes = card.sizes or ((side, side),)  # all that it makes frames of
         self.image_size = self.sizes[0]  # (height, width), where no other is asked for
         for size in self.sizes:
@@ -96,7 +106,7 @@ class Pipeline:
         loaded = checkpoint.load_model_folder(path)
         card, model_hash = ModelCard.read(loaded.config), loaded.model_hash
         card = replace(card, name=card.name or path.name[:MAX_NAME])
-        coder: Autoencoder | KLAutoencoder | None = loaded.autoencoder
+        coder: nn.Module | None = loaded.autoencoder
         if coder is None:
             channels = loaded.transformer.config.latent_channels
             coder, checksum = autoencoder_beside(path, channels, card.name, autoencoder)
@@ -288,7 +298,7 @@ class Pipeline:
         label = None if index is None else self.card.labels[index]
         own = self.card.sampling.of(label)
         unsaid: dict[str, Any] = {key: own[key] for key in own if getattr(options, key) is None}
-        return index, replace(
+        settled = replace(
             options,
             size=None if size == self.image_size else size,
             label=label,
@@ -296,6 +306,13 @@ class Pipeline:
             conditioning=self._conditioning(timeline, options),
             **unsaid,
         )
+        for option, argument in SKILLS.items():
+            if getattr(settled, option) and option not in self.skills:
+                raise ValueError(
+                    f"{option} is {getattr(settled, option):g}, but the network of "
+                    f"{self.card.name} takes no {argument!r}, which that needs; leave it at 0"
+                )
+        return index, settled
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""
@@ -337,10 +354,11 @@ class Pipeline:
             show=show if cache is None else cache.watching(show),
         )
 
-    def _led_from(self, level: float) -> int:
+    def _led_from(self, level: float) -> float:
         """The first timestep above a level; 0 where all are guided."""
-        above = torch.tensor(int(level) + 1)
-        return int(self.schedule.timesteps(above)) if level > 0 else 0
+        if level >= MAX_LEVEL:
+            return math.inf
+        return float(self.schedule.timesteps(torch.tensor(int(level) + 1))) if level > 0 else 0
 
     def _initial(
         self,
@@ -373,7 +391,7 @@ class Pipeline:
 
     def _latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the latents of frames (H, W). Raises `ValueError` where patches do not fit."""
-        down, patch = self.autoencoder.config.downsample, self.model.config.patch_size
+        down, patch = self.autoencoder.downsample, self.model.config.patch_size
         if any(side % (down * patch) for side in size):
             raise ValueError(
                 f"{self.card.name}: frames of {size[0]}×{size[1]} are not divisible by "
@@ -382,12 +400,11 @@ class Pipeline:
         return size[0] // down, size[1] // down
 
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
-        fast = fast_bf16(self.device)
+        fast, coder = fast_bf16(self.device), self.autoencoder
+        preview = getattr(coder, "preview", coder.decode)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             # whatever a preview is, the run goes on
-            return self._pixels(
-                lambda part: self.autoencoder.preview(part).nan_to_num(nan=-1.0), latents
-            )
+            return self._pixels(lambda part: preview(part).nan_to_num(nan=-1.0), latents)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:

@@ -41,11 +41,19 @@ def alphas_cumprod(name: str, num_train_timesteps: int) -> Tensor:
 class NoiseSchedule:
     """The pair (signal, noise) of every level 0…T, and conversions of predictions.
 
-    Raises `ValueError` for an unknown name, an unknown prediction type, or fewer than 2 timesteps.
+    shift: of a flow. Level s·T has the noise shift·s / (1 + (shift − 1)·s): above 1 more of the
+        levels are noisy, as larger pictures want it (Esser et al. 2024, eq. 23).
+
+    Raises `ValueError` for an unknown name, an unknown prediction type, fewer than 2 timesteps, and
+    a shift that is none or of another schedule.
     """
 
     def __init__(
-        self, name: str = "linear", num_train_timesteps: int = 1000, prediction_type: str = "eps"
+        self,
+        name: str = "linear",
+        num_train_timesteps: int = 1000,
+        prediction_type: str = "eps",
+        shift: float = 1.0,
     ) -> None:
         if name not in SCHEDULES:
             raise ValueError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
@@ -65,12 +73,19 @@ class NoiseSchedule:
                 f"prediction_type {prediction_type!r} belongs to a VP schedule: the flow schedule "
                 "has no signal at its first level. Use 'flow' or 'x0' with it"
             )
+        if not 0 < shift <= 100 or (name != "flow" and shift != 1):
+            raise ValueError(
+                f"shift is {shift}; it must be from above 0 to 100, and 1 for any but the schedule "
+                "'flow'"
+            )
         self.name = name
         self.num_train_timesteps = num_train_timesteps
         self.prediction_type = prediction_type
+        self.shift = shift
         self.is_flow = name == "flow"
         if self.is_flow:
-            noise = torch.arange(num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+            share = torch.arange(num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+            noise = shift * share / (1 + (shift - 1) * share)
             signal = 1 - noise
         else:
             alpha_bar = alphas_cumprod(name, num_train_timesteps)
@@ -78,6 +93,23 @@ class NoiseSchedule:
             signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
         self._pairs = torch.stack([signal, noise]).float()  # (2, T + 1); mps has no float64
         self._copies: dict[torch.device, Tensor] = {}
+
+    @classmethod
+    def from_alphas_cumprod(cls, table: Tensor, prediction_type: str = "eps") -> NoiseSchedule:
+        """A VP schedule from its table alpha_bar of training timesteps 0…T-1, shape (T,), such as
+        the `alphas_cumprod` of a scheduler of diffusers.
+
+        Raises `ValueError` for a table that does not fall from at most 1 to at least 0.
+        """
+        alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), table.detach().cpu().double()])
+        if len(alpha_bar) < 3 or not bool((alpha_bar.diff() < 0).all()) or alpha_bar[-1] < 0:
+            raise ValueError(
+                "alphas_cumprod must fall with each timestep, from below 1 to no less than 0"
+            )
+        made = cls("linear", len(table), prediction_type)
+        made.name = "table"
+        made._pairs = torch.stack([alpha_bar.sqrt(), (1 - alpha_bar).sqrt()]).float()
+        return made
 
     def _pairs_on(self, device: torch.device) -> Tensor:
         """The table on a device, copied once: a copy in each step would wait for the device."""
@@ -115,7 +147,10 @@ class NoiseSchedule:
         return list(zip(self.signal(levels).tolist(), self.noise(levels).tolist(), strict=True))
 
     def timesteps(self, levels: Tensor) -> Tensor:
-        """What the network is told: n - 1 for a VP level n > 0, and 0 for a clean frame."""
+        """What the network is told: n - 1 for a VP level n > 0, and 0 for a clean frame; of a flow
+        T times its noise, which is the level itself, and with a shift no whole number."""
+        if self.shift != 1:
+            return self.noise(levels) * self.num_train_timesteps
         return levels.long() if self.is_flow else (levels.long() - 1).clamp(min=0)
 
     def q_sample(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:

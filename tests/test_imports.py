@@ -37,7 +37,8 @@ CORE = {  # what a module of the core may import of the core
     "blocks": {"device", "rotary"},
     "model": {"blocks", "embeddings", "rotary", "shape", "step_cache"},
     "pixels": set(),
-    "guidance": {"model", "step_cache"},
+    "network": set(),
+    "guidance": {"network", "step_cache"},
     "defaults": {"limits"},
     "card": {"defaults", "limits", "noise", "timeline_checks"},
     "autoencoder": set(),
@@ -49,7 +50,7 @@ CORE = {  # what a module of the core may import of the core
     "state": {"media", "timeline"},
     "keyframes": {"limits", "media", "pictures", "timeline"},
     "pipeline": {
-        *("autoencoder", "checkpoint", "keyframes", "model", "sampler", "schedule", "timeline"),
+        *("checkpoint", "keyframes", "network", "sampler", "schedule", "timeline"),
         *(
             "conditioning",
             "device",

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.card import ModelCard
-from fvdm_core.kl_autoencoder import KLAutoencoder
+from fvdm_core.network import Coder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.pixels import decode_frames, encode_frames
 from fvdm_core.presets import PRESETS
@@ -151,9 +150,7 @@ def autoencoder_of(pipe: Pipeline) -> Autoencode:
     return through(pipe.autoencoder, pipe.num_frames, pipe.device)
 
 
-def through(
-    codec: Autoencoder | KLAutoencoder, at_once: int, device: torch.device | str
-) -> Autoencode:
+def through(codec: Coder, at_once: int, device: torch.device | str) -> Autoencode:
     """A clip through an autoencoder and back, so many frames at once."""
 
     @torch.no_grad()

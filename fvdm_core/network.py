@@ -1,0 +1,139 @@
+"""What a pipeline asks of a network and of an autoencoder, so that anybody's can stand in for ours.
+
+A network is told a timestep for each frame; an autoencoder makes one latent of each frame. Both are
+`torch.nn.Module`s; docs/your-own-network.md writes one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+# what only some networks can do, and the argument of `forward` by which they are asked to
+SKILLS = {"temporal_scale": "alone", "step_cache": "cache"}
+
+
+class Shape(Protocol):
+    """Which latents a network takes; `VideoDiTConfig` and `NetworkShape` are such."""
+
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def latent_channels(self) -> int: ...
+    @property
+    def latent_size(self) -> int: ...
+    @property
+    def patch_size(self) -> int: ...
+    @property
+    def num_classes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The `config` of a network of your own.
+
+    num_frames: how many it sees at once; longer timelines are walked in windows of so many.
+    latent_channels: C of its latents (B, F, C, h, w).
+    latent_size: h and w, where the model's card has no `sizes`.
+    patch_size: what h and w must be divisible by.
+    num_classes: how many labels it knows; it takes y = num_classes for none of them.
+
+    Raises `ValueError` for a number that is too small.
+    """
+
+    num_frames: int
+    latent_channels: int
+    latent_size: int
+    patch_size: int = 1
+    num_classes: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name == "num_classes" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number from {least}")
+        if self.latent_size % self.patch_size:
+            raise ValueError(
+                f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
+            )
+
+
+class Network(Protocol):
+    """x (B, F, C, h, w), t (B, F), y (B,) or None -> (B, F, C or 2C, h, w).
+
+    t is what `NoiseSchedule.timesteps` says, and the output what its `prediction_type` says; with
+    2C channels the second half is a learned variance. y is None where `num_classes` is 0. Where
+    `forward` also takes `alone` (B,) bool, in the clips of which no frame may see another one, it
+    can be led by temporal guidance; where it takes `cache`, by step caching (`step_cache`).
+    """
+
+    @property
+    def config(self) -> Shape: ...
+    def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None, **skills: Any) -> Tensor: ...
+    def parameters(self) -> Iterator[Tensor]: ...
+    def buffers(self) -> Iterator[Tensor]: ...
+    def to(self, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+
+class Coder(Protocol):
+    """Pictures (K, 3, H, W) in [-1, 1] <-> latents (K, C, h, w) of about unit scale.
+
+    `preview`, where there is one, decodes quickly what is shown on the way.
+    """
+
+    @property
+    def downsample(self) -> int: ...
+    def encode(self, video: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+    def parameters(self) -> Iterator[Tensor]: ...
+    def to(self, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+
+class PixelSpace(nn.Module):
+    """The autoencoder of networks that work on pixels: latents are pictures in [-1, 1]."""
+
+    downsample = 1
+
+    def encode(self, video: Tensor) -> Tensor:
+        return video
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents
+
+
+def network_of(module: nn.Module) -> Network:
+    """A module as its pipeline calls it. Raises `ValueError` where it says not what it takes."""
+    shape = getattr(module, "config", None)
+    for name in NetworkShape.__dataclass_fields__:
+        if not hasattr(shape, name):
+            raise ValueError(
+                f"{type(module).__name__} does not say its {name}: give it "
+                "config = NetworkShape(num_frames, latent_channels, latent_size)"
+            )
+    return cast(Network, module)
+
+
+def coder_of(module: nn.Module) -> Coder:
+    """A module as its pipeline calls it. Raises `ValueError` where it is no autoencoder."""
+    for name in ("downsample", "encode", "decode"):
+        if not hasattr(module, name):
+            raise ValueError(f"{type(module).__name__} is no autoencoder: it has no {name}")
+    return cast(Coder, module)
+
+
+def skills_of(network: nn.Module) -> frozenset[str]:
+    """The options of `SKILLS` that a network can carry out."""
+    taken = inspect.signature(network.forward).parameters
+    return frozenset(option for option, argument in SKILLS.items() if argument in taken)
+
+
+def place_of(network: Network) -> tuple[torch.device, torch.dtype]:
+    """Where a network's numbers lie and what they are; of one without any, the CPU's float32."""
+    tensors = (*network.parameters(), *network.buffers())
+    first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
+    return first.device, first.dtype
