@@ -92,8 +92,8 @@ def parser() -> argparse.ArgumentParser:
     add("port", "port, the first free one if none is given", type=port)
     add(
         "model",
-        "model folder or file, owner/name or owner/name/file.pt on the Hub, or one of --models; "
-        "the shipped one if none",
+        "model folder or file, owner/name or owner/name/file.pt on the Hub, one of --models, or a "
+        "Python file that makes one; the shipped one if none",
     )
     add("models", "folder of models to choose from on the page", type=Path)
     add(
@@ -172,10 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
     from ui.studio import build_studio, launch_options
 
     def load(source: str | None) -> Any:
-        from fvdm_core.pipeline import Pipeline
+        from fvdm_core.own import open_pipeline
 
-        place = "cpu" if LENT else chosen.device
-        return Pipeline.from_pretrained(source, device=place, autoencoder=chosen.vae)
+        return open_pipeline(source, "cpu" if LENT else chosen.device, chosen.vae)
 
     models = ModelList(load, chosen.models, chosen.model)
     try:

@@ -122,7 +122,9 @@ def parser() -> argparse.ArgumentParser:
     )
     make.set_defaults(**vars(default))
     make.add_argument(
-        "--model", help="a model folder or file, or owner/name or owner/name/file.pt on the Hub"
+        "--model",
+        help="a model folder or file, owner/name or owner/name/file.pt on the Hub, or a Python "
+        "file whose load() makes a pipeline",
     )
     make.add_argument(
         "--vae",
@@ -181,7 +183,7 @@ def generate(options: argparse.Namespace) -> str:
 
     from fvdm_core.autoencoder import Autoencoder
     from fvdm_core.files import file_name
-    from fvdm_core.pipeline import Pipeline
+    from fvdm_core.own import open_pipeline
 
     parent = options.output.parent  # what follows is said before the work, not after it
     if not parent.is_dir():
@@ -200,7 +202,7 @@ def generate(options: argparse.Namespace) -> str:
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
-    pipe = Pipeline.from_pretrained(options.model, device=options.device, autoencoder=options.vae)
+    pipe = open_pipeline(options.model, options.device, options.vae)
     if options.vae and isinstance(pipe.autoencoder, Autoencoder):
         raise ValueError(f"{pipe.card.name} has an autoencoder of its own; leave out --vae")
     gif = options.output.suffix.lower() == ".gif"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -31,6 +32,10 @@ SCALAR = (
     "result is poor. docs/train-your-own.md says how it learns a timestep for every frame."
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
+FOLLOWERS = (  # settings that differ from model to model
+    *("label", "cfg_scale", "conditioning", "fps", "size"),
+    *("temporal_scale", "step_cache"),
+)
 MAX_RATE = 30  # frames per second that the page offers
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
 
@@ -152,25 +157,34 @@ def following(
     fps: Any,
     size: Any,
 ) -> tuple[Any, ...]:
-    """Label, guidance, conditioning, frames per second, size and the sentence beside the examples,
-    as the present model has them. A rate that somebody has chosen stays."""
-    usual, *others = studio.model.get().sizes
+    """The settings of `FOLLOWERS` and the sentence beside the examples, as the present model has
+    them. A rate that somebody has chosen stays."""
+    pipeline = studio.model.get()
+    usual, *others = pipeline.sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
-    labels = studio.model.get().card.labels
+    labels = pipeline.card.labels
     chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
     choices = [("any", ANY), *((name, name) for name in labels)]
     shipped = studio.model.key == SHIPPED
-    scalar = studio.model.get().card.timesteps == "scalar"
+    scalar = pipeline.card.timesteps == "scalar"
+
+    def skill(option: str, without: Any) -> Any:
+        """A setting that not every network can carry out, put back where this one cannot."""
+        can = option in pipeline.skills
+        return gr.update(visible=True) if can else gr.update(visible=False, value=without)
+
     return (
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
         gr.update(visible=bool(labels)),  # guidance is towards a label
         gr.update(visible=scalar, value=(conditioning or "replacement") if scalar else None),
-        gr.update(value=rate_of(studio.model.get())) if fps == USUAL_FPS else gr.skip(),
+        gr.update(value=rate_of(pipeline)) if fps == USUAL_FPS else gr.skip(),
         gr.update(
             visible=bool(others),
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
+        skill("temporal_scale", ""),
+        skill("step_cache", 0),
         photographs(shipped),
     )
 
@@ -179,16 +193,13 @@ def wire_models(
     studio: Studio,
     panel: Component,
     editor: Component,
-    label: Component,
-    guidance: Component,
-    conditioning: Component,
-    fps: Component,
-    size: Component,
+    fields: Mapping[str, Component],
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
 ) -> dict[str, Any]:
-    """Bind the panel; returns the event that fills it and what depends on it for a visit."""
+    """Bind the panel and the settings, `fields`, that follow it; returns the event that fills it
+    and what depends on it for a visit."""
 
     async def name_model(timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Name the model and its labels once it is there."""
@@ -222,8 +233,9 @@ def wire_models(
         """Show how pictures are cut to another size."""
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
-    followers = [label, guidance, conditioning, fps, size, note]
-    asked = [editor, label, conditioning, fps, size]
+    size = fields["size"]
+    followers = [*(fields[name] for name in FOLLOWERS), note]
+    asked = [editor, *(fields[name] for name in ("label", "conditioning", "fps", "size"))]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
     panel.choose(  # type: ignore[attr-defined]

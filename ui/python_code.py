@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from fvdm_core.options import RunOptions
@@ -26,10 +27,14 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
         lines.append('# The folder "keyframes" is in the zip of frames, "PNG zip" in the studio.')
     if len(recipe.timeline.to_json()) > MAX_INLINE:
         lines += ["import json", ""]
-    lines += ["from fvdm_core import Pipeline, Timeline", ""]
+    pipeline, own = _pipeline(recipe, model)
+    lines.append(f"from fvdm_core import {'' if own else 'Pipeline, '}Timeline")
     if recipe.stopped_after_step is not None:
-        lines.insert(-1, "from fvdm_core.media import write_video")
-    lines += [_pipeline(recipe, model), f"timeline = {_timeline(recipe, window)}"]
+        lines.append("from fvdm_core.media import write_video")
+    if own:
+        lines.append("from fvdm_core.own import load_own")
+    lines.append("")
+    lines += [pipeline, f"timeline = {_timeline(recipe, window)}"]
     arguments = ["timeline", *_options(recipe.options)]
     if pictures:
         lines += ["keyframes = {", *pictures, "}"]
@@ -48,13 +53,18 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
     return "\n".join(lines) + "\n"
 
 
-def _pipeline(recipe: Recipe, model: str | None) -> str:
+def _pipeline(recipe: Recipe, model: str | None) -> tuple[str, bool]:
+    """The line that opens the model, and whether a Python file of its own makes it."""
+    from fvdm_core.own import is_program  # it imports torch, and the page does not wait
+
     made_by = f"{_one_line(recipe.model_name)}, {_one_line(recipe.model_hash)[:12]}"
     if model is None:
-        return f"pipe = Pipeline.from_pretrained()  # {made_by}"
+        return f"pipe = Pipeline.from_pretrained()  # {made_by}", False
     # a folder is this machine's own business
+    if is_program(model):
+        return f"pipe = load_own({Path(model).name!r})  # {made_by}", True
     source = model if HUB.fullmatch(model) and not model.startswith(".") else "the model's folder"
-    return f"pipe = Pipeline.from_pretrained({source!r})  # {made_by}"
+    return f"pipe = Pipeline.from_pretrained({source!r})  # {made_by}", False
 
 
 def _timeline(recipe: Recipe, window: int) -> str:

@@ -195,12 +195,10 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        has = panel.fields
-        shown = has["label"], has["cfg_scale"], has["conditioning"], has["fps"], has["size"], note
-        naming = wire_models(studio, model, editor, *shown, reading, keeping)
+        naming = wire_models(studio, model, editor, panel.fields, note, reading, keeping)
         reading(visit.then(**naming).then)
 
-        demo.load(name_frames, [has["size"]], [editor], **quick, **unlisted)
+        demo.load(name_frames, [panel.fields["size"]], [editor], **quick, **unlisted)
 
     add_guide(demo)
     for event in demo.fns.values():
