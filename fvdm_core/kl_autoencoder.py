@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from fvdm_core.files import open_plain
 from fvdm_core.hub import resolve_autoencoder
+from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.model_folder import CONFIG, folder_config
 from fvdm_core.tensors import open_tensors
 from fvdm_core.weights import build, config_from
@@ -30,10 +29,6 @@ MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8
 # diffusers' names of attention before 0.12, which the published file still has
 _OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_NAME = re.compile(rf"(.*\.attentions\.\d+\.)({'|'.join(_OLD_NAMES)})\.(.*)")
-_FITTED_PICTURES, _FITTED_SIZE = (
-    24,
-    8,
-)  # pictures, and latents a side, that the preview is fitted to
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,8 @@ class KLAutoencoder(nn.Module):
         super().__init__()
         self.network = network
         self.config = config
-        self.register_buffer("to_rgb", _fit_preview(self), persistent=False)
+        to_rgb = fit_preview(self.encode, config.downsample)
+        self.register_buffer("to_rgb", to_rgb, persistent=False)
 
     @property
     def downsample(self) -> int:
@@ -102,27 +98,9 @@ class KLAutoencoder(nn.Module):
 
     def preview(self, latents: Tensor) -> Tensor:
         """As `decode`, by a linear map from latents to colours: blurred, and nearly free."""
-        flat = latents.reshape(-1, *latents.shape[-3:]).float()
-        colours = (
-            torch.einsum("bchw,ck->bkhw", flat, self.to_rgb[:-1]) + self.to_rgb[-1, :, None, None]
-        )
-        video = F.interpolate(colours, scale_factor=self.config.downsample, mode="bilinear")
-        return video.clamp(-1, 1).reshape(*latents.shape[:-3], *video.shape[-3:])
-
-
-@torch.no_grad()
-def _fit_preview(autoencoder: KLAutoencoder) -> Tensor:
-    """The linear map from latents, and 1, to colours that fits smooth pictures best: (C + 1, 3)."""
-    down = autoencoder.config.downsample
-    some = (
-        torch.rand(_FITTED_PICTURES, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
-    )
-    size = _FITTED_SIZE * down
-    pictures = F.interpolate(some, size=(size, size), mode="bicubic").clamp(-1, 1)
-    latents = rearrange(autoencoder.encode(pictures), "b c h w -> (b h w) c")
-    colours = rearrange(F.avg_pool2d(pictures, down), "b k h w -> (b h w) k")
-    known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
-    return torch.linalg.lstsq(known, colours).solution
+        flat = latents.reshape(-1, *latents.shape[-3:])
+        video = linear_preview(flat, self.to_rgb, self.downsample)
+        return video.reshape(*latents.shape[:-3], *video.shape[-3:])
 
 
 def load_kl_autoencoder(folder: str | os.PathLike[str]) -> tuple[KLAutoencoder, str]:

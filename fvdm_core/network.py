@@ -7,7 +7,7 @@ A network is told a timestep for each frame; an autoencoder makes one latent of 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -83,7 +83,10 @@ class Network(Protocol):
 class Coder(Protocol):
     """Pictures (K, 3, H, W) in [-1, 1] <-> latents (K, C, h, w) of about unit scale.
 
-    `preview`, where there is one, decodes quickly what is shown on the way.
+    `preview`, where there is one, decodes quickly what is shown on the way, a picture for each
+    latent. `frames_per_latent` r, 1 where there is none, is for those that halve time, too: F
+    latents are decoded to 1 + r·(F − 1) frames, as in causal video autoencoders, where the first
+    stands for one frame. `encode` still takes pictures one by one.
     """
 
     @property
@@ -124,6 +127,17 @@ def coder_of(module: nn.Module) -> Coder:
         if not hasattr(module, name):
             raise ValueError(f"{type(module).__name__} is no autoencoder: it has no {name}")
     return cast(Coder, module)
+
+
+def frames_per_latent(coder: Coder) -> int:
+    """How many frames of a clip each latent but the first stands for."""
+    return int(getattr(coder, "frames_per_latent", 1))
+
+
+def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:
+    """Latents (F, C, h, w) -> pictures (F, 3, h', w'): quick, where the autoencoder can be."""
+    quick: Callable[[Tensor], Tensor] | None = getattr(coder, "preview", None)
+    return quick or (lambda latents: coder.decode(latents)[:: frames_per_latent(coder)])
 
 
 def skills_of(network: nn.Module) -> frozenset[str]:

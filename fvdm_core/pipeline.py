@@ -22,7 +22,14 @@ from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import autoencoder_beside
 from .limits import MAX_SIDE, frame_name, shown
-from .network import SKILLS, coder_of, network_of, skills_of
+from .network import (
+    SKILLS,
+    coder_of,
+    frames_per_latent,
+    network_of,
+    preview_of,
+    skills_of,
+)
 from .noise import frame_noise
 from .options import Conditioning, RunOptions
 from .pixels import decode_frames, encode_frames
@@ -64,7 +71,10 @@ class Pipeline:
         network, coder = network_of(model), coder_of(autoencoder)
         card.check_classes(network.config.num_classes)
         self._asked_dtype: torch.dtype | None = None
-        self.skills = skills_of(model)  # the options that not every network can carry out
+        # the options that not every model can carry out
+        self.skills = skills_of(model)
+        if frames_per_latent(coder) == 1:
+            self.skills |= {"splice_exact"}
         for module in (model, autoencoder):
             module.eval().requires_grad_(False)
         self.model, self.autoencoder = network, coder
@@ -73,6 +83,7 @@ class Pipeline:
         self.card = card
         self.model_hash = model_hash
         self.num_frames = self.model.config.num_frames
+        self.frames_per_latent = frames_per_latent(self.autoencoder)
         side = self.model.config.latent_size * self.autoencoder.downsample
         self.sizes = card.sizes or ((side, side),)  # all that it makes frames of
         self.image_size = self.sizes[0]  # (height, width), where no other is asked for
@@ -243,7 +254,7 @@ class Pipeline:
         for state in self._sampled(x, timeline, index, options, seeds):
             x = state.x
         return [
-            Clip(self.decode(latents[None]), recipe["fps"], recipe)
+            self._clip(latents[None], recipe, {})
             for latents, recipe in zip(x, recipes, strict=True)
         ]
 
@@ -272,7 +283,7 @@ class Pipeline:
                 timeline,
                 whole if last else whole | {"stopped_after_step": at.step},
                 *(self._decode_preview, self.decode, exact),
-                Clip(spliced(self.decode(at.x), exact), whole["fps"], whole) if last else None,
+                self._clip(at.x, whole, exact) if last else None,
             )
 
         if start is None:
@@ -306,6 +317,11 @@ class Pipeline:
             conditioning=self._conditioning(timeline, options),
             **unsaid,
         )
+        if settled.splice_exact and "splice_exact" not in self.skills:
+            raise ValueError(
+                f"splice_exact is on, but {self.card.name} makes {self.frames_per_latent} frames "
+                "of each latent, of which a picture is one; leave it off"
+            )
         for option, argument in SKILLS.items():
             if getattr(settled, option) and option not in self.skills:
                 raise ValueError(
@@ -400,28 +416,37 @@ class Pipeline:
         return size[0] // down, size[1] // down
 
     def _decode_preview(self, latents: Tensor) -> np.ndarray:
-        fast, coder = fast_bf16(self.device), self.autoencoder
-        preview = getattr(coder, "preview", coder.decode)
+        fast, preview = fast_bf16(self.device), preview_of(self.autoencoder)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             # whatever a preview is, the run goes on
-            return self._pixels(lambda part: preview(part).nan_to_num(nan=-1.0), latents)
+            return self._pixels(lambda part: preview(part).nan_to_num(nan=-1.0), latents, 1)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
-        """Latents (1, F, C, h, w) as frames uint8 (F, H, W, 3), in full quality.
+        """Latents (1, F, C, h, w) as frames uint8 (N, H, W, 3), in full quality.
+
+        N is F, or more where the autoencoder makes several `frames_per_latent`.
 
         Raises `NotFinite` naming the first frame that is decoded to NaN or infinity.
         """
         try:
-            return self._pixels(self.autoencoder.decode, latents)
+            return self._pixels(self.autoencoder.decode, latents, self.frames_per_latent)
         except FloatingPointError as error:
             raise NotFinite(
                 f"{error}; there is no clip. Try another seed, or a lower guidance or coherence"
             ) from None
 
-    def _pixels(self, decode: Callable[[Tensor], Tensor], latents: Tensor) -> np.ndarray:
-        """(1, F, C, h, w) -> uint8 (F, H, W, 3)."""
-        return decode_frames(decode, latents[0], self.num_frames, self.device)
+    def _pixels(
+        self, decode: Callable[[Tensor], Tensor], latents: Tensor, per_latent: int
+    ) -> np.ndarray:
+        """(1, F, C, h, w) -> uint8 (N, H, W, 3)."""
+        return decode_frames(decode, latents[0], self.num_frames, self.device, per_latent)
+
+    def _clip(
+        self, latents: Tensor, recipe: dict[str, Any], exact: Mapping[int, np.ndarray]
+    ) -> Clip:
+        frames = spliced(self.decode(latents), exact)
+        return Clip(frames, recipe["fps"], recipe, self.frames_per_latent)
 
     def _fitted(
         self, timeline: Timeline, keyframes: Mapping[int, Picture], options: RunOptions

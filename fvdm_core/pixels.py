@@ -38,14 +38,19 @@ def decode_frames(
     latents: Tensor,
     at_once: int,
     device: torch.device | str = "cpu",
+    per_latent: int = 1,
 ) -> np.ndarray:
-    """Latents (F, C, h, w) -> uint8 (F, H, W, 3).
+    """Latents (F, C, h, w) -> uint8 (F, H, W, 3), or with `per_latent` r (1 + r·(F − 1), H, W, 3).
 
-    Raises `FloatingPointError` naming the first frame that is decoded to NaN or infinity.
+    The latter is decoded at once, as it hangs together. Raises `FloatingPointError` naming the
+    first frame that is decoded to NaN or infinity, and `ValueError` for another number of frames.
     """
+    if per_latent > 1:
+        at_once = len(latents)
     pixels = np.empty(0, np.uint8)
     for first in range(0, len(latents), at_once):
-        decoded = decode(latents[first : first + at_once].to(device, torch.float32))
+        some = latents[first : first + at_once]
+        decoded = decode(some.to(device, torch.float32))
         finite = torch.isfinite(decoded).flatten(1).all(dim=1)  # in uint8, NaN would be black
         if not bool(finite.all()):
             frame = first + int(torch.nonzero(~finite)[0])
@@ -53,7 +58,13 @@ def decode_frames(
                 f"the autoencoder gave a value that is not a number in frame {frame + 1}"
             )
         part = to_pixels(decoded)
+        expected = 1 + per_latent * (len(some) - 1)
+        if len(part) != expected:
+            raise ValueError(
+                f"the autoencoder made {len(part)} frames of {len(some)} latents; it should have "
+                f"made {expected}"
+            )
         if not first:  # filled in place, as joining the parts would hold a long clip twice
-            pixels = np.empty((len(latents), *part.shape[1:]), np.uint8)
+            pixels = np.empty((1 + per_latent * (len(latents) - 1), *part.shape[1:]), np.uint8)
         pixels[first : first + len(part)] = part
     return pixels

@@ -20,11 +20,20 @@ from .timeline import Timeline
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to a single truth
 class Clip:
-    """A finished video: frames uint8 (F, H, W, 3) RGB, frames per second, and its recipe."""
+    """A finished video: frames uint8 (N, H, W, 3) RGB, frames per second, and its recipe.
+
+    N is the timeline's F or, where each latent stands for r frames of it, 1 + r·(F − 1).
+    """
 
     frames: np.ndarray
     fps: float
     recipe: dict[str, Any]
+    frames_per_latent: int = 1
+
+    @property
+    def of_columns(self) -> np.ndarray:
+        """A frame for each column of the timeline, (F, H, W, 3): the last that it stands for."""
+        return self.frames[:: self.frames_per_latent]
 
     def save(self, path: str | Path) -> None:
         """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""
@@ -77,12 +86,12 @@ class State:
 
     def _seen(self, latents: Tensor) -> np.ndarray:
         if self.clip is not None and not self.levels.any():
-            return self.clip.frames
+            return self.clip.of_columns
         return self._preview(latents)
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """The predicted clean frames in full quality, uint8 (F, H, W, 3): a clip that is cut.
+        """The predicted clean frames in full quality, uint8 (N, H, W, 3): a clip that is cut.
 
         Raises `ValueError` for a state that was pickled, until it has `arrived`.
         """

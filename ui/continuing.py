@@ -35,7 +35,7 @@ class ExtendRequest(Strict):
 class FrameRequest(Strict):
     """One frame of a clip, counted from 0."""
 
-    frame: Whole = Field(ge=0, lt=MAX_FRAMES)
+    frame: Whole = Field(ge=0)
 
 
 def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -> EditorValue:
@@ -44,7 +44,7 @@ def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -
     Raises:
         RequestError: the clip has fewer frames, or the model would see none but those.
     """
-    files = saved.frames
+    files = saved.columns
     most = min(len(files), window - 1)
     tail = request.tail or max(1, min(TAIL, window // 2, most))
     if tail > most:
@@ -79,7 +79,7 @@ def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> E
     Raises:
         RequestError: the clip is that long already, or the way is unknown.
     """
-    files = saved.frames
+    files = saved.columns
     if request.way not in WAYS:
         raise RequestError(f"way is {request.way!r}: choose one of {', '.join(WAYS)}.")
     if request.frames <= len(files):

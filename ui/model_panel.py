@@ -34,7 +34,7 @@ SCALAR = (
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
 FOLLOWERS = (  # settings that differ from model to model
     *("label", "cfg_scale", "conditioning", "fps", "size"),
-    *("temporal_scale", "step_cache"),
+    *("temporal_scale", "step_cache", "splice_exact"),
 )
 MAX_RATE = 30  # frames per second that the page offers
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
@@ -112,9 +112,11 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
     """What there is to say about a loaded model: names and texts."""
     sizes = ", ".join(f"{width}×{height}" for height, width in pipeline.sizes)
     scalar = pipeline.card.timesteps == "scalar"
+    each = pipeline.frames_per_latent
+    stand = f"; each but the first stands for {each} of the clip's" if each > 1 else ""
     return [
         ("Trained on", pipeline.card.trained_on or "not stated"),
-        ("Frames", f"{pipeline.num_frames} of {sizes}, {pipeline.card.fps:g} per second"),
+        ("Frames", f"{pipeline.num_frames} of {sizes}, {pipeline.card.fps:g} per second{stand}"),
         ("Labels", ", ".join(pipeline.card.labels) or "none"),
         (
             "Size",
@@ -185,6 +187,7 @@ def following(
         ),
         skill("temporal_scale", ""),
         skill("step_cache", 0),
+        skill("splice_exact", False),
         photographs(shipped),
     )
 

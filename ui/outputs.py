@@ -73,6 +73,11 @@ class Saved:
         return sorted((self.folder / "frames").glob("*.png"))
 
     @property
+    def columns(self) -> list[Path]:
+        """The frame that stands for each column of the timeline: all, for most models."""
+        return self.frames[:: int(self.about().get("frames_per_latent") or 1)]
+
+    @property
     def keyframes(self) -> dict[int, Path]:
         """The fitted picture of each frame that had one; frames count from 0."""
         files = sorted((self.folder / "keyframes").glob("*.png"))
@@ -157,11 +162,12 @@ class Outputs:
         recipe: Mapping[str, Any],
         pictures: Mapping[int, np.ndarray] | None = None,
         says: str = "",
+        frames_per_latent: int = 1,
     ) -> Saved:
-        """Write a run: frames uint8 (F, H, W, 3). It appears under its name only when complete.
+        """Write a run: frames uint8 (N, H, W, 3). It appears under its name only when complete.
 
         pictures: {frame from 0: uint8 (H, W, 3)}, the keyframes as the model was given them.
-        says: the run in a sentence, for the history.
+        says: the run in a sentence, for the history. frames_per_latent: `Clip`'s.
 
         Raises:
             OutputError: the disk is full or not writable.
@@ -183,6 +189,7 @@ class Outputs:
             "stopped": "stopped_after_step" in recipe,
             "says": says,
             "loops": loops(frames),
+            **({"frames_per_latent": frames_per_latent} if frames_per_latent > 1 else {}),
         }
         bare = _json(recipe)
         text = _json(with_pictures(recipe, pictures))

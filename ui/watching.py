@@ -84,6 +84,7 @@ def buttons(going: Sequence[Snapshot]) -> tuple[gr.Button, gr.Button]:
 
 def clip_files(saved: Saved) -> ClipFiles:
     about = saved.about()
+    frames = int(about.get("frames") or len(saved.frames))
     return ClipFiles(
         video=FileData(path=str(saved.video), orig_name=f"{saved.name}.mp4"),
         gif=FileData(path=str(saved.gif), orig_name=f"{saved.name}.gif"),
@@ -91,7 +92,8 @@ def clip_files(saved: Saved) -> ClipFiles:
         job=saved.job,
         address=saved.address,
         name=saved.name,
-        frames=int(about.get("frames") or len(saved.frames)),
+        frames=frames,
+        columns=-(-frames // int(about.get("frames_per_latent") or 1)),
         fps=int(about.get("fps") or 8),
         loops=about.get("loops") is True,
     )

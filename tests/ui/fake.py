@@ -81,7 +81,8 @@ class FakePipeline:
     model_hash = "0123456789abcdef"
     parameters, memory_bytes = 12_300_000, 49_200_000
 
-    skills = frozenset({"temporal_scale", "step_cache"})
+    skills = frozenset({"temporal_scale", "step_cache", "splice_exact"})
+    frames_per_latent = 1
     decode = None
 
     def __init__(self, pause: float = 0.0, reuses: bool = False) -> None:

@@ -43,10 +43,10 @@ def painting() -> EditorValue:
 
 
 def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
-    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, "16x32")
+    *_, size, _, _, _, _ = following(studio, painting(), "sky", None, 8, "16x32")
     assert size["visible"] and size["value"] == "16x32"
     assert size["choices"] == [("32×16", USUAL), ("16×16", "16x16"), ("16×32", "16x32")]
-    *_, other, _, _, _ = following(
+    *_, other, _, _, _, _ = following(
         studio, painting(), "sky", None, 8, "64x64"
     )  # of the model before
     assert other["value"] == USUAL
@@ -57,12 +57,12 @@ def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=11.6))
-    *_, rate, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    *_, rate, _, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert rate["value"] == 12
-    *_, kept, _, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL)
+    *_, kept, _, _, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL)
     assert "value" not in kept
     monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=0.1))
-    *_, slowest, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    *_, slowest, _, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert slowest["value"] == 1
 
 
@@ -76,7 +76,7 @@ def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
 
 def test_a_model_of_one_size_offers_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreeSizes, "sizes", ((16, 32),))
-    *_, size, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    *_, size, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
     assert not size["visible"]
 
 

@@ -181,6 +181,7 @@ class ClipFiles(GradioModel):
     address: str  # of the run, below that of the page; see ui.downloads
     name: str
     frames: int
+    columns: int  # of the timeline: as many, or fewer where each stands for several frames
     fps: int
     loops: bool = False  # the last frame is the first again
 

@@ -41,7 +41,7 @@ const FvdmClipMenus = (() => {
   /** How many last frames to continue from, and how to make the clip longer.
       act: (event, details), which tells the server. */
   function goOn(clip, act) {
-    const tail = number("Last frames", "clip-tail", Math.min(8, clip.frames), clip.frames);
+    const tail = number("Last frames", "clip-tail", Math.min(8, clip.columns), clip.columns);
     let touched = false; // until then the server says what suits the model, whose window it knows
     tail.addEventListener("input", () => { touched = true; });
     const menu = menuOf("Go on from this clip");
@@ -50,9 +50,9 @@ const FvdmClipMenus = (() => {
       act(event, details);
     };
     menu.append(h("label", {}, "Last frames to continue from", tail));
-    if (clip.frames < LONGEST) {
-      const next = LENGTHS.find((n) => n > clip.frames) ?? Math.min(LONGEST, 2 * clip.frames);
-      const frames = number("Frames", "extend-frames", next, LONGEST, clip.frames + 1);
+    if (clip.columns < LONGEST) {
+      const next = LENGTHS.find((n) => n > clip.columns) ?? Math.min(LONGEST, 2 * clip.columns);
+      const frames = number("Frames", "extend-frames", next, LONGEST, clip.columns + 1);
       const way = select("Order", "extend-way", Object.entries(WAYS), "extend");
       const extend = h("button", { type: "button", id: "extend-clip",
         title: "The whole clip is kept, and goes on to this length",
