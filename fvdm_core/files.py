@@ -20,6 +20,11 @@ class SaveError(OSError):
     """A file could not be written; the message names the file, the reason and the free space."""
 
 
+def is_program(source: str) -> bool:
+    """Whether what names a model is a Python file that makes it (`fvdm_core.own`)."""
+    return source.strip().lower().endswith(".py")
+
+
 def file_name(path: str | os.PathLike[str]) -> str:
     """The name of a file as messages show it: never its folders, and never very long."""
     name = Path(path).name or "the file"

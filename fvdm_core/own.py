@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from fvdm_core.files import file_name
+from fvdm_core.files import file_name, is_program
 from fvdm_core.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-ENDING, FUNCTION = ".py", "load"
+FUNCTION = "load"
 
 
 def open_pipeline(
@@ -32,10 +32,6 @@ def open_pipeline(
         raise ValueError(f"{Path(source).name} brings its own autoencoder; leave out --vae")
     pipe = load_own(source)
     return pipe if device is None else pipe.to(device)
-
-
-def is_program(source: str) -> bool:
-    return source.strip().lower().endswith(ENDING)
 
 
 def load_own(path: str | Path) -> Pipeline:
@@ -74,8 +70,6 @@ def load_own(path: str | Path) -> Pipeline:
 
 def _hash_of(pipe: Pipeline, file: Path) -> str:
     digest = hashlib.sha256(file.read_bytes())
-    for network in (pipe.model, pipe.autoencoder):
-        for parameter in network.parameters():
-            raw = parameter.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy().tobytes())
+    for tensor in pipe.tensors():
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -151,15 +150,19 @@ class Pipeline:
     @property
     def parameters(self) -> int:
         """How many numbers both networks were trained to, the tables of places counted."""
-        return sum(tensor.numel() for tensor in self._weights())
+        modules = self.model, self.autoencoder
+        return sum(tensor.numel() for module in modules for tensor in module.parameters())
 
     @property
     def memory_bytes(self) -> int:
-        """What the weights of both networks take where they lie now."""
-        return sum(tensor.nbytes for tensor in self._weights())
+        """What both networks take where they lie now."""
+        return sum(tensor.nbytes for tensor in self.tensors())
 
-    def _weights(self) -> Iterator[Tensor]:
-        return chain(self.model.parameters(), self.autoencoder.parameters())
+    def tensors(self) -> Iterator[Tensor]:
+        """The weights and tables of both networks."""
+        for module in (self.model, self.autoencoder):
+            yield from module.parameters()
+            yield from module.buffers()
 
     def __call__(self, timeline: Timeline, **options: Any) -> Clip:
         """Run a timeline to its end; the options are those of `stream`."""

@@ -95,6 +95,20 @@ class Afterwards:
         request = checked(lambda: ExtendRequest(**_only(sent, "frames", "way")))
         return extended(saved, request, self._steps(saved), self.studio.window)
 
+    def exactly(self, exact: Any) -> bool:
+        """What is there of a clip stays as it is, pixel for pixel, when it goes on, where the model
+        can do that; said where it changes the setting."""
+        if "splice_exact" not in checked(self.studio.model.get).skills:
+            return False
+        if exact is not True:
+            gr.Info(
+                "Frames of the clip stay pixel for pixel: “Splice kept pictures exactly”, under "
+                "Solver and speed, is ticked now.",
+                title="The clip goes on",
+                duration=6,
+            )
+        return True
+
     def use_frame(self, session: Any, sent: Any, editor: EditorValue) -> EditorValue:
         saved = self.run_of(session, sent)
         return frame_used(saved, checked(lambda: FrameRequest(**_only(sent, "frame"))), editor)
@@ -163,10 +177,10 @@ def wire(
         return _shown(after.restore_file(session, _sent(event)), _sent(event))
 
     def continue_clip(session: Any, exact: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
-        return after.continue_clip(session, _sent(event)), _exactly(exact)
+        return after.continue_clip(session, _sent(event)), after.exactly(exact)
 
     def extend_clip(session: Any, exact: Any, event: gr.EventData) -> tuple[EditorValue, bool]:
-        return after.extend_clip(session, _sent(event)), _exactly(exact)
+        return after.extend_clip(session, _sent(event)), after.exactly(exact)
 
     def use_frame(session: Any, editor: EditorValue, event: gr.EventData) -> EditorValue:
         used = after.use_frame(session, _sent(event), editor)
@@ -192,19 +206,6 @@ def wire(
     clip.change(listed, [session, history], [history], **latest)
     runs.ended(listed, [session, history], [history], **latest)  # it may be one that is not shown
     begun.then(listed, [session, history], [history], **quick)
-
-
-def _exactly(exact: Any) -> bool:
-    """What is there of a clip stays as it is, pixel for pixel, when it goes on; said where that
-    changes the setting."""
-    if exact is not True:
-        gr.Info(
-            "Frames of the clip stay pixel for pixel: “Splice kept pictures exactly”, under Solver "
-            "and speed, is ticked now.",
-            title="The clip goes on",
-            duration=6,
-        )
-    return True
 
 
 def _shown(found: Restored, sent: dict[str, Any]) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fvdm_core.files import is_program
 from fvdm_core.limits import shown
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -21,12 +22,14 @@ SHIPPED, GIVEN, OF_FOLDER = "shipped", "given", "folder:"  # beginnings of keys
 @dataclass(frozen=True)
 class Entry:
     """A model that may be chosen. `source` is what the loader is given, None for the shipped one;
-    the page is told only the rest."""
+    the page is told only the rest. `again`: it may be chosen while it is loaded, as a program that
+    makes a model may have been edited since."""
 
     key: str
     source: str | None
     title: str
     about: str = ""
+    again: bool = False
 
 
 class ModelList:
@@ -54,7 +57,9 @@ class ModelList:
         if given is not None:
             self.first = self._key_of(given)
             if self.first == GIVEN:
-                self._given = Entry(GIVEN, given, _title_of(given), "given by --model")
+                self._given = Entry(
+                    GIVEN, given, _title_of(given), "given by --model", is_program(given)
+                )
 
     def entries(self) -> list[Entry]:
         """Everything that may be chosen, the one from the start first."""

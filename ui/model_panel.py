@@ -16,6 +16,7 @@ from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
 from ui.refusals import checked
 from ui.requests import USUAL_FPS, EditorValue, Strict
+from ui.restoring import SKILLS
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 
@@ -32,10 +33,8 @@ SCALAR = (
     "result is poor. docs/train-your-own.md says how it learns a timestep for every frame."
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
-FOLLOWERS = (  # settings that differ from model to model
-    *("label", "cfg_scale", "conditioning", "fps", "size"),
-    *("temporal_scale", "step_cache", "splice_exact"),
-)
+# settings that differ from model to model
+FOLLOWERS = ("label", "cfg_scale", "conditioning", "fps", "size", *SKILLS)
 MAX_RATE = 30  # frames per second that the page offers
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
 
@@ -94,6 +93,7 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
                 "about": entry.about,
                 "here": pipeline is not None and entry.key == model.key,
                 "coming": entry.key == model.coming,
+                "again": entry.again,
             }
             for entry in entries
         ]
@@ -143,7 +143,7 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _millions(number: int) -> str:
-    return f"{number / 1e6:.1f} million" if number >= 100_000 else str(number)
+    return f"{number / 1e6:.1f} million" if number >= 100_000 else f"{number:,}"
 
 
 def rate_of(pipeline: Any) -> int:
@@ -170,10 +170,12 @@ def following(
     shipped = studio.model.key == SHIPPED
     scalar = pipeline.card.timesteps == "scalar"
 
-    def skill(option: str, without: Any) -> Any:
-        """A setting that not every network can carry out, put back where this one cannot."""
-        can = option in pipeline.skills
-        return gr.update(visible=True) if can else gr.update(visible=False, value=without)
+    def skill(option: str) -> Any:
+        """A setting that not every model can carry out, put back where this one cannot."""
+        if option in pipeline.skills:
+            return gr.update(visible=True)
+        without = SKILLS[option][1]
+        return gr.update(visible=False, value="" if without is None else without)
 
     return (
         gr.update(choices=choices, value=chosen, visible=bool(labels)),
@@ -185,9 +187,7 @@ def following(
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
-        skill("temporal_scale", ""),
-        skill("step_cache", 0),
-        skill("splice_exact", False),
+        *map(skill, SKILLS),
         photographs(shipped),
     )
 
@@ -200,15 +200,22 @@ def wire_models(
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
+    kept: Component,
 ) -> dict[str, Any]:
     """Bind the panel and the settings, `fields`, that follow it; returns the event that fills it
-    and what depends on it for a visit."""
+    and what depends on it for a visit. `kept`: what this browser painted before, if anything."""
 
-    async def name_model(timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
-        """Name the model and its labels once it is there."""
+    async def name_model(kept: Any, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
+        """Name the model and its labels once it is there; the welcome gets as many frames as it
+        sees."""
         if not await studio.model.wait():
-            return panel_value(studio, followed=True), *[gr.skip()] * len(followers)
-        return panel_value(studio, followed=True), *following(studio, timeline, *shown)
+            return panel_value(studio, followed=True), *[gr.skip()] * (1 + len(followers))
+        followed = following(studio, timeline, *shown)
+        fresh = kept is None and studio.window != editing.WINDOW
+        fitted = (
+            editing.with_window(timeline, editing.WINDOW, studio.window) if fresh else gr.skip()
+        )
+        return panel_value(studio, followed=True), fitted, *followed
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -255,7 +262,7 @@ def wire_models(
     reading(followed.then).then(**keeping)
     return {
         "fn": name_model,
-        "inputs": asked,
-        "outputs": [panel, *followers],
+        "inputs": [kept, *asked],
+        "outputs": [panel, editor, *followers],
         **QUICK,
     }

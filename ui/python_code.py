@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fvdm_core.files import is_program
 from fvdm_core.options import RunOptions
 from fvdm_core.recipe import Recipe
 from fvdm_core.timeline import Timeline
@@ -55,8 +56,6 @@ def python_code(saved: Saved, recipe: Recipe, model: str | None, window: int) ->
 
 def _pipeline(recipe: Recipe, model: str | None) -> tuple[str, bool]:
     """The line that opens the model, and whether a Python file of its own makes it."""
-    from fvdm_core.own import is_program  # it imports torch, and the page does not wait
-
     made_by = f"{_one_line(recipe.model_name)}, {_one_line(recipe.model_hash)[:12]}"
     if model is None:
         return f"pipe = Pipeline.from_pretrained()  # {made_by}", False

@@ -47,7 +47,7 @@ class SettingsPanel:
 def settings_panel() -> SettingsPanel:
     """Draw the settings where gradio is drawing now."""
     fields: dict[str, Any] = {}
-    fields["label"] = Dropdown([("any", ANY)], value=None, label="World", elem_id="label")
+    fields["label"] = Dropdown([("any", ANY)], value=None, label="Label", elem_id="label")
     with gr.Row(elem_classes="pair"):
         fields["seed"] = Number(
             7,

@@ -195,7 +195,9 @@ def build_studio(
             reading=reading,
             keeping=keeping,
         )
-        naming = wire_models(studio, model, editor, panel.fields, note, reading, keeping)
+        naming = wire_models(
+            *(studio, model, editor, panel.fields, note, reading, keeping, painting)
+        )
         reading(visit.then(**naming).then)
 
         demo.load(name_frames, [panel.fields["size"]], [editor], **quick, **unlisted)

@@ -50,7 +50,7 @@ SETTINGS = {
         "Generate, Staggered, Restart",
         f"Any of {', '.join(preset.title for preset in PRESETS.values())}",
     ),
-    "label": Setting("World", "", "Worlds of the model, or any; without a name all of them"),
+    "label": Setting("Label", "", "Labels of the model, or any; without a name all of them"),
 }
 
 

@@ -84,7 +84,7 @@ def test_values_are_read_as_people_write_them(
         ("cfg_scale", "much", "Guidance: 'much' is not a number; write 1, 2, 5 or"),
         ("cfg_scale", "nan", "Guidance: 'nan' is not a number that it can have"),
         ("solver", "euler", r"Solver: 'euler' is none of DPM-Solver\+\+ \(2M\), DDIM, DDPM"),
-        ("label", "dragons", "World: 'dragons' is none of any, sky, faces"),
+        ("label", "dragons", "Label: 'dragons' is none of any, sky, faces"),
         ("fps", "3", "setting is 'fps': it cannot be swept"),
     ],
 )

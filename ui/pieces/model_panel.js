@@ -40,10 +40,10 @@ function choose(key) {
   trigger("choose", { key });
 }
 
-function entry({ key, title, about, here, coming }) {
-  const state = coming ? "loading…" : here ? "loaded" : "";
+function entry({ key, title, about, here, coming, again }) {
+  const state = coming ? "loading…" : here ? (again ? "load again" : "loaded") : "";
   return h("li", {}, h("button", { type: "button", "data-testid": "model", "data-key": key,
-    "aria-current": String(here), disabled: here || value.coming, onClick: () => choose(key) },
+    "aria-current": String(here), disabled: (here && !again) || value.coming, onClick: () => choose(key) },
   h("span", { class: "title" }, title), h("span", { class: "about" }, about),
   h("span", { class: "state" }, state)));
 }
