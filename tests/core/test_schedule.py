@@ -42,6 +42,31 @@ def test_flow_is_a_straight_line():
     assert schedule.mixing(5) == [(1, 0), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0, 1)]
 
 
+def test_a_shifted_flow_is_noisier_between_its_ends():
+    plain = NoiseSchedule("flow", prediction_type="flow")
+    shifted = NoiseSchedule("flow", prediction_type="flow", shift=5.0)
+    assert shifted.noise(torch.tensor([0, 1000])).tolist() == [0.0, 1.0]
+    half = torch.tensor(500)
+    # Esser et al. 2024, eq. 23: the odds of noise to signal are multiplied
+    odds = [(s.noise(half) / s.signal(half)).item() for s in (plain, shifted)]
+    assert odds[1] == pytest.approx(5 * odds[0])
+    torch.testing.assert_close(shifted.timesteps(LEVELS), 1000 * shifted.noise(LEVELS))
+    assert torch.equal(NoiseSchedule("flow", prediction_type="x0").timesteps(LEVELS), LEVELS)
+
+
+def test_a_table_of_alphas_is_a_schedule():
+    by_name = NoiseSchedule("linear", 1000, "v")
+    table = by_name.signal(torch.arange(1, 1001)).double() ** 2
+    by_table = NoiseSchedule.from_alphas_cumprod(table, "v")
+    assert by_table.num_train_timesteps == 1000 and by_table.prediction_type == "v"
+    torch.testing.assert_close(by_table.signal(LEVELS), by_name.signal(LEVELS))
+    torch.testing.assert_close(by_table.noise(LEVELS), by_name.noise(LEVELS), atol=1e-4, rtol=1e-4)
+    assert torch.equal(by_table.timesteps(LEVELS), by_name.timesteps(LEVELS))
+    for wrong in ([0.9], [0.5, 0.5, 0.1], [0.5, 0.6], [1.0, 0.5], [0.5, -0.1], [0.5, torch.nan]):
+        with pytest.raises(ValueError, match="must fall with each timestep"):
+            NoiseSchedule.from_alphas_cumprod(torch.tensor(wrong))
+
+
 def test_the_network_is_told_one_less_than_the_level():
     told = NoiseSchedule("linear").timesteps(torch.tensor([0, 1, 2, 1000]))
     assert told.tolist() == [0, 0, 1, 999]

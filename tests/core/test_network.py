@@ -1,0 +1,208 @@
+"""Networks and autoencoders that are not ours, driven by the pipeline."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fvdm_core import NoiseSchedule, Pipeline, Timeline
+from fvdm_core.card import ModelCard
+from fvdm_core.network import NetworkShape, PixelSpace
+
+X0 = NoiseSchedule("cosine", prediction_type="x0")
+FLOW = NoiseSchedule("flow", prediction_type="flow")
+
+
+class Constant(nn.Module):
+    """Predicts the same clean clip (F, C, h, w) whatever it sees, and notes what it was given."""
+
+    def __init__(self, clip, num_classes=0):
+        super().__init__()
+        frames, channels, size, _ = clip.shape
+        self.config = NetworkShape(frames, channels, size, num_classes=num_classes)
+        self.register_buffer("clip", clip)
+        self.given = []
+
+    def forward(self, x, t, y=None):
+        self.given.append((tuple(x.shape), t.tolist(), None if y is None else y.tolist()))
+        return self.clip[: x.shape[1]].expand(len(x), -1, -1, -1, -1)
+
+
+class Slow(PixelSpace):
+    """Three frames for each latent but the first: the latent itself, brighter and brighter."""
+
+    frames_per_latent = 3
+
+    def decode(self, latents):
+        first, rest = latents[:1], latents[1:]
+        later = torch.stack([rest - 0.2, rest - 0.1, rest], dim=1).flatten(0, 1)
+        return torch.cat([first, later])
+
+
+def clip_of(frames=4, size=8, seed=0):
+    return (
+        torch.rand(frames, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 1.6 - 0.8
+    )
+
+
+def made(network, coder=None, schedule=X0, **card):
+    card = ModelCard(name="Mine", **card)
+    return Pipeline(
+        network, coder or PixelSpace(), schedule, card, device="cpu", dtype=torch.float32
+    )
+
+
+def pixels(clip):
+    return ((clip + 1) * 127.5).round().permute(0, 2, 3, 1).numpy().astype(np.uint8)
+
+
+def timeline(name="standard", frames=4, steps=3, **params):
+    return Timeline.preset(name, frames=frames, steps=steps, **params)
+
+
+def test_a_network_without_labels_is_given_x_and_the_timesteps_of_every_frame():
+    network = Constant(clip_of())
+    levels = [[0, 1000, 500, 1000], [0, 400, 500, 1], [0, 0, 0, 0]]
+    picture = np.full((8, 8, 3), 200, np.uint8)
+    clip = made(network)(Timeline(levels), keyframes={0: picture, 2: picture})
+    assert network.given == [
+        ((1, 4, 3, 8, 8), [[0, 999, 499, 999]], None),  # n − 1, and 0 for a clean one
+        ((1, 4, 3, 8, 8), [[0, 399, 499, 0]], None),
+    ]
+    assert np.array_equal(clip.frames[0], picture)  # of pixels nothing is lost
+    assert np.array_equal(clip.frames[1:], pixels(network.clip)[1:])
+
+
+def test_labels_are_their_places_and_none_is_the_number_of_them():
+    network = Constant(clip_of(), num_classes=2)
+    pipe = made(network, labels=("walk", "run"))
+    pipe(timeline(steps=1), label="run", cfg_scale=3)
+    pipe(timeline(steps=1), label=None, cfg_scale=3)
+    pipe(timeline(steps=1), label="walk", cfg_scale=1)
+    assert [y for _, _, y in network.given] == [[1, 2], [2], [0]]
+    assert [shape[0] for shape, _, _ in network.given] == [2, 1, 1]
+
+
+def test_a_flow_is_told_a_thousand_times_its_noise():
+    network = Constant(clip_of())
+    shifted = NoiseSchedule("flow", prediction_type="x0", shift=3.0)
+    made(network, schedule=shifted)(Timeline([[1000] * 4, [500] * 4, [0] * 4]))
+    told = [t[0][0] for _, t, _ in network.given]
+    assert told == pytest.approx([1000, 1000 * 3 * 0.5 / (1 + 2 * 0.5)])
+
+
+def test_guidance_ends_at_its_level_on_a_shifted_flow_too():
+    """The two levels above and below it are fewer timesteps apart than one."""
+    network = Constant(clip_of(frames=2), num_classes=1)
+    pipe = made(network, schedule=NoiseSchedule("flow", 1000, "x0", 8.0), labels=("one",))
+    rows = Timeline([[1000, 1000], [901, 900], [900, 900], [0, 0]])
+    pipe(rows, label="one", cfg_scale=2, guidance_from=900)
+    assert [len(y) for _, _, y in network.given] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("option", ["temporal_scale", "step_cache"])
+def test_what_a_network_cannot_do_is_refused_before_the_run(option):
+    network = Constant(clip_of())
+    pipe = made(network)
+    assert pipe.skills == {"splice_exact"}
+    with pytest.raises(ValueError, match=f"{option} is 0.5, but the network of Mine takes no"):
+        pipe.stream(timeline(), **{option: 0.5})
+    assert not network.given
+
+
+def test_a_network_that_can_see_frames_alone_is_led_by_them():
+    class Sees(Constant):
+        def forward(self, x, t, y=None, alone=None):
+            self.alone = None if alone is None else alone.tolist()
+            out = super().forward(x, t, y)
+            return out if alone is None else torch.where(alone[:, None, None, None, None], 0.0, out)
+
+    network = Sees(clip_of() / 2)
+    pipe = made(network)
+    assert "temporal_scale" in pipe.skills
+    clip = pipe(timeline(steps=1), temporal_scale=0.5)
+    assert network.alone == [False, True]
+    assert np.array_equal(clip.frames, pixels(1.5 * network.clip))
+
+
+@pytest.mark.parametrize(
+    "output, words",
+    [
+        (lambda x: x.transpose(1, 2), r"\(1, 4, 3, 8, 8\) and returned \(1, 3, 4, 8, 8\)"),
+        (lambda x: x[:, :, :, :4], "the channels, the third number"),
+        (lambda x: x[0], "returned"),
+        (lambda x: x[:, :, :2], "returned 2 channels; expected 3 or 6"),
+    ],
+)
+def test_an_output_of_another_shape_is_refused_with_both(output, words):
+    network = Constant(clip_of())
+    network.forward = lambda x, t, y=None: output(x)
+    with pytest.raises(ValueError, match=words):
+        made(network)(timeline())
+
+
+def test_parts_that_do_not_fit_are_refused():
+    network = Constant(clip_of(), num_classes=2)
+    with pytest.raises(ValueError, match="there are 1 labels, but the transformer has 2 classes"):
+        made(network, labels=("one",))
+    with pytest.raises(ValueError, match="Linear does not say its num_frames: give it"):
+        made(nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="Linear is no autoencoder: it has no downsample"):
+        made(network, nn.Linear(1, 1))
+    for values in ({"num_frames": 0}, {"num_classes": -1}, {"latent_size": 2.5}, {"patch_size": 3}):
+        (name,) = values
+        with pytest.raises(ValueError, match=name):
+            NetworkShape(**{"num_frames": 4, "latent_channels": 3, "latent_size": 8} | values)
+
+
+# ── Several frames for each latent ───────────────────────────────────────────────────────────────
+
+
+def test_each_latent_but_the_first_stands_for_several_frames():
+    network = Constant(clip_of())
+    pipe = made(network, Slow())
+    states = list(pipe.stream(timeline()))
+    clip = states[-1].clip
+    whole = pixels(network.clip)
+    assert pipe.frames_per_latent == 3 and clip.frames_per_latent == 3
+    assert clip.frames.shape == (1 + 3 * 3, 8, 8, 3)
+    assert np.array_equal(clip.frames[[0, 3, 6, 9]], whole)
+    assert np.array_equal(clip.of_columns, whole)
+    assert np.array_equal(clip.frames[4], pixels(network.clip - 0.2)[2])
+    assert all(state.preview.shape == (4, 8, 8, 3) for state in states)  # a picture for a column
+    assert np.array_equal(states[-1].preview, whole)
+    assert states[1].frames.shape == (10, 8, 8, 3)  # of a clip that is cut
+    (one,) = pipe.batch(timeline(), [0])
+    assert np.array_equal(one.frames, clip.frames) and one.frames_per_latent == 3
+
+
+def test_long_clips_of_such_latents_are_decoded_at_once():
+    """In parts, each would begin with a latent that stands for one frame."""
+    pipe = made(Constant(clip_of()), Slow())
+    assert pipe(timeline(frames=10)).frames.shape == (1 + 3 * 9, 8, 8, 3)
+
+
+def test_pictures_are_not_spliced_into_several_frames():
+    pipe = made(Constant(clip_of()), Slow())
+    assert "splice_exact" not in pipe.skills
+    with pytest.raises(ValueError, match="splice_exact is on, but Mine makes 3 frames of each"):
+        pipe.stream(timeline(), splice_exact=True)
+
+
+def test_an_autoencoder_that_makes_another_number_of_frames_is_told_so():
+    class Short(Slow):
+        def decode(self, latents):
+            return super().decode(latents)[1:]
+
+    with pytest.raises(ValueError, match="made 9 frames of 4 latents; it should have made 10"):
+        made(Constant(clip_of()), Short())(timeline())
+
+
+def test_a_preview_of_its_own_is_shown_on_the_way():
+    class Quick(PixelSpace):
+        def preview(self, latents):
+            return torch.full_like(latents, 1.0)
+
+    states = list(made(Constant(clip_of()), Quick()).stream(timeline()))
+    assert (states[1].preview == 255).all()
+    assert not (states[-1].preview == 255).all()

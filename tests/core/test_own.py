@@ -1,0 +1,248 @@
+"""Models that a Python file of one's own makes: `--model my_network.py`."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import save_tiny
+
+from fvdm_core import NoiseSchedule, Timeline, media
+from fvdm_core.__main__ import main
+from fvdm_core.own import load_own, open_pipeline
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+NETWORK = """
+import torch
+from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core.card import ModelCard
+from fvdm_core.network import NetworkShape, PixelSpace
+from beside import NAME
+
+class Grey(torch.nn.Module):
+    config = NetworkShape(num_frames=4, latent_channels=3, latent_size=8)
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x, t, y):
+        assert y is None
+        return torch.zeros_like(x) + self.level
+
+def load():
+    return Pipeline(Grey(), PixelSpace(), NoiseSchedule(prediction_type="x0"), ModelCard(NAME))
+"""
+
+
+def preset(name="standard", frames=16, steps=3, **params):
+    return Timeline.preset(name, frames=frames, steps=steps, **params)
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "beside.py").write_text("NAME = 'Grey of mine'")
+    (tmp_path / "network.py").write_text(NETWORK)
+    return tmp_path / "network.py"
+
+
+def test_a_file_makes_the_model_and_the_command_line_runs_it(own, tmp_path, capsys):
+    """In a process of its own, as what lies beside the file is imported."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "fvdm_core", "generate", "--model", str(own)),
+            *("--device", "cpu", "--steps", "2", "-o", str(tmp_path / "a.mp4")),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 frames" in done.stdout
+    frames = media.read_video(tmp_path / "a.mp4").frames
+    assert frames.shape == (4, 8, 8, 3) and abs(frames.mean() - 127.5) < 3
+    assert '"name": "Grey of mine"' in media.read_metadata(tmp_path / "a.mp4")
+
+
+def test_its_hash_is_of_the_weights_and_of_the_file(own):
+    first = load_own(own)
+    assert len(first.model_hash) == 16 and load_own(own).model_hash == first.model_hash
+    own.write_text(NETWORK.replace("tensor(0.0)", "tensor(0.5)"))
+    weights = load_own(own)
+    own.write_text(NETWORK + "\n# a word\n")
+    assert len({first.model_hash, weights.model_hash, load_own(own).model_hash}) == 3
+    own.write_text(NETWORK.replace("ModelCard(NAME))", "ModelCard(NAME), model_hash='mine')"))
+    assert load_own(own).model_hash == "mine"
+
+
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        (NETWORK.replace("def load", "def lode"), r"must have a function load\(\) that returns"),
+        ("load = 3", r"must have a function load\(\) that returns a fvdm_core.Pipeline$"),
+        ("def load(): return 3", "Pipeline, not int$"),
+        ("def load(): raise OSError('no\\nway')", "network.py: OSError: no way$"),
+        ("import nothing_of_that_name", "network.py: ModuleNotFoundError: No module"),
+        ("def load(:", "network.py: SyntaxError: "),
+    ],
+)
+def test_a_file_that_makes_none_is_told_why(own, code, words, caplog):
+    own.write_text(code)
+    with pytest.raises(ValueError, match=words):
+        load_own(own)
+    raises = "raise" in code or "import nothing" in code or "(:" in code
+    assert bool(caplog.records) == raises  # with its traceback, where its own code failed
+    assert all(record.exc_info for record in caplog.records)
+
+
+def test_what_is_no_program_is_opened_as_always(own, tmp_path):
+    assert open_pipeline(str(save_tiny(tmp_path / "tiny")), "cpu").card.name == "Tiny"
+    with pytest.raises(ValueError, match="gone.py is not a file here"):
+        open_pipeline(str(tmp_path / "gone.py"))
+    with pytest.raises(ValueError, match="network.py brings its own autoencoder; leave out --vae"):
+        open_pipeline(str(own), autoencoder="somewhere")
+    assert open_pipeline(str(own), "cpu").device.type == "cpu"
+
+
+def test_the_command_line_says_what_is_wrong_in_a_line(own, tmp_path, capsys):
+    own.write_text("load = 3")
+    assert main(["generate", "--model", str(own), "-o", str(tmp_path / "a.mp4")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("fvdm_core: network.py must have a function load()")
+    assert said.count("\n") == 1
+
+
+# ── The examples of the docs ─────────────────────────────────────────────────────────────────────
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_code_of_the_page_makes_a_model(tmp_path):
+    page = (ROOT / "docs" / "own-network.md").read_text("utf-8")
+    (tmp_path / "mine.py").write_text(page.split("```python\n")[1].split("```")[0])
+    pipe = open_pipeline(str(tmp_path / "mine.py"), "cpu")
+    states = pipe.stream(pipe.with_own_noise(preset()), label="run", seed=1)
+    assert next(states).x.shape == next(states).x.shape == (1, 16, 3, 64, 64)
+
+
+def test_remembered_clips_give_the_mean_of_what_x_may_have_been():
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.rand(3, 2, 3, 4, 4, generator=generator) * 0.2
+    labels, schedule = torch.tensor([0, 1, 1]), NoiseSchedule("cosine", prediction_type="x0")
+    network = example("remembered_clips").RememberedClips(clips, labels, schedule)
+    x = torch.randn(2, 2, 3, 4, 4, generator=generator)
+    t = torch.tensor([[900, 400], [999, 0]])
+    for y, allowed in ((0, [0]), (1, [1, 2]), (2, [0, 1, 2])):
+        given = network(x, t, torch.full((2,), y))
+        for b in range(2):
+            log_odds = []
+            for clip in clips[allowed].double():
+                total = 0.0
+                for f in range(2):
+                    signal, noise = (schedule.pair(t[b, f] + 1)[k].double() for k in (0, 1))
+                    total -= ((x[b, f].double() - signal * clip[f]) ** 2 / 2 / noise**2).sum()
+                log_odds.append(float(total))
+            weights = np.exp(np.array(log_odds) - max(log_odds))
+            weights /= weights.sum()
+            mean = sum(w * clip for w, clip in zip(weights, clips[allowed].double(), strict=True))
+            torch.testing.assert_close(given[b].double(), mean, atol=1e-3, rtol=1e-3)
+
+
+def test_remembered_clips_end_in_one_of_them(monkeypatch):
+    module = example("remembered_clips")
+    monkeypatch.setattr(module, "OF_EACH", 2)
+    pipe = module.load()
+    assert pipe.image_size == (64, 64) and pipe.num_frames == 16
+    clip = pipe(preset(steps=10), label="faces", seed=3)
+    known = ((pipe.model.clips[2:4] + 1) * 127.5).round().permute(0, 1, 3, 4, 2).numpy()
+    apart = np.abs(known - clip.frames).mean(axis=(1, 2, 3, 4))
+    assert apart.min() < 1 < 10 < apart.max()
+
+
+def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
+    """A small model of the same classes with random weights, saved by diffusers; the reference is
+    its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
+    import diffusers  # which takes seconds
+
+    torch.manual_seed(0)
+    transformer = diffusers.SkyReelsV2Transformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=16,
+        freq_dim=32,
+        ffn_dim=32,
+        num_layers=2,
+        inject_sample_info=True,
+    )
+    for parameter in transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    transformer.save_pretrained(tmp_path / "transformer")
+    vae = diffusers.AutoencoderKLWan(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.1, 0.2, 0.3, 0.4],
+        latents_std=[1.0, 2.0, 0.5, 1.5],
+    )
+    vae.save_pretrained(tmp_path / "vae")
+    module = example("skyreels")
+    monkeypatch.setattr(module, "MODEL", str(tmp_path))
+    monkeypatch.setattr(module, "FRAMES", 5)
+    prompts = torch.randn(len(module.PROMPTS) + 1, 7, 16)
+    pipe = module.pipeline(prompts, (32, 48)).to("cpu", torch.float32)
+    assert pipe.frames_per_latent == 4 and pipe.image_size == (32, 48)
+
+    timeline = preset("diagonal", frames=5, steps=4)
+    options = {"label": "waves", "cfg_scale": 6.0, "solver": "ddim", "eta": 0.0}
+    states = list(pipe.stream(timeline, seed=3, **options))
+    x = states[0].x.transpose(1, 2)  # (1, C, F, h, w)
+    for now, to in zip(timeline.levels, timeline.levels[1:], strict=False):
+        share, share_to = (torch.tensor(row) / 1000 for row in (now, to))
+        sigma, sigma_to = (8 * s / (1 + 7 * s) for s in (share, share_to))
+        with torch.no_grad():
+            flow, against = (
+                transformer(
+                    hidden_states=x,
+                    timestep=1000 * sigma[None],
+                    encoder_hidden_states=prompts[place][None],
+                    enable_diffusion_forcing=True,
+                    fps=[1],
+                    return_dict=False,
+                )[0]
+                for place in (1, 3)
+            )
+        guided = against + 6 * (flow - against)
+        x = x + ((sigma_to - sigma)[:, None, None]) * guided
+    torch.testing.assert_close(states[-1].x, x.transpose(1, 2), atol=1e-3, rtol=1e-3)
+
+    scaled = x * torch.tensor(vae.config.latents_std).view(1, 4, 1, 1, 1)
+    with torch.no_grad():
+        video = vae.eval().decode(
+            scaled + torch.tensor(vae.config.latents_mean).view(1, 4, 1, 1, 1)
+        )
+    wanted = ((video.sample[0] + 1) * 127.5).permute(1, 2, 3, 0).numpy()
+    clip = states[-1].clip
+    assert clip.frames.shape == (17, 32, 48, 3)
+    assert np.abs(clip.frames - wanted).max() < 1.5
+
+    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    kept = next(pipe.stream(preset("image-to-video", frames=5), keyframes={0: picture}))
+    with torch.no_grad():
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
+        latent = vae.encode(pixels).latent_dist.mode()[0, :, 0]
+    mean, std = (torch.tensor(vae.config[f"latents_{name}"]) for name in ("mean", "std"))
+    wanted = (latent - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(kept.x[0, 0], wanted, atol=1e-4, rtol=1e-4)
