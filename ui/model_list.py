@@ -151,4 +151,5 @@ def _same(one: str, other: Path) -> bool:
 def _title_of(given: str) -> str:
     """A name for what was given that tells nobody where it lies."""
     local = Path(given).expanduser()
-    return local.name if local.is_absolute() or local.exists() else given
+    here = is_program(given) or local.is_absolute() or local.exists()
+    return local.name if here else given

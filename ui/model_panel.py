@@ -158,9 +158,9 @@ def following(
     conditioning: Any,
     fps: Any,
     size: Any,
-) -> tuple[Any, ...]:
-    """The settings of `FOLLOWERS` and the sentence beside the examples, as the present model has
-    them. A rate that somebody has chosen stays."""
+) -> dict[str, Any]:
+    """The settings of `FOLLOWERS` and "note", the sentence beside the examples, as the present
+    model has them. A rate that somebody has chosen stays."""
     pipeline = studio.model.get()
     usual, *others = pipeline.sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
@@ -177,19 +177,21 @@ def following(
         without = SKILLS[option][1]
         return gr.update(visible=False, value="" if without is None else without)
 
-    return (
-        gr.update(choices=choices, value=chosen, visible=bool(labels)),
-        gr.update(visible=bool(labels)),  # guidance is towards a label
-        gr.update(visible=scalar, value=(conditioning or "replacement") if scalar else None),
-        gr.update(value=rate_of(pipeline)) if fps == USUAL_FPS else gr.skip(),
-        gr.update(
+    return {
+        "label": gr.update(choices=choices, value=chosen, visible=bool(labels)),
+        "cfg_scale": gr.update(visible=bool(labels)),  # guidance is towards a label
+        "conditioning": gr.update(
+            visible=scalar, value=(conditioning or "replacement") if scalar else None
+        ),
+        "fps": gr.update(value=rate_of(pipeline)) if fps == USUAL_FPS else gr.skip(),
+        "size": gr.update(
             visible=bool(others),
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
-        *map(skill, SKILLS),
-        photographs(shipped),
-    )
+        **{option: skill(option) for option in SKILLS},
+        "note": photographs(shipped),
+    }
 
 
 def wire_models(
@@ -215,7 +217,7 @@ def wire_models(
         fitted = (
             editing.with_window(timeline, editing.WINDOW, studio.window) if fresh else gr.skip()
         )
-        return panel_value(studio, followed=True), fitted, *followed
+        return panel_value(studio, followed=True), fitted, *followed.values()
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -237,7 +239,7 @@ def wire_models(
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
         followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
-        return gr.update(**fitted), *followed
+        return gr.update(**fitted), *followed.values()
 
     def resize(size: Any) -> Any:
         """Show how pictures are cut to another size."""

@@ -64,3 +64,67 @@ def test_another_model_is_chosen_and_the_page_follows(
     expect(page.locator("#frames input")).to_have_value("8")
     name.click()
     expect(menu.locator("[data-key='folder:plain']")).to_be_disabled()
+
+
+OWN = """
+import torch
+from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core.card import ModelCard
+from fvdm_core.network import NetworkShape, PixelSpace
+
+class Grey(torch.nn.Module):
+    config = NetworkShape(num_frames=5, latent_channels=3, latent_size=16)
+
+    def forward(self, x, t, y):
+        return torch.linspace(-0.8, 0.8, x.shape[1])[:, None, None, None].expand_as(x)
+
+class Slow(PixelSpace):
+    frames_per_latent = 2
+
+    def decode(self, latents):
+        return torch.cat([latents[:1], latents[1:].repeat_interleave(2, 0)])
+
+def load():
+    schedule = NoiseSchedule("flow", prediction_type="x0")
+    return Pipeline(Grey(), Slow(), schedule, ModelCard(name="Grey"))
+"""
+
+
+def test_a_network_of_ones_own_is_run_and_loaded_again(
+    serve: Callable[..., str], new_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    program = tmp_path / "grey.py"
+    program.write_text(OWN)
+    arguments = ["--model", str(program), "--outputs", str(tmp_path / "runs")]
+    page = new_page(serve(ROOT / "app.py", *arguments))
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    name, menu = page.locator("#model-name"), page.get_by_role("dialog", name="Model")
+    expect(name).to_contain_text("model: Grey")
+    # a first visit gets as many frames as the model sees
+    expect(page.locator("#frames input")).to_have_value("5")
+    expect(page.locator("#summary")).to_contain_text("4 frames are generated")
+    page.locator("#more button").first.click()
+    expect(page.locator("#solver")).to_be_visible()
+    for option in ("temporal-scale", "step-cache", "exact"):
+        expect(page.locator(f"#{option}")).to_be_hidden()
+
+    page.locator("#steps input").fill("3")
+    page.locator("#steps input").press("Enter")
+    page.locator("#generate").click()
+    expect(page.locator("#progress")).to_contain_text("Done")
+    expect(page.locator("#strip .tile")).to_have_count(5)
+    expect(page.locator("#clip-tail")).to_have_attribute("max", "5")
+    page.get_by_role("button", name="Continue", exact=True).last.click()
+    expect(page.locator("#summary")).to_contain_text("Frames 1 and 2 are kept")
+    page.locator("#generate").click()  # what it cannot splice exactly it is not asked to
+    expect(page.locator("#runs")).to_contain_text("Continue")
+    expect(page.locator("#progress")).to_contain_text("Done")
+
+    name.click()
+    program.write_text(OWN.replace('name="Grey"', 'name="Greyer"'))
+    menu.locator("[data-key='given']").click()
+    expect(name).to_contain_text("model: Greyer")
+    program.write_text(OWN.replace("def load", "def lode"))
+    menu.locator("[data-key='given']").click()
+    expect(page.locator("#model .said")).to_contain_text("must have a function load()")
+    expect(page.locator("#model .said")).to_contain_text("Greyer stays in place")

@@ -269,7 +269,7 @@ def test_a_clip_too_long_to_go_on_at_its_length_goes_on_shorter(
     studio: Studio, made: Saved
 ) -> None:
     """600 frames of 30 steps would be 74 windows, more cells than a timeline may have."""
-    long = SimpleNamespace(frames=[made.frames[k % len(made.frames)] for k in range(600)])
+    long = SimpleNamespace(columns=[made.frames[k % len(made.frames)] for k in range(600)])
     editor = continued(long, ContinueRequest(tail=None), steps=30, window=16)  # type: ignore[arg-type]
     assert editor.frames == 300 and len(editor.keyframes) == 8
     assert editor.timeline().needs_picture(range(8)) == []

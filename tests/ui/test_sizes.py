@@ -43,13 +43,11 @@ def painting() -> EditorValue:
 
 
 def test_the_panel_offers_what_the_model_was_trained_on(studio: Studio) -> None:
-    *_, size, _, _, _, _ = following(studio, painting(), "sky", None, 8, "16x32")
+    size = following(studio, painting(), "sky", None, 8, "16x32")["size"]
     assert size["visible"] and size["value"] == "16x32"
     assert size["choices"] == [("32×16", USUAL), ("16×16", "16x16"), ("16×32", "16x32")]
-    *_, other, _, _, _, _ = following(
-        studio, painting(), "sky", None, 8, "64x64"
-    )  # of the model before
-    assert other["value"] == USUAL
+    of_before = following(studio, painting(), "sky", None, 8, "64x64")["size"]
+    assert of_before["value"] == USUAL
     assert dict(facts(studio.model.get()))["Frames"].startswith("16 of 32×16, 16×16, 16×32,")
 
 
@@ -57,12 +55,12 @@ def test_clips_play_as_fast_as_the_models_unless_somebody_chose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=11.6))
-    *_, rate, _, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    rate = following(studio, painting(), "sky", None, 8, USUAL)["fps"]
     assert rate["value"] == 12
-    *_, kept, _, _, _, _, _ = following(studio, painting(), "sky", None, 15, USUAL)
+    kept = following(studio, painting(), "sky", None, 15, USUAL)["fps"]
     assert "value" not in kept
     monkeypatch.setattr(ThreeSizes, "card", replace(ThreeSizes.card, fps=0.1))
-    *_, slowest, _, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    slowest = following(studio, painting(), "sky", None, 8, USUAL)["fps"]
     assert slowest["value"] == 1
 
 
@@ -76,7 +74,7 @@ def test_the_canvas_cuts_pictures_to_the_chosen_size() -> None:
 
 def test_a_model_of_one_size_offers_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreeSizes, "sizes", ((16, 32),))
-    *_, size, _, _, _, _ = following(studio, painting(), "sky", None, 8, USUAL)
+    size = following(studio, painting(), "sky", None, 8, USUAL)["size"]
     assert not size["visible"]
 
 

@@ -1,0 +1,163 @@
+"""Models that are not ours on the page: what it offers of them, and clips of more frames than the
+timeline has columns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core.card import ModelCard
+from fvdm_core.media import load_image, read_video
+from fvdm_core.network import NetworkShape, PixelSpace
+from fvdm_core.recipe import read_recipe
+from ui import editing
+from ui.afterwards import Afterwards
+from ui.model_list import GIVEN, SHIPPED, ModelList
+from ui.model_panel import facts, following, panel_value
+from ui.outputs import Outputs, Saved, new_name
+from ui.python_code import python_code
+from ui.refusals import RequestError
+from ui.requests import EditorValue, GenerateRequest, PresetRequest
+from ui.restoring import fitted
+from ui.service import Studio
+from ui.settings import USUAL
+from ui.watching import clip_files
+
+SESSION = new_name()
+KEPT = {"session": SESSION, "job": None}
+STEPS = 2
+
+
+class Grey(nn.Module):
+    """Predicts frames that are the brighter the later they are."""
+
+    config = NetworkShape(num_frames=5, latent_channels=3, latent_size=16)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor, y: None) -> torch.Tensor:
+        shades = torch.linspace(-0.8, 0.8, x.shape[1])[:, None, None, None]
+        return shades.expand_as(x)
+
+
+class Slow(PixelSpace):
+    """Two frames for each latent but the first, of which the earlier is black."""
+
+    frames_per_latent = 2
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        later = [frame for latent in latents[1:] for frame in (torch.full_like(latent, -1), latent)]
+        return torch.stack([latents[0], *later])
+
+
+def pipeline() -> Pipeline:
+    schedule, card = NoiseSchedule("flow", prediction_type="x0"), ModelCard(name="Grey")
+    return Pipeline(Grey(), Slow(), schedule, card, model_hash="0" * 16, device="cpu")
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    models = ModelList(lambda source: pipeline(), given="somewhere/grey.py")
+    studio = Studio(models, Outputs(tmp_path / "outputs"), None)
+    studio.model.get()
+    yield studio
+    studio.jobs.close()
+
+
+def painting(studio: Studio, frames: int = 5) -> EditorValue:
+    request = PresetRequest(name="standard", frames=frames, steps=STEPS)
+    return editing.with_preset(None, request, studio.window)
+
+
+def run(studio: Studio, editor: EditorValue) -> Saved:
+    job = studio.submit(editor, GenerateRequest(), SESSION)
+    until = time.monotonic() + 120
+    while not (snapshot := studio.jobs.get(job)).status.over:  # type: ignore[union-attr]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert snapshot is not None and snapshot.result is not None, snapshot
+    assert snapshot.preview is not None and snapshot.preview.sheet.frames == editor.frames
+    return snapshot.result
+
+
+def test_what_a_model_cannot_do_is_off_and_not_on_its_page(studio: Studio) -> None:
+    shown = following(studio, painting(studio), None, None, 8, USUAL)
+    for option, without in (("temporal_scale", ""), ("step_cache", 0.0), ("splice_exact", False)):
+        assert shown[option]["visible"] is False and shown[option]["value"] == without
+    with_all = GenerateRequest(temporal_scale=1.0, step_cache=0.2, splice_exact=True, seed=9)
+    request, notes = fitted(with_all, studio.model.get())
+    assert request == GenerateRequest(seed=9)
+    assert notes == [
+        f"This model cannot be run with “{title}”, so that is off."
+        for title in ("Coherence", "Step caching", "Splice kept pictures exactly")
+    ]
+    assert fitted(GenerateRequest(), studio.model.get())[1] == []
+    with pytest.raises(RequestError, match="splice_exact is on, but Grey makes 2 frames of each"):
+        studio.submit(painting(studio), GenerateRequest(splice_exact=True), SESSION)
+
+
+def test_what_a_model_can_do_stays_as_it_is(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = frozenset({"temporal_scale", "step_cache", "splice_exact"})
+    monkeypatch.setattr(studio.model.get(), "skills", everything)
+    shown = following(studio, painting(studio), None, None, 8, USUAL)
+    for option in everything:
+        assert shown[option]["visible"] is True and "value" not in shown[option]
+    with_all = GenerateRequest(temporal_scale=1.0, step_cache=0.2, splice_exact=True)
+    assert fitted(with_all, studio.model.get()) == (with_all, [])
+
+
+def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) -> None:
+    saved = run(studio, painting(studio))
+    assert len(read_video(saved.video).frames) == len(saved.frames) == 9
+    assert [path.stem for path in saved.columns] == ["0001", "0003", "0005", "0007", "0009"]
+    files = clip_files(saved)
+    assert (files.frames, files.columns) == (9, 5)
+    said = dict(facts(studio.model.get()))["Frames"]
+    assert said.endswith("8 per second; each but the first stands for 2 of the clip's")
+
+
+def test_such_a_clip_goes_on_by_its_columns(studio: Studio) -> None:
+    """The frames between them are black here, and would be given as keyframes."""
+    saved, after = run(studio, painting(studio)), Afterwards(studio)
+    shades = np.linspace(-0.8, 0.8, 5)
+
+    def given(editor: EditorValue) -> list[float]:
+        pictures = editor.pictures()
+        return [read_picture(pictures[frame][0]) for frame in sorted(pictures)]
+
+    def read_picture(path: Path) -> float:
+        return float(load_image(path, (16, 16)).mean()) / 127.5 - 1
+
+    onward = after.continue_clip(KEPT, {"job": saved.job, "tail": 2})
+    assert given(onward) == pytest.approx(shades[-2:], abs=0.01) and onward.frames == 5
+    longer = after.extend_clip(KEPT, {"job": saved.job, "frames": 8})
+    assert given(longer) == pytest.approx(shades, abs=0.01) and longer.frames == 8
+    used = after.use_frame(KEPT, {"job": saved.job, "frame": 7}, onward)  # any frame of the clip
+    assert given(used) == pytest.approx([-1, shades[-1]], abs=0.01)
+    assert after.exactly(False) is after.exactly(True) is False
+
+
+def test_its_program_may_be_chosen_again_and_is_named_in_the_code(studio: Studio) -> None:
+    entries = {entry["key"]: entry for entry in panel_value(studio)["entries"]}
+    assert entries[GIVEN]["again"] and entries[GIVEN]["title"] == "grey.py"
+    assert not entries[SHIPPED]["again"]
+    before = studio.model.get()
+    studio.change_model(GIVEN)
+    until = time.monotonic() + 60
+    while studio.model.coming:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert studio.model.get() is not before
+    saved = run(studio, painting(studio))
+    code = python_code(saved, read_recipe(saved.recipe), "somewhere/grey.py", 5)
+    assert "from fvdm_core import Timeline\nfrom fvdm_core.own import load_own\n\n" in code
+    assert "pipe = load_own('grey.py')" in code and "somewhere" not in code
+    compile(code, "run.py", "exec")
