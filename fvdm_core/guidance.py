@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .network import Network, place_of
+from .network import Network, Prompted, place_of
 from .step_cache import StepCache
 
 
@@ -41,20 +41,21 @@ def denoiser(
     if temporal_scale and model.config.num_frames > 1:
         classes, apart, scales = [*classes, own], [*apart, True], [*scales, temporal_scale]
     # laid on the device once: a copy in every step would wait for the device
-    y = torch.tensor(classes, device=device) if null else None
+    labelled = null or isinstance(model, Prompted)
+    y = torch.tensor(classes, device=device) if labelled else None
     alone = torch.tensor(apart, device=device) if any(apart) else None
-    skills = {} if cache is None else {"cache": cache}
+    cached = {} if cache is None else {"cache": cache}
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         led = t >= led_from  # (B, F)
         # asked only where it can be: a device has to be waited for
         if not scales or (led_from > 0 and not led.any()):
-            return model(x.to(dtype), t, None if y is None else y[:1].expand(len(x)), **skills)
+            return model(x.to(dtype), t, None if y is None else y[:1].expand(len(x)), **cached)
         size, parts = len(x), len(classes)
         masked = {} if alone is None else {"alone": alone.repeat_interleave(size)}
         x, t = x.repeat(parts, 1, 1, 1, 1).to(dtype), t.repeat(parts, 1)
         repeated = None if y is None else y.repeat_interleave(size)
-        plain, *others = model(x, t, repeated, **skills, **masked).float().chunk(parts)
+        plain, *others = model(x, t, repeated, **cached, **masked).float().chunk(parts)
         guided, share = plain.clone(), led[:, :, None, None, None].float()
         for scale, other in zip(scales, others, strict=True):
             guided[:, :, :channels] += scale * share * (plain - other)[:, :, :channels]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,10 @@ class Network(Protocol):
     t is what `NoiseSchedule.timesteps` says, and the output what its `prediction_type` says; with
     2C channels the second half is a learned variance. y is None where `num_classes` is 0. Where
     `forward` also takes `alone` (B,) bool, in the clips of which no frame may see another one, it
-    can be led by temporal guidance; where it takes `cache`, by step caching (`step_cache`).
+    can be led by temporal guidance; where it takes `cache`, by step caching (`step_cache`). Where
+    it has `class_of(text)`, any text is a label, of the number above `num_classes` that this
+    returns; it is called before a run waits for its turn, so the text is better encoded in
+    `forward`.
     """
 
     @property
@@ -78,6 +81,13 @@ class Network(Protocol):
     def parameters(self) -> Iterator[Tensor]: ...
     def buffers(self) -> Iterator[Tensor]: ...
     def to(self, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """What a network has beside if any text is a label to it."""
+
+    def class_of(self, text: str) -> int: ...
 
 
 class Coder(Protocol):
@@ -142,9 +152,10 @@ def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:
 
 
 def skills_of(network: nn.Module) -> frozenset[str]:
-    """The options of `SKILLS` that a network can carry out."""
+    """The options of `SKILLS` that a network can carry out, and "prompts" where it takes texts."""
     taken = inspect.signature(network.forward).parameters
-    return frozenset(option for option, argument in SKILLS.items() if argument in taken)
+    skills = frozenset(option for option, argument in SKILLS.items() if argument in taken)
+    return skills | ({"prompts"} if isinstance(network, Prompted) else set())
 
 
 def place_of(network: Network) -> tuple[torch.device, torch.dtype]:

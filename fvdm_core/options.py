@@ -31,7 +31,8 @@ MAX_STEP_CACHE = 1.0
 class RunOptions:
     """The options of a run, checked; `Pipeline.stream`, the command line and the page take these.
 
-    label: a name or index of the model's labels; None is the null class, without guidance.
+    label: a name or index of the model's labels, or a prompt for a model that takes such; None is
+        the null class, without guidance.
     cfg_scale: guidance; 1 is the label alone, 0 the null class alone.
     temporal_scale: temporal guidance, which leads frames away from what each would be alone, so
         that they agree (`guidance`); 0 is none. None is what the model was made for.

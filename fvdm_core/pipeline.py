@@ -23,6 +23,7 @@ from .kl_autoencoder import autoencoder_beside
 from .limits import MAX_SIDE, frame_name, shown
 from .network import (
     SKILLS,
+    Prompted,
     coder_of,
     frames_per_latent,
     network_of,
@@ -300,8 +301,8 @@ class Pipeline:
             yield state(following)
 
     def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
-        """The label's index, and the options with all that is left to the model decided."""
-        index = self.card.label_index(options.label)
+        """The label's number, and the options with all that is left to the model decided."""
+        index, label = self._labelled(options.label)
         size = options.size or self.image_size
         if size not in self.sizes:
             known = ", ".join(f"{height}×{width}" for height, width in self.sizes)
@@ -309,7 +310,6 @@ class Pipeline:
                 f"size is {size[0]}×{size[1]} (height × width), which {self.card.name} was not "
                 f"trained on; choose one of {known}"
             )
-        label = None if index is None else self.card.labels[index]
         own = self.card.sampling.of(label)
         unsaid: dict[str, Any] = {key: own[key] for key in own if getattr(options, key) is None}
         settled = replace(
@@ -332,6 +332,14 @@ class Pipeline:
                     f"{self.card.name} takes no {argument!r}, which that needs; leave it at 0"
                 )
         return index, settled
+
+    def _labelled(self, label: str | int | None) -> tuple[int | None, str | None]:
+        """What the network is given for a label, and its name."""
+        if isinstance(label, str) and label not in self.card.labels:
+            if isinstance(self.model, Prompted):
+                return self.model.class_of(label), label
+        index = self.card.label_index(label)
+        return index, None if index is None else self.card.labels[index]
 
     def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
         """What was asked for, or what the model was trained for."""

@@ -33,7 +33,8 @@ class Clip:
     @property
     def of_columns(self) -> np.ndarray:
         """A frame for each column of the timeline, (F, H, W, 3): the last that it stands for."""
-        return self.frames[:: self.frames_per_latent]
+        each = self.frames_per_latent
+        return self.frames if each == 1 else self.frames[::each]  # pickled once, where it is one
 
     def save(self, path: str | Path) -> None:
         """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""

@@ -159,13 +159,15 @@ def following(
     fps: Any,
     size: Any,
 ) -> dict[str, Any]:
-    """The settings of `FOLLOWERS` and "note", the sentence beside the examples, as the present
-    model has them. A rate that somebody has chosen stays."""
+    """The settings of `FOLLOWERS`, the prompt, and "note", the sentence beside the examples, as the
+    present model has them. A rate that somebody has chosen stays."""
     pipeline = studio.model.get()
     usual, *others = pipeline.sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
     labels = pipeline.card.labels
-    chosen = label if label in (ANY, *labels) else studio.fitting_label(editor)
+    prompts = "prompts" in pipeline.skills
+    known = label in (ANY, *labels) or (prompts and isinstance(label, str))
+    chosen = label if known else studio.fitting_label(editor)
     choices = [("any", ANY), *((name, name) for name in labels)]
     shipped = studio.model.key == SHIPPED
     scalar = pipeline.card.timesteps == "scalar"
@@ -178,8 +180,11 @@ def following(
         return gr.update(visible=False, value="" if without is None else without)
 
     return {
-        "label": gr.update(choices=choices, value=chosen, visible=bool(labels)),
-        "cfg_scale": gr.update(visible=bool(labels)),  # guidance is towards a label
+        # hidden, it still tells of a change, as what is not on the page does not
+        "label": gr.update(
+            choices=choices, value=chosen, visible="hidden" if prompts else bool(labels)
+        ),
+        "cfg_scale": gr.update(visible=bool(labels) or prompts),  # guidance is towards a label
         "conditioning": gr.update(
             visible=scalar, value=(conditioning or "replacement") if scalar else None
         ),
@@ -190,6 +195,7 @@ def following(
             value=size if size in map(written_size, others) else USUAL,
         ),
         **{option: skill(option) for option in SKILLS},
+        "prompt": gr.update(visible=prompts, value=chosen),
         "note": photographs(shipped),
     }
 
@@ -199,6 +205,7 @@ def wire_models(
     panel: Component,
     editor: Component,
     fields: Mapping[str, Component],
+    prompt: Component,
     note: Component,
     reading: Follow,
     keeping: dict[str, Any],
@@ -246,7 +253,7 @@ def wire_models(
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
     size = fields["size"]
-    followers = [*(fields[name] for name in FOLLOWERS), note]
+    followers = [*(fields[name] for name in FOLLOWERS), prompt, note]
     asked = [editor, *(fields[name] for name in ("label", "conditioning", "fps", "size"))]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 

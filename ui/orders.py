@@ -20,6 +20,7 @@ from ui.requests import EditorValue, GenerateRequest
 
 PICTURE_ROWS, PICTURE_FRAMES = 20, 28  # cells of the small picture of a timeline
 MAX_TITLE = 40
+LABEL = 40  # characters of a label or prompt in a line about a run
 SOLVER_NAMES = {"dpmpp_2m": "DPM-Solver++ (2M)", "ddim": "DDIM", "ddpm": "DDPM"}
 
 
@@ -52,7 +53,7 @@ class Order:
             title=title_of(editor, window),
             settings=" · ".join(
                 [
-                    request.label or "any",
+                    shortened(request.label or "any"),
                     f"seed {request.seed}",
                     f"{editor.frames} × {editor.steps}",
                     *_unusual(request),
@@ -61,7 +62,7 @@ class Order:
             details=f"{editor.frames} frames, {editor.steps} steps, "
             f"{SOLVER_NAMES[request.solver]}, guidance {request.cfg_scale:g}, "
             f"{_coherence(request)}{request.fps} frames per second",
-            shared=f"{request.label or 'any world'}, seed {request.seed}, "
+            shared=f"{shortened(request.label or 'any label')}, seed {request.seed}, "
             f"guidance {request.cfg_scale:g}, {_coherence(request)}"
             f"{SOLVER_NAMES[request.solver]}",
             fps=request.fps,
@@ -133,6 +134,11 @@ def _coherence(request: GenerateRequest) -> str:
     """Nothing where it is left to the model."""
     scale = request.temporal_scale
     return "" if scale is None else f"coherence {scale:g}, "
+
+
+def shortened(label: str) -> str:
+    """A label, or the beginning of a prompt."""
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1].rstrip()}…"
 
 
 def title_of(editor: EditorValue, window: int) -> str:

@@ -224,9 +224,32 @@ const FvdmPage = (() => {
     return changing(...values);
   }
 
+  // ── A prompt is a label ────────────────────────────────────────────────────────────────────
+
+  // Two boxes have one value. What is typed into the prompt goes to the label and comes back as a
+  // change of that, when more may have been typed: only what comes from elsewhere is written there.
+
+  const sent = new Set();
+  let last = null;
+
+  /** The prompt has changed: what the label is now. */
+  function prompted(text) {
+    sent.add(text);
+    last = text;
+    return text;
+  }
+
+  /** The label has changed: what the prompt is now, of which the box shows `typed`. */
+  function labelled(label, typed) {
+    const ours = sent.has(label ?? "");
+    if (ours && label === last) sent.clear();
+    return ours ? typed : label ?? "";
+  }
+
   return {
     begin, restored, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
     settle, reading, changing, changed, allChanged, inPlace,
+    prompted, labelled,
   };
 })();
 

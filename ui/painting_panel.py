@@ -266,15 +266,16 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
     label.input(liked, [label], sampling, trigger_mode="always_last", **quick, **unlisted)
-    typed = [has[name].input for name in ("label", "conditioning", "size", *SAMPLING)]
+    typed = [has[name].input for name in ("conditioning", "size", *SAMPLING)]
     moved = [has[name].input for name in ("cfg_scale", "step_cache", "eta")]  # its number box too
     gr.on(
         [
             *typed,
             *moved,
+            has["label"].change,
             has["seed"].change,
             has["solver"].change,
-        ],  # the dice and restored runs too
+        ],  # prompts, the dice and restored runs too
         sketched(summarise),
         asked,
         [parts.summary],

@@ -45,6 +45,7 @@ from ui.refusals import RequestError, checked
 from ui.rewind import View
 
 MAX_SEED = 2**32 - 1
+MAX_PROMPT = 2000  # characters
 USUAL_FPS = 8  # of a clip, where nothing is said
 MOST_FPS = 60
 
@@ -208,7 +209,11 @@ class EditorValue(GradioModel):
 class GenerateRequest(Strict):
     """The `RunOptions` that a page may send. The number of steps is the timeline's."""
 
-    label: str | None = Field(default=None, max_length=100)
+    label: str | None = Field(
+        default=None,
+        max_length=MAX_PROMPT,
+        description="one of the model's labels or, where it takes such, a prompt; null is any",
+    )
     seed: Whole = Field(default=RunOptions.seed, ge=0, le=MAX_SEED)
     cfg_scale: float = Field(default=RunOptions.cfg_scale, ge=0, le=MAX_CFG_SCALE, strict=True)
     temporal_scale: float | None = Field(
@@ -268,9 +273,10 @@ class GenerateRequest(Strict):
             )
         return size
 
-    def known_label(self, labels: Sequence[str]) -> Self:
-        """This request, refused when its label is not one of `labels`."""
-        if self.label is not None and self.label not in labels:
+    def known_label(self, labels: Sequence[str], prompts: bool = False) -> Self:
+        """This request, refused when its label is not one of `labels` and the model takes no
+        `prompts`."""
+        if not prompts and self.label is not None and self.label not in labels:
             raise RequestError(
                 f"label is {shown(self.label)}: the model knows "
                 f"{', '.join(labels) or 'no labels'}; choose one of them or none."

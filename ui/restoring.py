@@ -102,7 +102,8 @@ def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, li
     """The request as the loaded model can take it, and what a person should know of that."""
     notes: list[str] = []
     changes: dict[str, Any] = {}
-    if request.label not in (None, *pipeline.card.labels):
+    known = request.label in (None, *pipeline.card.labels)
+    if not known and "prompts" not in pipeline.skills:
         notes.append(f"This model does not know {request.label!r}, so any label is chosen.")
         changes["label"] = None
     # what the model does by itself is left to it, also when another label is chosen

@@ -76,7 +76,7 @@ def make_work(
     Raises:
         RequestError: unknown label, a picture that cannot be read, or a frame without a source.
     """
-    request.known_label(pipeline.card.labels)
+    request.known_label(pipeline.card.labels, "prompts" in pipeline.skills)
     timeline = checked(lambda: planned(editor.timeline(), pipeline))
     height, width = request.size_in(pipeline.sizes)
     given = editor.pictures()

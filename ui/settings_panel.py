@@ -13,7 +13,7 @@ from ui import editing
 from ui.inputs import Checkbox, Dropdown, Number, Slider, Textbox
 from ui.model_panel import MAX_RATE
 from ui.queue_panel import MAX_VARIATIONS
-from ui.requests import MAX_SEED, USUAL_FPS, GenerateRequest
+from ui.requests import MAX_PROMPT, MAX_SEED, USUAL_FPS, GenerateRequest
 from ui.settings import ANY, FIELDS, LIKED, USUAL
 
 SOLVERS = [("DPM-Solver++ (2M)", "dpmpp_2m"), ("DDIM", "ddim"), ("DDPM, ancestral", "ddpm")]
@@ -25,14 +25,19 @@ PRIORS = [
 ]
 CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
 MAX_NUMBER = 20  # characters
+PROMPTED = "(text) => window.fvdmPage.prompted(text)"
+LABELLED = """(label) =>
+  window.fvdmPage.labelled(label, document.querySelector("#prompt textarea")?.value ?? "")"""
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 
 @dataclass(frozen=True)
 class SettingsPanel:
-    """The components; `fields` has those of a `GenerateRequest` by their names there."""
+    """The components; `fields` has those of a `GenerateRequest` by their names there, and `prompt`
+    is another box for the label, of models that take any text."""
 
     fields: dict[str, Any]
+    prompt: Any
     frames: Any
     steps: Any
     prior: Any
@@ -48,6 +53,15 @@ def settings_panel() -> SettingsPanel:
     """Draw the settings where gradio is drawing now."""
     fields: dict[str, Any] = {}
     fields["label"] = Dropdown([("any", ANY)], value=None, label="Label", elem_id="label")
+    prompt = Textbox(
+        label="Prompt",
+        placeholder="What the clip shows",
+        lines=3,
+        max_lines=8,
+        max_length=MAX_PROMPT,
+        visible=False,
+        elem_id="prompt",
+    )
     with gr.Row(elem_classes="pair"):
         fields["seed"] = Number(
             7,
@@ -150,8 +164,10 @@ def settings_panel() -> SettingsPanel:
         field.told_as(name)
     unlisted: dict[str, Any] = {"api_visibility": "private"}
     solver.input(None, [solver], [eta], js=f"(solver) => ({USUAL_ETA})[solver]", **unlisted)
+    prompt.change(None, [prompt], [fields["label"]], js=PROMPTED, **unlisted)
+    fields["label"].change(None, [fields["label"]], [prompt], js=LABELLED, **unlisted)
     dice.click(None, None, [fields["seed"]], js=DICE, **unlisted)
-    return SettingsPanel(fields, frames, steps, prior, variations)
+    return SettingsPanel(fields, prompt, frames, steps, prior, variations)
 
 
 def _left_to_the_model(label: str, info: str, elem_id: str) -> Textbox:

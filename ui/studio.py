@@ -196,7 +196,7 @@ def build_studio(
             keeping=keeping,
         )
         naming = wire_models(
-            *(studio, model, editor, panel.fields, note, reading, keeping, painting)
+            *(studio, model, editor, panel.fields, panel.prompt, note, reading, keeping, painting)
         )
         reading(visit.then(**naming).then)
 

@@ -75,6 +75,9 @@ from fvdm_core.network import NetworkShape, PixelSpace
 class Grey(torch.nn.Module):
     config = NetworkShape(num_frames=5, latent_channels=3, latent_size=16)
 
+    def class_of(self, text):
+        return len(text)
+
     def forward(self, x, t, y):
         return torch.linspace(-0.8, 0.8, x.shape[1])[:, None, None, None].expand_as(x)
 
@@ -108,10 +111,19 @@ def test_a_network_of_ones_own_is_run_and_loaded_again(
     for option in ("temporal-scale", "step-cache", "exact"):
         expect(page.locator(f"#{option}")).to_be_hidden()
 
+    # it takes prompts in place of labels
+    expect(page.locator("#label")).to_be_hidden()
+    page.locator("#prompt textarea").press_sequentially("A cat")
     page.locator("#steps input").fill("3")
     page.locator("#steps input").press("Enter")
     page.locator("#generate").click()
     expect(page.locator("#progress")).to_contain_text("Done")
+    expect(page.locator("#runs")).to_contain_text("A cat · seed 7")
+    page.locator("#prompt textarea").fill("Waves")
+    page.locator("#generate").click()
+    expect(page.locator("#runs")).to_contain_text("Waves · seed 7")
+    page.get_by_test_id("run").last.get_by_title("canvas").click()
+    expect(page.locator("#prompt textarea")).to_have_value("A cat")
     expect(page.locator("#strip .tile")).to_have_count(5)
     expect(page.locator("#clip-tail")).to_have_attribute("max", "5")
     page.get_by_role("button", name="Continue", exact=True).last.click()

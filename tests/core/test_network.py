@@ -83,6 +83,28 @@ def test_labels_are_their_places_and_none_is_the_number_of_them():
     assert [shape[0] for shape, _, _ in network.given] == [2, 1, 1]
 
 
+def test_any_text_is_a_label_to_a_network_that_takes_prompts():
+    class Prompted(Constant):
+        texts = ["none", "walk", "run"]
+
+        def class_of(self, text):
+            self.texts = [*self.texts, text]
+            return len(self.texts) - 1
+
+    for labels in ((), ("walk", "run")):
+        network = Prompted(clip_of(), num_classes=len(labels))
+        pipe = made(network, labels=labels)
+        assert "prompts" in pipe.skills
+        clip = pipe(timeline(steps=1), label="a cat", cfg_scale=3)
+        assert clip.recipe["label"] == "a cat"
+        pipe(timeline(steps=1), label=None, cfg_scale=3)
+        assert [y for _, _, y in network.given] == [[3, len(labels)], [len(labels)]]
+        assert network.texts[3:] == ["a cat"]
+    assert pipe(timeline(steps=1), label=1).recipe["label"] == "run" and len(network.texts) == 4
+    with pytest.raises(ValueError, match="label 'a cat' is unknown; the model's labels are none"):
+        made(Constant(clip_of())).stream(timeline(), label="a cat")
+
+
 def test_a_flow_is_told_a_thousand_times_its_noise():
     network = Constant(clip_of())
     shifted = NoiseSchedule("flow", prediction_type="x0", shift=3.0)

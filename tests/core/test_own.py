@@ -201,12 +201,13 @@ def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
     module = example("skyreels")
     monkeypatch.setattr(module, "MODEL", str(tmp_path))
     monkeypatch.setattr(module, "FRAMES", 5)
-    prompts = torch.randn(len(module.PROMPTS) + 1, 7, 16)
-    pipe = module.pipeline(prompts, (32, 48)).to("cpu", torch.float32)
+    prompts = {text: torch.randn(7, 16) for text in (module.AGAINST, "A cat.", "Waves.")}
+    pipe = module.pipeline(prompts.__getitem__, (32, 48)).to("cpu", torch.float32)
     assert pipe.frames_per_latent == 4 and pipe.image_size == (32, 48)
 
     timeline = preset("diagonal", frames=5, steps=4)
-    options = {"label": "waves", "cfg_scale": 6.0, "solver": "ddim", "eta": 0.0}
+    assert pipe.model.class_of("A cat.") == 1
+    options = {"label": "Waves.", "cfg_scale": 6.0, "solver": "ddim", "eta": 0.0}
     states = list(pipe.stream(timeline, seed=3, **options))
     x = states[0].x.transpose(1, 2)  # (1, C, F, h, w)
     for now, to in zip(timeline.levels, timeline.levels[1:], strict=False):
@@ -217,12 +218,12 @@ def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
                 transformer(
                     hidden_states=x,
                     timestep=1000 * sigma[None],
-                    encoder_hidden_states=prompts[place][None],
+                    encoder_hidden_states=prompts[text][None],
                     enable_diffusion_forcing=True,
                     fps=[1],
                     return_dict=False,
                 )[0]
-                for place in (1, 3)
+                for text in ("Waves.", module.AGAINST)
             )
         guided = against + 6 * (flow - against)
         x = x + ((sigma_to - sigma)[:, None, None]) * guided

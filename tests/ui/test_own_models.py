@@ -23,7 +23,7 @@ from ui.model_list import GIVEN, SHIPPED, ModelList
 from ui.model_panel import facts, following, panel_value
 from ui.outputs import Outputs, Saved, new_name
 from ui.python_code import python_code
-from ui.refusals import RequestError
+from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import fitted
 from ui.service import Studio
@@ -112,6 +112,32 @@ def test_what_a_model_can_do_stays_as_it_is(
         assert shown[option]["visible"] is True and "value" not in shown[option]
     with_all = GenerateRequest(temporal_scale=1.0, step_cache=0.2, splice_exact=True)
     assert fitted(with_all, studio.model.get()) == (with_all, [])
+
+
+def test_a_prompt_has_a_box_in_place_of_the_labels(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = "A cat walks along a garden wall in the morning sun and looks into the camera."
+    asked = GenerateRequest(label=prompt)
+    without = following(studio, painting(studio), prompt, None, 8, USUAL)
+    assert without["prompt"]["visible"] is without["label"]["visible"] is False
+    assert without["label"]["value"] == "" and not without["cfg_scale"]["visible"]
+    words = [f"This model does not know {prompt!r}, so any label is chosen."]
+    assert fitted(asked, studio.model.get()) == (GenerateRequest(), words)
+    with pytest.raises(RequestError, match="label is 'A cat walks .*: the model knows no labels"):
+        studio.submit(painting(studio), asked, SESSION)
+
+    monkeypatch.setattr(Grey, "class_of", lambda self, text: 1, raising=False)
+    monkeypatch.setattr(studio.model.get(), "skills", frozenset({"prompts"}))
+    shown = following(studio, painting(studio), prompt, None, 8, USUAL)
+    assert shown["prompt"]["visible"] and shown["prompt"]["value"] == prompt
+    assert shown["label"]["visible"] == "hidden" and shown["label"]["value"] == prompt
+    assert shown["cfg_scale"]["visible"]
+    assert fitted(asked, studio.model.get()) == (asked, [])
+    order = studio.order(painting(studio), asked)
+    assert order.settings.startswith("A cat walks along a garden wall in the… · seed 7")
+    with pytest.raises(RequestError, match="label"):
+        checked(lambda: GenerateRequest(label="a" * 2001))
 
 
 def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) -> None:
