@@ -76,8 +76,7 @@ class ModelCard:
         """Raises `ValueError` where a network knows another number of labels."""
         if len(self.labels) not in (0, num_classes):
             raise ValueError(
-                f"there are {len(self.labels)} labels, but the transformer has {num_classes} "
-                "classes"
+                f"there are {len(self.labels)} labels, but the network has {num_classes} classes"
             )
 
     def label_index(self, label: str | int | None) -> int | None:

@@ -48,6 +48,15 @@ class SamplingDefaults:
                 f"sampling.by_label: {shown(foreign[0])} is none of the model's labels"
             )
 
+    def check_skills(self, skills: Collection[str]) -> None:
+        """Raise `ValueError` where it wants temporal guidance of a network that cannot have it."""
+        wants = any(self.of(label)["temporal_scale"] for label in (None, *self.by_label))
+        if wants and "temporal_scale" not in skills:
+            raise ValueError(
+                "sampling.temporal_scale is above 0, but the network takes no 'alone', which that "
+                "needs"
+            )
+
     def of(self, label: str | None) -> dict[str, float]:
         """{option: value} for clips of a label, or of any."""
         usual = {key: getattr(self, key) for key in SAMPLING}

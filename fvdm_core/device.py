@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 import torch
@@ -17,11 +19,25 @@ def _has(instructions: str) -> bool:
 HAS_AMX = _has("amx_tile")  # Intel's processors that multiply tiles of matrices
 
 
+_preferred: ContextVar[str | torch.device | None] = ContextVar("preferred", default=None)
+
+
+@contextmanager
+def preferring(device: str | torch.device | None) -> Iterator[None]:
+    """Within this block, `pick_device` takes this one where none is given."""
+    token = _preferred.set(device)
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
+
+
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The given device, else CUDA where there is one, else the CPU.
+    """The given device, else the preferred one, else CUDA where there is one, else the CPU.
 
     Raises `ValueError` for a device that torch does not know or that is not there.
     """
+    device = _preferred.get() if device is None else device
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unknown = f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps"

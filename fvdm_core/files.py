@@ -22,7 +22,7 @@ class SaveError(OSError):
 
 def is_program(source: str) -> bool:
     """Whether what names a model is a Python file that makes it (`fvdm_core.own`)."""
-    return source.strip().lower().endswith(".py")
+    return source.endswith(".py") and Path(source).expanduser().is_file()
 
 
 def file_name(path: str | os.PathLike[str]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .network import Network, Prompted, place_of
+from .network import Network, Prompted, checked_output, naming_its_line
 from .step_cache import StepCache
 
 
@@ -25,14 +25,16 @@ def denoiser(
     cache: StepCache | None = None,
     temporal_scale: float = 0.0,
     led_from: float = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """x (B, F, C, h, w) and timesteps (B, F) -> the prediction for a label, or for none.
 
     It is p + (cfg_scale − 1) · (p − without the label) + temporal_scale · (p − each frame alone),
     where p is the plain prediction; all that it needs run as one batch. A learned variance is p's.
     Frames at timesteps below `led_from` get p itself, and where all are, nothing else is run.
+    The network lies on `device` and is given x as `dtype`.
     """
-    device, dtype = place_of(model)
     channels, null = model.config.latent_channels, model.config.num_classes
     own = null if label is None or cfg_scale == 0.0 else label
     classes, apart, scales = [own], [False], []
@@ -46,16 +48,21 @@ def denoiser(
     alone = torch.tensor(apart, device=device) if any(apart) else None
     cached = {} if cache is None else {"cache": cache}
 
+    def run(x: Tensor, t: Tensor, y: Tensor | None, **alone: Tensor) -> Tensor:
+        with naming_its_line():
+            return checked_output(model(x, t, y, **cached, **alone), x)
+
     def predict(x: Tensor, t: Tensor) -> Tensor:
         led = t >= led_from  # (B, F)
         # asked only where it can be: a device has to be waited for
         if not scales or (led_from > 0 and not led.any()):
-            return model(x.to(dtype), t, None if y is None else y[:1].expand(len(x)), **cached)
+            # a copy, as a network may write into what it is given
+            return run(x.to(dtype, copy=True), t, None if y is None else y[:1].expand(len(x)))
         size, parts = len(x), len(classes)
         masked = {} if alone is None else {"alone": alone.repeat_interleave(size)}
-        x, t = x.repeat(parts, 1, 1, 1, 1).to(dtype), t.repeat(parts, 1)
         repeated = None if y is None else y.repeat_interleave(size)
-        plain, *others = model(x, t, repeated, **cached, **masked).float().chunk(parts)
+        output = run(x.repeat(parts, 1, 1, 1, 1).to(dtype), t.repeat(parts, 1), repeated, **masked)
+        plain, *others = output.float().chunk(parts)
         guided, share = plain.clone(), led[:, :, None, None, None].float()
         for scale, other in zip(scales, others, strict=True):
             guided[:, :, :channels] += scale * share * (plain - other)[:, :, :channels]

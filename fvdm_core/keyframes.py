@@ -55,9 +55,9 @@ def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int
     for frame in timeline.needs_picture(pictures):
         level = int(timeline.levels[0, frame])
         held = timeline.sources is not None and timeline.sources[frame] == "hold"
-        what = "a held frame needs a picture somewhere" if held else "no picture"
+        what = "no frame has a picture for it to hold" if held else "has no picture"
         raise ValueError(
-            f"{frame_name(frame)} starts at level {level}, below noise, and has {what}: drop a "
+            f"{frame_name(frame)} starts at level {level}, below noise, and {what}: drop a "
             f"picture on frame {frame + 1}, or paint its first row up to {MAX_LEVEL} (noise)"
         )
     for frame in timeline.unused_pictures(pictures):

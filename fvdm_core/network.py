@@ -1,19 +1,28 @@
 """What a pipeline asks of a network and of an autoencoder, so that anybody's can stand in for ours.
 
-A network is told a timestep for each frame; an autoencoder makes one latent of each frame. Both are
-`torch.nn.Module`s; docs/your-own-network.md writes one.
+A network is told a timestep for each frame; an autoencoder makes latents of pictures, and frames of
+latents. Both are `torch.nn.Module`s; docs/own-network.md writes one.
 """
 
 from __future__ import annotations
 
 import inspect
+import logging
+import os
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+log = logging.getLogger(__name__)
+_HERE = Path(__file__).resolve().parent
+LIBRARIES = {_HERE, _HERE.parent / "ui", _HERE.parent / "train", Path(os.__file__).parent}
 # what only some networks can do, and the argument of `forward` by which they are asked to
 SKILLS = {"temporal_scale": "alone", "step_cache": "cache"}
 
@@ -39,7 +48,7 @@ class NetworkShape:
 
     num_frames: how many it sees at once; longer timelines are walked in windows of so many.
     latent_channels: C of its latents (B, F, C, h, w).
-    latent_size: h and w, where the model's card has no `sizes`.
+    latent_size: h and w; of frames that are no squares, the model's card has the `sizes`.
     patch_size: what h and w must be divisible by.
     num_classes: how many labels it knows; it takes y = num_classes for none of them.
 
@@ -55,12 +64,16 @@ class NetworkShape:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             least = 0 if name == "num_classes" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} is {value!r}; it must be a whole number from {least}")
         if self.latent_size % self.patch_size:
             raise ValueError(
                 f"latent_size {self.latent_size} is not divisible by patch_size {self.patch_size}"
             )
+
+
+class NetworkError(ValueError):
+    """A network or autoencoder that is not ours failed; the message has its line."""
 
 
 class Network(Protocol):
@@ -80,7 +93,7 @@ class Network(Protocol):
     def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None, **skills: Any) -> Tensor: ...
     def parameters(self) -> Iterator[Tensor]: ...
     def buffers(self) -> Iterator[Tensor]: ...
-    def to(self, device: torch.device, dtype: torch.dtype) -> Any: ...
+    def to(self, device: torch.device) -> Any: ...
 
 
 @runtime_checkable
@@ -105,7 +118,7 @@ class Coder(Protocol):
     def decode(self, latents: Tensor) -> Tensor: ...
     def parameters(self) -> Iterator[Tensor]: ...
     def buffers(self) -> Iterator[Tensor]: ...
-    def to(self, device: torch.device, dtype: torch.dtype) -> Any: ...
+    def to(self, device: torch.device) -> Any: ...
 
 
 class PixelSpace(nn.Module):
@@ -122,6 +135,8 @@ class PixelSpace(nn.Module):
 
 def network_of(module: nn.Module) -> Network:
     """A module as its pipeline calls it. Raises `ValueError` where it says not what it takes."""
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"the network is a {type(module).__name__}, not a torch.nn.Module")
     shape = getattr(module, "config", None)
     for name in NetworkShape.__dataclass_fields__:
         if not hasattr(shape, name):
@@ -153,13 +168,51 @@ def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:
 
 def skills_of(network: nn.Module) -> frozenset[str]:
     """The options of `SKILLS` that a network can carry out, and "prompts" where it takes texts."""
-    taken = inspect.signature(network.forward).parameters
+    forward = getattr(network, "_orig_mod", network).forward  # of one that torch compiles
+    taken = inspect.signature(forward).parameters
     skills = frozenset(option for option, argument in SKILLS.items() if argument in taken)
     return skills | ({"prompts"} if isinstance(network, Prompted) else set())
 
 
-def place_of(network: Network) -> tuple[torch.device, torch.dtype]:
-    """Where a network's numbers lie and what they are; of one without any, the CPU's float32."""
-    tensors = (*network.parameters(), *network.buffers())
-    first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
-    return first.device, first.dtype
+def cast_real(module: Network | Coder, dtype: torch.dtype) -> None:
+    """The numbers of a module in another precision; a `Module.to` would make complex ones real."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+
+
+def checked_output(output: Any, x: Tensor) -> Tensor:
+    """What a network gave for x (B, F, C, h, w). Raises `ValueError` for another shape."""
+    if not isinstance(output, Tensor):
+        raise ValueError(f"the network returned a {type(output).__name__}, not a tensor")
+    given, made = tuple(x.shape), tuple(output.shape)
+    if len(made) != 5 or made[:2] + made[3:] != given[:2] + given[3:]:
+        raise ValueError(
+            f"the network was given x of shape {given} and returned {made}; only the channels, the "
+            "third number, may differ"
+        )
+    return output
+
+
+@contextmanager
+def naming_its_line() -> Iterator[None]:
+    """An error that code of one's own raises becomes a `NetworkError`; its traceback is logged."""
+    try:
+        yield
+    except Exception as error:
+        line = _own_line(error)
+        if line is None or isinstance(error, MemoryError) or "memory" in str(error).lower():
+            raise
+        log.exception("A network or autoencoder failed")
+        said = " ".join(str(error).split())
+        raise NetworkError(f"{line}: {type(error).__name__}: {said}") from error
+
+
+def _own_line(error: Exception) -> str | None:
+    """Where an error is from: the last line that is neither of this project nor of a library."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        places = Path(frame.filename).parents
+        library = any(place.name in ("site-packages", "dist-packages") for place in places)
+        if Path(frame.filename).is_file() and not library and not LIBRARIES & set(places):
+            return f"{Path(frame.filename).name}:{frame.lineno}, {frame.name}"
+    return None

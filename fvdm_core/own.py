@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
+import numpy as np
 import torch
+from torch import nn
 
+from fvdm_core.device import preferring
 from fvdm_core.files import file_name, is_program
+from fvdm_core.network import LIBRARIES
 from fvdm_core.pipeline import Pipeline
+from fvdm_core.sampler import NotFinite
+from fvdm_core.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
 FUNCTION = "load"
+PREFIX = "own_model_"  # of the name of the module
+LARGE = 1_000_000_000  # parameters that are not tried out on a processor
 
 
 def open_pipeline(
     source: str | None, device: str | None = None, autoencoder: str | None = None
 ) -> Pipeline:
-    """What the flag --model names: "file.py" for `load_own`, else as `Pipeline.from_pretrained`.
+    """What the flag --model names: a Python file for `load_own`, or as `Pipeline.from_pretrained`.
 
     Such a file is run with all rights of this program, so only whoever starts it may name one:
     never hand on what came over the network. Raises what those two raise.
@@ -30,46 +43,135 @@ def open_pipeline(
         return Pipeline.from_pretrained(source, device=device, autoencoder=autoencoder)
     if autoencoder is not None:
         raise ValueError(f"{Path(source).name} brings its own autoencoder; leave out --vae")
-    pipe = load_own(source)
-    return pipe if device is None else pipe.to(device)
+    return load_own(source, device)
 
 
-def load_own(path: str | Path) -> Pipeline:
+def load_own(path: str | Path, device: str | None = None) -> Pipeline:
     """The pipeline that a Python file's function `load()` returns; the file is run to get it.
 
-    It may import what lies beside it. A pipeline without a `model_hash` gets one of its weights
-    and of the file. Raises `ValueError` where there is no such file or function, or where either
-    fails; the traceback is logged.
+    It may import what lies beside it; each call reads all of that anew. device: for pipelines that
+    name none. A pipeline without a `model_hash` gets one of its weights and of these files.
+
+    Raises `ValueError` where there is no such file or function, or where either fails; the
+    traceback is logged.
     """
-    file = Path(path).expanduser()
+    file = Path(path).expanduser().absolute()
     if not file.is_file():
         raise ValueError(f"{file_name(file)} is not a file here")
-    spec = importlib.util.spec_from_file_location(f"own_model_{file.stem}", file)
-    assert spec is not None and spec.loader is not None  # of a file that ends in .py
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look there
-    beside = str(file.absolute().parent)
-    if beside not in sys.path:
-        sys.path.append(beside)
-    try:
-        spec.loader.exec_module(module)
-        make = getattr(module, FUNCTION, None)
-        pipe = make() if callable(make) else None
-    except Exception as error:
-        log.exception("%s failed", file)
-        said = " ".join(str(error).split())
-        raise ValueError(f"{file_name(file)}: {type(error).__name__}: {said}") from error
-    if not isinstance(pipe, Pipeline):
-        raise ValueError(
-            f"{file_name(file)} must have a function {FUNCTION}() that returns a fvdm_core.Pipeline"
-            + (f", not {type(pipe).__name__}" if callable(make) else "")
-        )
+    for name in _read_from(file.parent):
+        del sys.modules[name]
+    loader = SourceFileLoader(PREFIX + file.stem, str(file))
+    spec = cast(ModuleSpec, spec_from_loader(loader.name, loader))
+    module = module_from_spec(spec)
+    with _registered(module):
+        try:
+            with _first_on_path(str(file.parent)), preferring(device):
+                loader.exec_module(module)
+                make = getattr(module, FUNCTION, None)
+                pipe = make() if callable(make) else None
+        except (Exception, SystemExit) as error:
+            log.exception("%s failed", file)
+            raise ValueError(f"{file_name(file)}: {_said(error)}") from error
+        if not isinstance(pipe, Pipeline):
+            raise ValueError(
+                f"{file_name(file)} must have a function {FUNCTION}() that returns a "
+                f"fvdm_core.Pipeline" + (f", not {type(pipe).__name__}" if callable(make) else "")
+            )
+        _try(pipe, file)
     pipe.model_hash = pipe.model_hash or _hash_of(pipe, file)
     return pipe
 
 
+def _try(pipe: Pipeline, file: Path) -> None:
+    """Call each part once, so that what does not fit is said before anybody presses Generate."""
+    if pipe.device.type == "cpu" and pipe.parameters > LARGE:
+        return
+    try:
+        height, width = pipe.image_size
+        latents = pipe.encode(np.full((1, height, width, 3), 128, np.uint8))
+        frames = pipe.decode(latents[None])
+        if frames.shape != (1, height, width, 3):
+            raise ValueError(
+                f"the autoencoder makes frames of {frames.shape[1]}×{frames.shape[2]} of what it "
+                f"made of {height}×{width}; its downsample is {pipe.autoencoder.downsample}"
+            )
+        timeline = Timeline.preset("standard", frames=pipe.num_frames, steps=2)
+        label = next(iter(pipe.card.labels), None)
+        for state in pipe.stream(timeline, label=label, cfg_scale=2.0):
+            if state.step:
+                break
+    except NotFinite as error:
+        what = "gives values that are not numbers, of noise"
+        raise ValueError(f"{file_name(file)}: its network or autoencoder {what}") from error
+    except ValueError as error:
+        said, name = str(error), file_name(file)
+        raise ValueError(said if said.startswith(name) else f"{name}: {said}") from error
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """A folder is where modules are looked for first, and later last: what is imported when the
+    network is called is found, and this project's own modules are not hidden."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+@contextmanager
+def _registered(module: ModuleType) -> Iterator[None]:
+    """Where dataclasses and pickle look for a module; if it fails, the one before stays there."""
+    name = module.__name__
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+        raise
+
+
+def _read_from(folder: Path) -> dict[str, Path]:
+    """The modules that were imported from files and packages of a folder, but for ours."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name == "__main__" or name.startswith(PREFIX):
+            continue
+        own, top = _file_of(module), _file_of(sys.modules.get(name.partition(".")[0]))
+        if own is None or top is None or LIBRARIES & {own, *own.parents}:
+            continue
+        if folder == (top.parent.parent if top.stem == "__init__" else top.parent):
+            found[name] = own
+    return found
+
+
+def _file_of(module: ModuleType | None) -> Path | None:
+    source = getattr(module, "__file__", None)
+    return Path(source) if isinstance(source, str) else None
+
+
+def _said(error: BaseException) -> str:
+    """An error in a line, without the folders of this machine: it is on the page, too."""
+    if isinstance(error, OSError) and error.filename is not None:
+        what = error.strerror or type(error).__name__
+        return f"{what}: {file_name(Path(str(error.filename)))}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def _hash_of(pipe: Pipeline, file: Path) -> str:
+    """Of what is kept of both networks, in bf16, whatever precision suits this machine."""
     digest = hashlib.sha256(file.read_bytes())
-    for tensor in pipe.tensors():
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    for source in sorted(_read_from(file.parent).values()):
+        if source.suffix == ".py" and source.is_file():
+            digest.update(source.read_bytes())
+    for network in (pipe.model, pipe.autoencoder):
+        for tensor in cast(nn.Module, network).state_dict().values():
+            raw = tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+            digest.update(raw.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

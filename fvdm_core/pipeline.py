@@ -24,8 +24,10 @@ from .limits import MAX_SIDE, frame_name, shown
 from .network import (
     SKILLS,
     Prompted,
+    cast_real,
     coder_of,
     frames_per_latent,
+    naming_its_line,
     network_of,
     preview_of,
     skills_of,
@@ -66,11 +68,13 @@ class Pipeline:
         if schedule.num_train_timesteps != MAX_LEVEL:
             raise ValueError(
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
-                f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL}"
+                f"have levels 0 to {MAX_LEVEL}, so a model must have {MAX_LEVEL} (a table of "
+                "another length can be interpolated, as a function of the time)"
             )
         network, coder = network_of(model), coder_of(autoencoder)
         card.check_classes(network.config.num_classes)
         self._asked_dtype: torch.dtype | None = None
+        card.sampling.check_skills(skills_of(model))
         # the options that not every model can carry out
         self.skills = skills_of(model)
         if frames_per_latent(coder) == 1:
@@ -134,13 +138,18 @@ class Pipeline:
     ) -> Pipeline:
         """Move to a device, CUDA or else the CPU where none is named; returns itself.
 
-        A dtype that was asked for stays until another is; else it is what the device is good at.
+        A dtype that was asked for stays until another is; else a network with a `dtype` of its own
+        is left as it is, and others get what the device is good at.
         Raises `ValueError` for a device that is not there, and for a dtype of whole numbers.
         """
         place, asked = pick_device(device), dtype or self._asked_dtype
-        chosen = pick_dtype(place, asked)
-        self.model.to(place, chosen)
-        self.autoencoder.to(place, torch.float32)
+        own = getattr(self.model, "dtype", None)
+        chosen = pick_dtype(place, asked or own)
+        self.model.to(place)
+        if asked or own is None:
+            cast_real(self.model, chosen)
+        self.autoencoder.to(place)
+        cast_real(self.autoencoder, torch.float32)
         self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
@@ -369,6 +378,8 @@ class Pipeline:
         return sample(
             denoiser(
                 *(self.model, label, options.cfg_scale, cache),
+                device=self.device,
+                dtype=self.dtype,
                 temporal_scale=options.temporal_scale or 0.0,
                 led_from=self._led_from(options.guidance_from or 0.0),
             ),
@@ -410,7 +421,8 @@ class Pipeline:
         if known:
             frames = sorted(set(known.values()))
             given = np.stack([pictures[frame] for frame in frames])
-            latents = encode_frames(self.autoencoder.encode, given, self.num_frames, self.device)
+            with naming_its_line():
+                latents = self.encode(given)
             for frame, source in known.items():
                 x_start[frame] = latents[frames.index(source)]
         levels = torch.from_numpy(np.array(timeline.levels[0]))
@@ -433,6 +445,22 @@ class Pipeline:
             return self._pixels(lambda part: preview(part).nan_to_num(nan=-1.0), latents, 1)
 
     @torch.no_grad()
+    def encode(self, frames: np.ndarray) -> Tensor:
+        """Frames uint8 (K, H, W, 3), each by itself, as latents (K, C, h, w) on the CPU.
+
+        Raises `ValueError` where the autoencoder makes others.
+        """
+        latents = encode_frames(self.autoencoder.encode, frames, self.num_frames, self.device)
+        size = self._latent_size((frames.shape[1], frames.shape[2]))
+        expected = (len(frames), self.model.config.latent_channels, *size)
+        if latents.shape != expected:
+            raise ValueError(
+                f"the autoencoder made latents of shape {tuple(latents.shape)} of pictures of "
+                f"shape {frames.shape}; expected {expected}"
+            )
+        return latents
+
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Latents (1, F, C, h, w) as frames uint8 (N, H, W, 3), in full quality.
 
@@ -451,7 +479,8 @@ class Pipeline:
         self, decode: Callable[[Tensor], Tensor], latents: Tensor, per_latent: int
     ) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (N, H, W, 3)."""
-        return decode_frames(decode, latents[0], self.num_frames, self.device, per_latent)
+        with naming_its_line():
+            return decode_frames(decode, latents[0], self.num_frames, self.device, per_latent)
 
     def _clip(
         self, latents: Tensor, recipe: dict[str, Any], exact: Mapping[int, np.ndarray]

@@ -8,6 +8,7 @@ x = signal * x_start + noise * eps. Variance-preserving (VP) schedules have sign
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Integral
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 SCHEDULES = ("linear", "linear-continuous", "cosine", "flow")
 PREDICTION_TYPES = ("eps", "x0", "v", "flow")
+PREDICTED = {"eps": "the noise", "x0": "the clean clip", "v": "v", "flow": "the flow"}  # in words
 
 
 def alphas_cumprod(name: str, num_train_timesteps: int) -> Tensor:
@@ -56,7 +58,10 @@ class NoiseSchedule:
         shift: float = 1.0,
     ) -> None:
         if name not in SCHEDULES:
-            raise ValueError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+            raise ValueError(
+                f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}, or make one "
+                "with from_function or from_alphas_cumprod"
+            )
         if prediction_type not in PREDICTION_TYPES:
             raise ValueError(
                 f"prediction_type {prediction_type!r} is unknown; "
@@ -82,11 +87,11 @@ class NoiseSchedule:
         self.num_train_timesteps = num_train_timesteps
         self.prediction_type = prediction_type
         self.shift = shift
-        self.is_flow = name == "flow"
-        if self.is_flow:
+        self._told_levels = name == "flow"  # and not indices of training timesteps
+        if name == "flow":
             share = torch.arange(num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
             noise = shift * share / (1 + (shift - 1) * share)
-            signal = 1 - noise
+            signal = (1 - noise).clamp(min=0)
         else:
             alpha_bar = alphas_cumprod(name, num_train_timesteps)
             alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar])
@@ -99,17 +104,54 @@ class NoiseSchedule:
         """A VP schedule from its table alpha_bar of training timesteps 0…T-1, shape (T,), such as
         the `alphas_cumprod` of a scheduler of diffusers.
 
-        Raises `ValueError` for a table that does not fall from at most 1 to at least 0.
+        Raises `ValueError` for a table that does not fall from below 1 to no less than 0, and for
+        "eps" where it ends at 0, as there is no signal then to tell it from.
         """
-        alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), table.detach().cpu().double()])
-        if len(alpha_bar) < 3 or not bool((alpha_bar.diff() < 0).all()) or alpha_bar[-1] < 0:
+        table = torch.as_tensor(table).detach().cpu().double()
+        if table.ndim != 1 or len(table) < 2:
             raise ValueError(
-                "alphas_cumprod must fall with each timestep, from below 1 to no less than 0"
+                f"alphas_cumprod has the shape {tuple(table.shape)}; it must be (T,), T at least 2"
+            )
+        alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), table])
+        wrong = torch.nonzero(~(alpha_bar.diff() < 0) | ~(table >= 0)).flatten().tolist()
+        if wrong:
+            at = wrong[0]
+            raise ValueError(
+                f"alphas_cumprod[{at}] is {float(table[at]):g} after {float(alpha_bar[at]):g}; the "
+                "table must fall with each timestep, from below 1 to no less than 0"
+            )
+        if prediction_type == "eps" and alpha_bar[-1] == 0:
+            raise ValueError(
+                "alphas_cumprod ends at 0, without signal, where 'eps' says nothing of the clip; "
+                "such a network predicts 'v' or 'x0'"
             )
         made = cls("linear", len(table), prediction_type)
-        made.name = "table"
+        made.name = "its own"
         made._pairs = torch.stack([alpha_bar.sqrt(), (1 - alpha_bar).sqrt()]).float()
         return made
+
+    @classmethod
+    def from_function(
+        cls,
+        alpha_bar: Callable[[float], float],
+        prediction_type: str = "v",
+        num_train_timesteps: int = 1000,
+    ) -> NoiseSchedule:
+        """A VP schedule from alpha_bar(s) of the times s from 0 (clean) to 1 (noise).
+
+        The network is told the level n, which is s = n / T, and not an index of timesteps.
+        Raises `ValueError` as `from_alphas_cumprod`, whose entry k is s = (k + 1) / T.
+        """
+        times = torch.arange(1, num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+        table = torch.tensor([float(alpha_bar(s)) for s in times.tolist()], dtype=torch.float64)
+        made = cls.from_alphas_cumprod(table, prediction_type)
+        made._told_levels = True
+        return made
+
+    @property
+    def predicts(self) -> str:
+        """What the network predicts, in words."""
+        return PREDICTED[self.prediction_type]
 
     def _pairs_on(self, device: torch.device) -> Tensor:
         """The table on a device, copied once: a copy in each step would wait for the device."""
@@ -148,10 +190,11 @@ class NoiseSchedule:
 
     def timesteps(self, levels: Tensor) -> Tensor:
         """What the network is told: n - 1 for a VP level n > 0, and 0 for a clean frame; of a flow
-        T times its noise, which is the level itself, and with a shift no whole number."""
+        T times its noise, which is the level itself, and with a shift no whole number; the level
+        itself where alpha_bar is a function."""
         if self.shift != 1:
             return self.noise(levels) * self.num_train_timesteps
-        return levels.long() if self.is_flow else (levels.long() - 1).clamp(min=0)
+        return levels.long() if self._told_levels else (levels.long() - 1).clamp(min=0)
 
     def q_sample(self, x_start: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
         """Add noise to clean latents (B, F, C, H, W) up to levels (B, F) (FVDM eq. 4)."""

@@ -38,6 +38,8 @@ CORE = {  # what a module of the core may import of the core
     "model": {"blocks", "embeddings", "rotary", "shape", "step_cache"},
     "pixels": set(),
     "network": set(),
+    "linear_preview": set(),
+    "own": {"device", "files", "network", "pipeline", "sampler", "timeline"},
     "guidance": {"network", "step_cache"},
     "defaults": {"limits"},
     "card": {"defaults", "limits", "noise", "timeline_checks"},

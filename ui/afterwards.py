@@ -87,13 +87,13 @@ class Afterwards:
         self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ContinueRequest(**_only(sent, "tail")))
-        return continued(saved, request, self._steps(saved), self.studio.window)
+        return continued(self._columns(saved), request, self._steps(saved), self.studio.window)
 
     def extend_clip(self, session: Any, sent: Any) -> EditorValue:
         self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ExtendRequest(**_only(sent, "frames", "way")))
-        return extended(saved, request, self._steps(saved), self.studio.window)
+        return extended(self._columns(saved), request, self._steps(saved), self.studio.window)
 
     def exactly(self, exact: Any) -> bool:
         """What is there of a clip stays as it is, pixel for pixel, when it goes on, where the model
@@ -115,6 +115,9 @@ class Afterwards:
 
     def _pipeline(self) -> Any | None:
         return self.studio.model.get() if self.studio.model.ready else None
+
+    def _columns(self, saved: Saved) -> list[Path]:
+        return saved.columns(self.studio.frames_per_latent)
 
     def _steps(self, saved: Saved) -> int:
         return steps_of_clip(checked(lambda: read_recipe(saved.recipe)))
@@ -162,7 +165,7 @@ def wire(
         kept = session_of(session)["session"]
         chosen = studio.queue.choose(kept, saved.job)
         listed = queue_value(studio.queue.view(kept)) if chosen else gr.skip()
-        return clip_files(saved), listed
+        return clip_files(saved, studio.frames_per_latent), listed
 
     def remove_run(session: Any, shown: Any, event: gr.EventData) -> dict[str, Any]:
         kept, job = session_of(session)["session"], _sent(event).get("job")

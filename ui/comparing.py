@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ui.orders import Order
 from ui.outputs import new_name
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, Strict
-from ui.restoring import of_run, restored
+from ui.restoring import fitted, of_run, restored
 from ui.service import Prepared, Studio
 from ui.sheets import Sheet, make_sheet
 
@@ -46,11 +46,15 @@ class Choices(Strict):
 
 @dataclass(frozen=True)
 class Side:
-    """What is compared; `run` is the one that was chosen, which may be older than the server."""
+    """What is compared; `run` is the one that was chosen, which may be older than the server.
+
+    `as_it_is`: it is whole and of another model than the present one, which cannot make it.
+    """
 
     painting: EditorValue
     request: GenerateRequest
     run: Snapshot | None = None
+    as_it_is: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     """
     if a.shape[1:] != b.shape[1:]:
         sizes = " and ".join(f"{clip.shape[2]}×{clip.shape[1]}" for clip in (a, b))
-        raise ValueError(f"The clips have frames of {sizes} pixels: compare clips of one model.")
+        raise ValueError(f"The clips have frames of {sizes} pixels: compare clips of one size.")
     frames = min(len(a), len(b))
     apart = np.abs(a[:frames].astype(np.int16) - b[:frames]).mean(-1)  # (F, H, W)
     within = float(np.percentile(apart, SHOWN))
@@ -108,16 +112,16 @@ def run_of(studio: Studio, job: str, session: str) -> Snapshot:
         raise RequestError("This run is no longer listed: choose another one.")
     recipe, pictures = of_run(saved)
     pipeline = checked(studio.model.get)
-    back = restored(recipe, pictures, pipeline)
-    # What another model made is made anew by this one: timelines are compared, not models.
-    whole = recipe.stopped_after_step is None and recipe.model_hash == pipeline.model_hash
+    own = recipe.model_hash == pipeline.model_hash
+    back = restored(recipe, pictures, pipeline if own else None)
+    model = recipe.model_hash, recipe.model_name
     return Snapshot(
         job,
         back.editor.frames,
         back.editor.steps,
-        Status.DONE if whole else Status.STOPPED,
+        Status.DONE if recipe.stopped_after_step is None else Status.STOPPED,
         result=saved,
-        about=studio.order(back.editor, back.request),
+        about=Order.of(back.editor, back.request, studio.window, *model),
     )
 
 
@@ -128,26 +132,39 @@ def orders(
     request: GenerateRequest,
     session: str,
 ) -> list[Side]:
-    """Both sides, with the settings of the first run among them, else those of the panel.
+    """Both sides, with the settings of the first run among them, else those of the panel. A whole
+    run of another model is compared as it is.
 
     Raises:
         RequestError: a run is gone, or both sides are the same.
     """
-    sides: list[tuple[EditorValue, Snapshot | None]] = []
+    pipeline = checked(studio.model.get)
+    sides: list[Side] = []
     settings = None
     for choice in (choices.a, choices.b):
-        painting, run = canvas, None
+        painting, run, as_it_is = canvas, None, False
         if choice.kind == "run":
             run = run_of(studio, choice.name, session)
             painting, used = run.about.unpack()
-            settings = settings or used
+            settings = settings or fitted(used, pipeline)[0]
+            as_it_is = run.about.model_hash != pipeline.model_hash and _is_whole(run)
         elif choice.kind == "preset":
             painting = _preset(choice.name, canvas, studio.window)
-        sides.append((painting, run))
-    both = [Side(painting, settings or request, run) for painting, run in sides]
-    if len({studio.order(side.painting, side.request).key for side in both}) == 1:
+        sides.append(Side(painting, request, run, as_it_is))
+    both = [replace(side, request=settings or request) for side in sides]
+    if len({_order_of(studio, side).key for side in both}) == 1:
         raise RequestError("Both sides are the same timeline: choose another one for A or B.")
     return both
+
+
+def _is_whole(run: Snapshot) -> bool:
+    return run.status is Status.DONE and run.result is not None and bool(run.result.frames)
+
+
+def _order_of(studio: Studio, side: Side) -> Order:
+    if side.as_it_is and side.run is not None:
+        return side.run.about
+    return studio.order(side.painting, side.request)
 
 
 def _preset(name: str, canvas: EditorValue, window: int) -> EditorValue:
@@ -168,8 +185,7 @@ def submit_both(
     known = [*studio.jobs.runs_of(session), *(side.run for side in both if side.run)]
 
     def run_for(side: Side) -> str | Prepared:
-        order = studio.order(side.painting, side.request)
-        same = same_run(known, order)
+        same = same_run(known, _order_of(studio, side))
         if same is None and again:
             raise RequestError("One of the two is no longer there: compare once more.")
         return same or studio.prepare(side.painting, side.request, session)
@@ -190,8 +206,7 @@ def submit_both(
 def same_run(runs: Sequence[Snapshot], order: Order) -> str | None:
     """A run of the same order that is whole, or will be."""
     for run in runs:
-        whole = run.status is Status.DONE and run.result is not None and run.result.frames
-        if run.about.key == order.key and (whole or not run.status.over):
+        if run.about.key == order.key and (_is_whole(run) or not run.status.over):
             return run.job
     return None
 
@@ -227,12 +242,12 @@ def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
     return {
         "status": "done",
         "jobs": [run.job for run in runs],
-        "text": f"{cut}Both with {runs[0].about.shared}.",
+        "text": f"{cut}{_shared(runs)}",
         "frames": frames,
         "fps": runs[0].about.fps,
         "sides": [
-            {"title": run.about.title, "levels": run.about.picture, **sheet_value(clip[:frames])}
-            for run, clip in zip(runs, clips, strict=True)
+            {"title": title, "levels": run.about.picture, **sheet_value(clip[:frames])}
+            for title, run, clip in zip(_titles(runs), runs, clips, strict=True)
         ],
         "difference": {
             "mean": [round(mean, 2) for mean in apart.mean],
@@ -241,6 +256,32 @@ def compared_value(runs: Sequence[Snapshot]) -> dict[str, Any]:
             **sheet_value(apart.heat),
         },
     }
+
+
+def _models(runs: Sequence[Snapshot]) -> list[str]:
+    """What the models of the runs are called, told apart where two have one name; none for one."""
+    if len({run.about.model_hash for run in runs}) == 1:
+        return []
+    names = [run.about.model or "another model" for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.about.model} ({run.about.model_hash[:8]})" for run in runs]
+    return names
+
+
+def _titles(runs: Sequence[Snapshot]) -> list[str]:
+    models = _models(runs) or [""] * len(runs)
+    return [" · ".join(filter(None, (r.about.title, m))) for r, m in zip(runs, models, strict=True)]
+
+
+def _shared(runs: Sequence[Snapshot]) -> str:
+    """What both have in common, and what not, if another model made one of them."""
+    shared = [run.about.shared for run in runs]
+    models = "".join(
+        f"{side} is by {name}. " for side, name in zip("AB", _models(runs), strict=False)
+    )
+    if len(set(shared)) == 1:
+        return f"{models}Both with {shared[0]}."
+    return f"{models}A with {shared[0]}; B with {shared[1]}."
 
 
 def read_frames(files: Sequence[Path]) -> np.ndarray:

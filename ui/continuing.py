@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -38,13 +39,14 @@ class FrameRequest(Strict):
     frame: Whole = Field(ge=0)
 
 
-def continued(saved: Saved, request: ContinueRequest, steps: int, window: int) -> EditorValue:
+def continued(
+    files: Sequence[Path], request: ContinueRequest, steps: int, window: int
+) -> EditorValue:
     """A timeline as long as the clip, or as may be, that begins with the clip's last frames.
 
     Raises:
         RequestError: the clip has fewer frames, or the model would see none but those.
     """
-    files = saved.columns
     most = min(len(files), window - 1)
     tail = request.tail or max(1, min(TAIL, window // 2, most))
     if tail > most:
@@ -71,7 +73,7 @@ def _as_long(frames: int, steps: int, window: int, params: dict[str, int]) -> Ti
             frames = max(window, frames // 2)
 
 
-def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> EditorValue:
+def extended(files: Sequence[Path], request: ExtendRequest, steps: int, window: int) -> EditorValue:
     """A longer timeline that begins with the whole clip; what comes after it is generated.
 
     The model is called on windows of its own length, so memory does not grow with the frames.
@@ -79,7 +81,6 @@ def extended(saved: Saved, request: ExtendRequest, steps: int, window: int) -> E
     Raises:
         RequestError: the clip is that long already, or the way is unknown.
     """
-    files = saved.columns
     if request.way not in WAYS:
         raise RequestError(f"way is {request.way!r}: choose one of {', '.join(WAYS)}.")
     if request.frames <= len(files):
@@ -123,7 +124,7 @@ def steps_of_clip(recipe: Recipe) -> int:
     return int((levels[1:] != levels[:-1]).sum(axis=0).max()) or 1
 
 
-def _pictures(files: list[Path]) -> list[KeyframeValue]:
+def _pictures(files: Sequence[Path]) -> list[KeyframeValue]:
     """The frames of a clip as the pictures of frames 1, 2, …"""
     return [
         KeyframeValue(frame=frame, file=as_upload(path, int(path.stem) - 1))

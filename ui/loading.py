@@ -33,10 +33,12 @@ class LoadingModel:
         threading.Thread(target=self._first, args=(load,), name="load model", daemon=True).start()
 
     def _first(self, load: Callable[[], Any]) -> None:
-        self._pipeline, self.error = _attempt(load)
-        self.loads += self.ready
-        self.version += 1
-        self._decided.set()
+        try:
+            self._pipeline, self.error = _attempt(load)
+            self.loads += self.ready
+        finally:
+            self.version += 1
+            self._decided.set()
 
     def replace(self, load: Callable[[], Any], key: str, then: Callable[[], None]) -> None:
         """Load another one in a thread and put it in the place of this one, whose memory is freed.

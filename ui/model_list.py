@@ -83,7 +83,13 @@ class ModelList:
         raise ValueError(f"There is no model {shown(key)} here: choose one from the list.")
 
     def load(self, entry: Entry) -> Any:
-        """The pipeline of an entry; its loader's errors are for people."""
+        """The pipeline of an entry; its loader's errors are for people.
+
+        Raises:
+            ValueError: a program, which only whoever starts the studio may name.
+        """
+        if entry.key != GIVEN and entry.source is not None and is_program(entry.source):
+            raise ValueError(f"{entry.title} is a program, which only --model may name.")
         pipeline = self._load(entry.source)
         self._sources[pipeline.model_hash] = entry.source
         return pipeline

@@ -54,11 +54,13 @@ class ModelLook(Strict):
 class ModelChange(Strict):
     """What a page that goes over to another model had: the frames that the one before saw.
 
-    `resample`: whether a painting that filled them is to fill the new model's.
+    `resample`: whether a painting that filled them is to fill the new model's. `welcome`: whether
+    it may be what a first visit finds, which is of the shipped model.
     """
 
     window: int = Field(ge=1, le=MAX_FRAMES)
     resample: bool
+    welcome: bool = False
 
 
 def photographs(shipped: bool = True) -> str:
@@ -79,7 +81,8 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
     elif model.error:
         stays = "" if pipeline is None else f" {pipeline.card.name} stays in place."
         tried = titles.get(model.tried, "The model")
-        said = f"{tried} could not be loaded: {model.error.rstrip('.')}.{stays}"
+        why = model.error.removeprefix(f"{tried}: ").rstrip(".")
+        said = f"{tried} could not be loaded: {why}.{stays}"
     others = len(entries) > 1
     return {
         "text": text,
@@ -124,6 +127,7 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
             f"{megabytes(pipeline.memory_bytes)} in memory",
         ),
         ("Timesteps", "one for the whole clip" if scalar else "one for each frame"),
+        ("Noise", f"{pipeline.schedule.name}, of which it predicts {pipeline.schedule.predicts}"),
         ("Licence", pipeline.card.license or "not stated"),
     ]
 
@@ -159,8 +163,8 @@ def following(
     fps: Any,
     size: Any,
 ) -> dict[str, Any]:
-    """The settings of `FOLLOWERS`, the prompt, and "note", the sentence beside the examples, as the
-    present model has them. A rate that somebody has chosen stays."""
+    """The settings of `FOLLOWERS`, the prompt, the sentence beside the examples and the row of both
+    as the present model has them. A rate that somebody has chosen stays."""
     pipeline = studio.model.get()
     usual, *others = pipeline.sizes
     choices_of_size = [(_by(usual), USUAL), *((_by(each), written_size(each)) for each in others)]
@@ -197,6 +201,7 @@ def following(
         **{option: skill(option) for option in SKILLS},
         "prompt": gr.update(visible=prompts, value=chosen),
         "note": photographs(shipped),
+        "shelf": gr.update(visible=studio.knows_examples),
     }
 
 
@@ -207,24 +212,24 @@ def wire_models(
     fields: Mapping[str, Component],
     prompt: Component,
     note: Component,
+    shelf: Any,
     reading: Follow,
     keeping: dict[str, Any],
     kept: Component,
 ) -> dict[str, Any]:
     """Bind the panel and the settings, `fields`, that follow it; returns the event that fills it
-    and what depends on it for a visit. `kept`: what this browser painted before, if anything."""
+    and what depends on it for a visit. shelf: the row of the examples, with the note in it. kept:
+    what this browser painted before, if anything."""
 
     async def name_model(kept: Any, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
-        """Name the model and its labels once it is there; the welcome gets as many frames as it
-        sees."""
+        """Name the model and its labels once it is there; what the welcome fits is asked for."""
         if not await studio.model.wait():
-            return panel_value(studio, followed=True), *[gr.skip()] * (1 + len(followers))
-        followed = following(studio, timeline, *shown)
-        fresh = kept is None and studio.window != editing.WINDOW
-        fitted = (
-            editing.with_window(timeline, editing.WINDOW, studio.window) if fresh else gr.skip()
-        )
-        return panel_value(studio, followed=True), fitted, *followed.values()
+            return panel_value(studio, followed=True), *[gr.skip()] * len(followers)
+        named = panel_value(studio, followed=True)
+        if kept is None and studio.model.key != SHIPPED:
+            # not the canvas that this was sent with: it may have been painted on meanwhile
+            named["fitted_for"] = editing.WINDOW
+        return named, *following(studio, timeline, *shown).values()
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -242,7 +247,9 @@ def wire_models(
         had = checked(lambda: ModelChange.model_validate(event._data))
         label, conditioning, _, size = shown  # another model has a rate of its own
         fitted = frames_of(studio.model.get(), size)
-        if had.resample and had.window != studio.window:
+        if had.welcome and studio.is_foreign_welcome(timeline):
+            timeline = fitted["value"] = studio.plain_welcome()
+        elif had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
         followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
@@ -253,7 +260,7 @@ def wire_models(
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
     size = fields["size"]
-    followers = [*(fields[name] for name in FOLLOWERS), prompt, note]
+    followers = [*(fields[name] for name in FOLLOWERS), prompt, note, shelf]
     asked = [editor, *(fields[name] for name in ("label", "conditioning", "fps", "size"))]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 
@@ -272,6 +279,6 @@ def wire_models(
     return {
         "fn": name_model,
         "inputs": [kept, *asked],
-        "outputs": [panel, editor, *followers],
+        "outputs": [panel, *followers],
         **QUICK,
     }

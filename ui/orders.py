@@ -30,8 +30,9 @@ class Order:
 
     `title` names the timeline, `settings` and `details` are text for people, `shared` is what two
     timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
-    thumbnail, `mark` says which painting it was. Two orders of the same `key` are of the same
-    model and give the same bytes; `rows` does for their first rows what `key` does for the whole.
+    thumbnail, `mark` says which painting it was, `model` and `model_hash` for which model. Two
+    orders of the same `key` are of the same model and give the same bytes; `rows` does for their
+    first rows what `key` does for the whole.
     """
 
     title: str
@@ -41,13 +42,22 @@ class Order:
     fps: int
     picture: tuple[tuple[int, ...], ...]
     mark: int
+    model: str
+    model_hash: str
     key: str
     rows: tuple[bytes, ...]
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
 
     @classmethod
-    def of(cls, editor: EditorValue, request: GenerateRequest, window: int, model: str) -> Order:
-        """The order for a model that sees `window` frames and whose weights have this hash."""
+    def of(
+        cls,
+        editor: EditorValue,
+        request: GenerateRequest,
+        window: int,
+        model_hash: str,
+        model: str = "",
+    ) -> Order:
+        """The order for a model of this name that sees `window` frames."""
         asked = {"editor": editor.model_dump(mode="json"), "request": request.model_dump()}
         return cls(
             title=title_of(editor, window),
@@ -68,8 +78,10 @@ class Order:
             fps=request.fps,
             picture=picture_of(editor),
             mark=editor.mark,
-            key=_key(editor, request, model),
-            rows=rows_of(editor, request, window, model),
+            model=model,
+            model_hash=model_hash,
+            key=_key(editor, request, model_hash),
+            rows=rows_of(editor, request, window, model_hash),
             _packed=zlib.compress(json.dumps(asked).encode()),
         )
 

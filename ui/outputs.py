@@ -70,12 +70,12 @@ class Saved:
 
     @property
     def frames(self) -> list[Path]:
-        return sorted((self.folder / "frames").glob("*.png"))
+        files = (self.folder / "frames").glob("*.png")
+        return sorted(files, key=lambda file: (len(file.name), file.name))
 
-    @property
-    def columns(self) -> list[Path]:
-        """The frame that stands for each column of the timeline: all, for most models."""
-        return self.frames[:: int(self.about().get("frames_per_latent") or 1)]
+    def columns(self, frames_per_latent: int) -> list[Path]:
+        """The last frame, and each before it that stands for a column of a model's timelines."""
+        return self.frames[::-frames_per_latent][::-1]
 
     @property
     def keyframes(self) -> dict[int, Path]:
@@ -162,12 +162,11 @@ class Outputs:
         recipe: Mapping[str, Any],
         pictures: Mapping[int, np.ndarray] | None = None,
         says: str = "",
-        frames_per_latent: int = 1,
     ) -> Saved:
         """Write a run: frames uint8 (N, H, W, 3). It appears under its name only when complete.
 
         pictures: {frame from 0: uint8 (H, W, 3)}, the keyframes as the model was given them.
-        says: the run in a sentence, for the history. frames_per_latent: `Clip`'s.
+        says: the run in a sentence, for the history.
 
         Raises:
             OutputError: the disk is full or not writable.
@@ -189,7 +188,6 @@ class Outputs:
             "stopped": "stopped_after_step" in recipe,
             "says": says,
             "loops": loops(frames),
-            **({"frames_per_latent": frames_per_latent} if frames_per_latent > 1 else {}),
         }
         bare = _json(recipe)
         text = _json(with_pictures(recipe, pictures))

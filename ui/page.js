@@ -232,8 +232,9 @@ const FvdmPage = (() => {
   const sent = new Set();
   let last = null;
 
-  /** The prompt has changed: what the label is now. */
-  function prompted(text) {
+  /** The prompt has changed: what the label is now, where the box of the prompt is there at all. */
+  function prompted(text, there) {
+    if (!there) return UNCHANGED;
     sent.add(text);
     last = text;
     return text;

@@ -189,12 +189,16 @@ def wire_queue(
             saved = studio.outputs.find(kept["session"], kept["job"])
             unknown = kept["job"] and saved is None and studio.jobs.get(kept["job"]) is None
             lost = {"status": "failed", "text": LOST} if unknown else {}
-            return None, lost, None if saved is None else clip_files(saved)
+            return (
+                None,
+                lost,
+                None if saved is None else clip_files(saved, studio.frames_per_latent),
+            )
         result = run.result if run.result and run.result.video.is_file() else None
         made = run.result is not None or run.status in (Status.DONE, Status.FAILED)
         if result is None and not made:  # what the session made last
             result = next((each.result for each in reversed(view.runs) if each.result), None)
-        files = None if result is None else clip_files(result)
+        files = None if result is None else clip_files(result, studio.frames_per_latent)
         waiting = len([other for other in view.waiting if other.job != run.job])
         return strip_value(run, seen_step), progress_value(run, waiting), files
 
@@ -223,6 +227,9 @@ def wire_queue(
             studio.jobs.remove(asked.job, owner=session)
         else:
             painting, request = studio.order_of(asked.job, session).unpack()
+            request, notes = fitted(request, checked(studio.model.get))
+            for note in notes:
+                gr.Warning(plain(note), title="Queued again, but")
             reader = studio.reader(painting)
             await run_sync(studio.submit, painting, request, session, limiter=reader)
         return listed(session)

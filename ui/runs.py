@@ -102,8 +102,7 @@ def make_work(
         frames = state.frames if stopped else state.clip.frames
         recipe = state.recipe | {"page": page}
         says = timeline.describe()
-        each = pipeline.frames_per_latent
-        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says, each)
+        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says)
 
     def states() -> Iterator[Any]:
         if walker.pipeline() is not pipeline:  # between this check of the request and its queueing

@@ -97,6 +97,11 @@ class Studio:
     def window(self) -> int:
         return self.model.get().num_frames if self.model.ready else editing.WINDOW
 
+    @property
+    def frames_per_latent(self) -> int:
+        """How many frames of a clip a column of the canvas stands for."""
+        return self.model.get().frames_per_latent if self.model.ready else 1
+
     # ── What the page says about a timeline ──────────────────────────────────────────────────
 
     def summary(
@@ -210,7 +215,10 @@ class Studio:
 
     def order(self, editor: EditorValue, request: GenerateRequest) -> Order:
         """What is asked of the present model."""
-        return Order.of(editor, request, self.window, checked(self.model.get).model_hash)
+        pipeline = checked(self.model.get)
+        return Order.of(
+            editor, request, pipeline.num_frames, pipeline.model_hash, pipeline.card.name
+        )
 
     def order_of(self, job: object, session: str) -> Order:
         """What a run of this session was asked for.
@@ -276,16 +284,32 @@ class Studio:
     def welcome(self) -> EditorValue:
         """An image-to-video with an example picture in place, so that one click makes a video."""
         request = PresetRequest(name="image-to-video", frames=editing.FRAMES, steps=editing.STEPS)
-        editor = editing.with_preset(None, request, self.window)
+        editor = editing.with_preset(None, request, editing.WINDOW)  # the shipped model's
         examples = self.examples.examples
         for example in [e for e in examples if WELCOME in e.name][:1] or examples[:1]:
             editor.keyframes = [KeyframeValue(frame=0, file=example.file)]
         return editor
 
+    def plain_welcome(self) -> EditorValue:
+        """What a first visit to a model finds that knows nothing of the examples."""
+        request = PresetRequest(name="standard", frames=self.window, steps=editing.STEPS)
+        return editing.with_preset(None, request, self.window)
+
+    def is_foreign_welcome(self, editor: EditorValue) -> bool:
+        """Whether this is the welcome as it was, with an example of worlds that the present model
+        does not know."""
+        return not self.knows_examples and editor.mark == self.welcome().mark
+
+    @property
+    def knows_examples(self) -> bool:
+        """Whether the model has labels that the examples are called by."""
+        labels = self.model.get().card.labels if self.model.ready else ()
+        return any(label in each.name for label in labels for each in self.examples.examples)
+
     def fitting_label(self, editor: EditorValue) -> str:
         """The label in the name of the first picture, which holds for the examples."""
         names = [keyframe.file.orig_name or "" for keyframe in editor.keyframes[:1]]
-        labels = self.model.get().card.labels if self.model.ready else []
+        labels = self.model.get().card.labels if self.model.ready else ()
         return next((label for label in labels for name in names if label in name), ANY)
 
 

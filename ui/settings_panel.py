@@ -25,9 +25,9 @@ PRIORS = [
 ]
 CONDITIONINGS = [("noised again at each step", "replacement"), ("clean", "clean")]
 MAX_NUMBER = 20  # characters
-PROMPTED = "(text) => window.fvdmPage.prompted(text)"
-LABELLED = """(label) =>
-  window.fvdmPage.labelled(label, document.querySelector("#prompt textarea")?.value ?? "")"""
+PROMPT = 'document.querySelector("#prompt textarea")'
+PROMPTED = f"(text) => window.fvdmPage.prompted(text, Boolean({PROMPT}))"
+LABELLED = f"(label) => window.fvdmPage.labelled(label, {PROMPT}?.value ?? '')"
 DICE = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 
 

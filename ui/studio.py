@@ -94,7 +94,8 @@ def build_studio(
 
         with gr.Row(elem_id="desk", equal_height=False):
             with gr.Column(elem_id="work", scale=1, min_width=0):
-                with gr.Row(elem_id="shelf-row", visible=bool(studio.examples.examples)):
+                has_examples = bool(studio.examples.examples)
+                with gr.Row(elem_id="shelf-row", visible=has_examples) as shelf_row:
                     shelf = ExampleShelf(studio.examples, elem_id="shelf")
                     note = gr.HTML(photographs(), padding=False)
                 editor = TimelineEditor(studio.welcome(), label="timeline", elem_id="editor")
@@ -196,7 +197,8 @@ def build_studio(
             keeping=keeping,
         )
         naming = wire_models(
-            *(studio, model, editor, panel.fields, panel.prompt, note, reading, keeping, painting)
+            *(studio, model, editor, panel.fields, panel.prompt, note, shelf_row),
+            *(reading, keeping, painting),
         )
         reading(visit.then(**naming).then)
 

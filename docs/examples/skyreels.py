@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fvdm_core import NoiseSchedule, Pipeline
 from fvdm_core.card import ModelCard
+from fvdm_core.device import pick_device, pick_dtype
 from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.network import NetworkShape
 
@@ -45,6 +46,7 @@ class SkyReels(nn.Module):
             patch_size=takes.patch_size[1],
         )
         self.transformer = transformer
+        self.dtype = transformer.dtype  # of most of it: its positions and norms stay in fp32
         self.texts = [AGAINST]  # by their numbers; 0 is for no prompt
         self.encode = lru_cache(KEPT)(encode)
 
@@ -80,7 +82,8 @@ class WanCoder(nn.Module):
         self.vae = vae
         self.register_buffer("mean", torch.tensor(vae.config.latents_mean)[:, None, None])
         self.register_buffer("std", torch.tensor(vae.config.latents_std)[:, None, None])
-        self.register_buffer("to_rgb", fit_preview(self.encode, self.downsample))
+        to_rgb = fit_preview(self.encode, self.downsample)
+        self.register_buffer("to_rgb", to_rgb, persistent=False)
 
     def encode(self, video: Tensor) -> Tensor:
         """(K, 3, H, W) -> (K, C, h, w)"""
@@ -122,7 +125,10 @@ def text_encoder() -> Encode:
 
 def pipeline(encode: Encode, size: tuple[int, int]) -> Pipeline:
     """The pipeline of `MODEL` for what encodes prompts, and frames of (height, width)."""
-    transformer = SkyReelsV2Transformer3DModel.from_pretrained(MODEL, subfolder="transformer")
+    dtype = pick_dtype(pick_device())
+    transformer = SkyReelsV2Transformer3DModel.from_pretrained(
+        MODEL, subfolder="transformer", torch_dtype=dtype
+    )
     vae = AutoencoderKLWan.from_pretrained(MODEL, subfolder="vae")
     vae.enable_tiling()
     return Pipeline(

@@ -652,7 +652,7 @@ def edit(folder: Path, **changes) -> Path:
     [
         ({"format": "diffusers"}, "format 'diffusers'"),
         ({"version": 999}, "version '999'"),
-        ({"labels": ["sky"]}, "there are 1 labels, but the transformer has 2 classes"),
+        ({"labels": ["sky"]}, "there are 1 labels, but the network has 2 classes"),
         ({"labels": ["sky", "sky"]}, "labels must differ"),
         ({"labels": [1, 2]}, "labels"),
         ({"sampling": {"temporal_scale": 9}}, "temporal_scale is 9; it must be from 0 to 5"),

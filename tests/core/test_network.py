@@ -1,5 +1,7 @@
 """Networks and autoencoders that are not ours, driven by the pipeline."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from torch import nn
 
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
-from fvdm_core.network import NetworkShape, PixelSpace
+from fvdm_core.defaults import SamplingDefaults
+from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
 
 X0 = NoiseSchedule("cosine", prediction_type="x0")
 FLOW = NoiseSchedule("flow", prediction_type="flow")
@@ -147,28 +150,137 @@ def test_a_network_that_can_see_frames_alone_is_led_by_them():
     assert np.array_equal(clip.frames, pixels(1.5 * network.clip))
 
 
+@pytest.mark.parametrize("cfg_scale", [1.0, 2.0])
 @pytest.mark.parametrize(
     "output, words",
     [
-        (lambda x: x.transpose(1, 2), r"\(1, 4, 3, 8, 8\) and returned \(1, 3, 4, 8, 8\)"),
+        (lambda x: x.transpose(1, 2), r"4, 3, 8, 8\) and returned \(\d, 3, 4, 8, 8\)"),
+        (lambda x: torch.cat([x, x]), r"4, 3, 8, 8\) and returned \([24], 4, 3, 8, 8\)"),
+        (lambda x: x[:, :, 0], "and returned"),
+        (lambda x: (x,), "the network returned a tuple, not a tensor"),
         (lambda x: x[:, :, :, :4], "the channels, the third number"),
         (lambda x: x[0], "returned"),
         (lambda x: x[:, :, :2], "returned 2 channels; expected 3 or 6"),
     ],
 )
-def test_an_output_of_another_shape_is_refused_with_both(output, words):
-    network = Constant(clip_of())
+def test_an_output_of_another_shape_is_refused_with_both(output, words, cfg_scale):
+    network = Constant(clip_of(), num_classes=1)
     network.forward = lambda x, t, y=None: output(x)
     with pytest.raises(ValueError, match=words):
-        made(network)(timeline())
+        made(network, labels=("one",))(timeline(), label="one", cfg_scale=cfg_scale)
+
+
+def test_only_real_numbers_are_cast_and_none_of_a_network_with_a_dtype_of_its_own():
+    class Turning(Constant):
+        def __init__(self, clip):
+            super().__init__(clip)
+            self.register_buffer("turns", torch.polar(torch.ones(4), torch.arange(4.0)))
+            self.register_buffer("places", torch.arange(4))
+            self.weight = nn.Parameter(torch.ones(2))
+
+    network = Turning(clip_of())
+    turns = network.turns.clone()
+    pipe = Pipeline(network, PixelSpace(), X0, ModelCard(), device="cpu", dtype=torch.bfloat16)
+    assert network.weight.dtype == torch.bfloat16 and network.places.dtype == torch.long
+    assert torch.equal(network.turns, turns)
+    pipe(timeline(steps=1))
+
+    class Mixed(Turning):
+        dtype = torch.bfloat16
+
+        def forward(self, x, t, y=None):
+            assert x.dtype == torch.bfloat16
+            return super().forward(x, t, y)
+
+    mixed = Mixed(clip_of())
+    pipe = Pipeline(mixed, PixelSpace(), X0, ModelCard(), device="cpu")
+    assert pipe.dtype == torch.bfloat16 and mixed.weight.dtype == torch.float32
+    assert pipe(timeline(steps=1)).recipe["dtype"] == "bfloat16"
+    assert pipe.to("cpu", torch.float64).dtype == mixed.weight.dtype == torch.float64
+
+
+def test_a_network_without_numbers_is_given_all_where_the_pipeline_is(monkeypatch):
+    class Formula(nn.Module):
+        config = NetworkShape(4, 3, 8, num_classes=1)
+
+        def forward(self, x, t, y):
+            assert x.dtype == torch.bfloat16 and {x.device, t.device} == {y.device}
+            return x * 0
+
+    pipe = Pipeline(Formula(), PixelSpace(), X0, ModelCard(labels=("one",)), dtype=torch.bfloat16)
+    pipe(timeline(steps=1), label="one", cfg_scale=2)
+
+
+def test_a_compiled_network_can_do_what_it_could(monkeypatch):
+    class Sees(Constant):
+        def forward(self, x, t, y=None, alone=None):
+            return super().forward(x, t, y)
+
+    assert "temporal_scale" in skills_of(torch.compile(Sees(clip_of())))
+
+
+def test_a_network_may_write_into_what_it_is_given():
+    class Writes(Constant):
+        def forward(self, x, t, y=None):
+            return x.mul_(0.5)
+
+    class Reads(Constant):
+        def forward(self, x, t, y=None):
+            return x * 0.5
+
+    clips = [made(network(clip_of()))(timeline()).frames for network in (Writes, Reads)]
+    assert np.array_equal(*clips)
+
+
+def test_an_error_in_a_network_names_its_line(caplog):
+    class Fails(Constant):
+        def forward(self, x, t, y=None):
+            return self.inside(x)
+
+        def inside(self, x):
+            assert x.shape[1] == 5, "it takes 5\nframes"
+
+    line = inspect.getsourcelines(Fails.inside)[1] + 1
+    words = rf"^test_network.py:{line}, inside: AssertionError: it takes 5 frames"
+    with pytest.raises(NetworkError, match=words):
+        made(Fails(clip_of()))(timeline())
+    assert caplog.records[0].exc_info
+
+    class NoMemory(Constant):
+        def forward(self, x, t, y=None):
+            raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="^CUDA out of memory$"):  # the page has words for that
+        made(NoMemory(clip_of()))(timeline())
+
+    class Undecided(PixelSpace):
+        def decode(self, latents):
+            raise KeyError("no")
+
+    with pytest.raises(NetworkError, match=r"test_network.py:\d+, decode: KeyError: 'no'"):
+        made(Constant(clip_of()), Undecided())(timeline())
+
+
+def test_an_autoencoder_that_makes_other_latents_is_told_so():
+    class Halves(PixelSpace):
+        def encode(self, video):
+            return video[..., ::2, ::2]
+
+    with pytest.raises(ValueError, match=r"latents of shape \(2, 3, 4, 4\) of pictures of shape"):
+        made(Constant(clip_of()), Halves()).encode(np.zeros((2, 8, 8, 3), np.uint8))
 
 
 def test_parts_that_do_not_fit_are_refused():
     network = Constant(clip_of(), num_classes=2)
-    with pytest.raises(ValueError, match="there are 1 labels, but the transformer has 2 classes"):
+    wants = SamplingDefaults(by_label={"one": {"temporal_scale": 1.0}})
+    with pytest.raises(ValueError, match="sampling.temporal_scale is above 0, but the network"):
+        made(network, labels=("one", "two"), sampling=wants)
+    with pytest.raises(ValueError, match="there are 1 labels, but the network has 2 classes"):
         made(network, labels=("one",))
     with pytest.raises(ValueError, match="Linear does not say its num_frames: give it"):
         made(nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="the network is a int, not a torch.nn.Module"):
+        made(3)
     with pytest.raises(ValueError, match="Linear is no autoencoder: it has no downsample"):
         made(network, nn.Linear(1, 1))
     for values in ({"num_frames": 0}, {"num_classes": -1}, {"latent_size": 2.5}, {"patch_size": 3}):

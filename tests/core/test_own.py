@@ -1,6 +1,7 @@
 """Models that a Python file of one's own makes: `--model my_network.py`."""
 
 import importlib.util
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from tiny import save_tiny
 
-from fvdm_core import NoiseSchedule, Timeline, media
+from fvdm_core import NoiseSchedule, Timeline, device, media
 from fvdm_core.__main__ import main
 from fvdm_core.own import load_own, open_pipeline
 
@@ -50,7 +51,7 @@ def own(tmp_path):
     return tmp_path / "network.py"
 
 
-def test_a_file_makes_the_model_and_the_command_line_runs_it(own, tmp_path, capsys):
+def test_a_file_makes_the_model_and_the_command_line_runs_it(own, tmp_path):
     """In a process of its own, as what lies beside the file is imported."""
     done = subprocess.run(
         [
@@ -71,12 +72,33 @@ def test_a_file_makes_the_model_and_the_command_line_runs_it(own, tmp_path, caps
 def test_its_hash_is_of_the_weights_and_of_the_file(own):
     first = load_own(own)
     assert len(first.model_hash) == 16 and load_own(own).model_hash == first.model_hash
-    own.write_text(NETWORK.replace("tensor(0.0)", "tensor(0.5)"))
-    weights = load_own(own)
+    with_buffer = NETWORK.replace("tensor(0.0)", "tensor(float(NAME[-1] == '5'))")
+    own.write_text(with_buffer)
+    zero = load_own(own)
+    (own.parent / "beside.py").write_text("NAME = 'Grey 5'")
+    weights = load_own(own)  # what lies beside it is read anew
+    assert weights.card.name == "Grey 5" and float(weights.model.level) == 1
     own.write_text(NETWORK + "\n# a word\n")
-    assert len({first.model_hash, weights.model_hash, load_own(own).model_hash}) == 3
+    hashes = {first.model_hash, zero.model_hash, weights.model_hash, load_own(own).model_hash}
+    assert len(hashes) == 4
     own.write_text(NETWORK.replace("ModelCard(NAME))", "ModelCard(NAME), model_hash='mine')"))
     assert load_own(own).model_hash == "mine"
+
+
+def test_its_hash_is_the_same_in_any_precision_and_on_any_device(own, monkeypatch):
+    own.write_text(NETWORK.replace("tensor(0.0)", "tensor(0.1234568)"))
+    exact = load_own(own)
+    asked = []
+    monkeypatch.setattr(device, "fast_bf16", lambda place: asked.append(place.type) or True)
+    rounded = load_own(own, "cpu")
+    assert rounded.dtype == torch.bfloat16 and exact.dtype == torch.float32
+    assert rounded.model_hash == exact.model_hash and asked == ["cpu"]
+
+
+def test_the_named_device_is_the_only_one_that_is_used(own, monkeypatch):
+    """Or a model for the processor would fill the GPU first."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert load_own(own, "cpu").device.type == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -88,21 +110,73 @@ def test_its_hash_is_of_the_weights_and_of_the_file(own):
         ("def load(): raise OSError('no\\nway')", "network.py: OSError: no way$"),
         ("import nothing_of_that_name", "network.py: ModuleNotFoundError: No module"),
         ("def load(:", "network.py: SyntaxError: "),
+        ("import sys\ndef load(): sys.exit('no more')", "network.py: SystemExit: no more$"),
+        ("def load(): open('/home/alice/weights.pt')", "No such file or directory: weights.pt$"),
     ],
 )
 def test_a_file_that_makes_none_is_told_why(own, code, words, caplog):
     own.write_text(code)
     with pytest.raises(ValueError, match=words):
         load_own(own)
-    raises = "raise" in code or "import nothing" in code or "(:" in code
-    assert bool(caplog.records) == raises  # with its traceback, where its own code failed
+    own_fault = "must have a function" not in words and "not int" not in words
+    assert bool(caplog.records) == own_fault  # with its traceback, where its own code failed
     assert all(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "before, after, words",
+    [
+        ("torch.zeros_like(x) + self.level", "(x,)", "network returned a tuple, not a tensor$"),
+        ("torch.zeros_like(x)", "torch.full_like(x, torch.nan)", "gives values that are not num"),
+        ("assert y is None", "assert x.shape[1] < 4, 'no'", r"16, forward: AssertionError: no$"),
+        ("PixelSpace()", "Half()", "frames of 4×4 of what it made of 8×8; its downsample is 1$"),
+        ("PixelSpace()", "Less()", r"made latents of shape \(1, 3, 4, 4\) of pictures of"),
+    ],
+)
+def test_what_does_not_fit_is_said_when_it_is_loaded(own, before, after, words):
+    code = NETWORK.replace(before, after)
+    assert code != NETWORK
+    halves = "return {}[..., ::2, ::2]"
+    code += f"""
+class Half(PixelSpace):
+    def decode(self, latents):
+        {halves.format("latents")}
+
+class Less(PixelSpace):
+    def encode(self, video):
+        {halves.format("video")}
+"""
+    own.write_text(code)
+    with pytest.raises(ValueError, match=f"^network.py:.*{words}") as refused:
+        load_own(own)
+    assert str(refused.value).count("network.py") == 1
+
+
+def test_it_may_import_what_has_the_name_of_a_package_here(own):
+    """In a process of its own, where nothing of that name was imported before."""
+    (own.parent / "train.py").write_text("NAME = 'Grey of train'")
+    own.write_text(NETWORK.replace("from beside", "from train"))
+    code = f"from fvdm_core.own import load_own; print(load_own({str(own)!r}).card.name)"
+    code += "; import fvdm_core.formula"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "Grey of train\n", done.stderr
+
+
+def test_what_a_file_makes_can_be_pickled_also_after_another_load_failed(own):
+    pipe = load_own(own)
+    own.write_text("def load(): raise ValueError('no')")
+    with pytest.raises(ValueError, match="network.py: ValueError: no"):
+        load_own(own)
+    assert float(pickle.loads(pickle.dumps(pipe.model)).level) == 0
 
 
 def test_what_is_no_program_is_opened_as_always(own, tmp_path):
     assert open_pipeline(str(save_tiny(tmp_path / "tiny")), "cpu").card.name == "Tiny"
-    with pytest.raises(ValueError, match="gone.py is not a file here"):
+    assert open_pipeline(str(save_tiny(tmp_path / "dir.py")), "cpu").card.name == "Tiny"
+    with pytest.raises(ValueError, match="gone.py' is not a folder or file here"):
         open_pipeline(str(tmp_path / "gone.py"))
+    with pytest.raises(ValueError, match="gone.py is not a file here"):
+        load_own(tmp_path / "gone.py")
     with pytest.raises(ValueError, match="network.py brings its own autoencoder; leave out --vae"):
         open_pipeline(str(own), autoencoder="somewhere")
     assert open_pipeline(str(own), "cpu").device.type == "cpu"

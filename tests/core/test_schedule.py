@@ -62,9 +62,42 @@ def test_a_table_of_alphas_is_a_schedule():
     torch.testing.assert_close(by_table.signal(LEVELS), by_name.signal(LEVELS))
     torch.testing.assert_close(by_table.noise(LEVELS), by_name.noise(LEVELS), atol=1e-4, rtol=1e-4)
     assert torch.equal(by_table.timesteps(LEVELS), by_name.timesteps(LEVELS))
-    for wrong in ([0.9], [0.5, 0.5, 0.1], [0.5, 0.6], [1.0, 0.5], [0.5, -0.1], [0.5, torch.nan]):
+    with pytest.raises(ValueError, match=r"alphas_cumprod\[1\] is 0.6 after 0.5; the table must"):
+        NoiseSchedule.from_alphas_cumprod([0.5, 0.6, 0.1])
+    for wrong in ([0.5, 0.5, 0.1], [0.5, 0.6], [1.0, 0.5], [0.5, -0.1], [0.5, torch.nan]):
         with pytest.raises(ValueError, match="must fall with each timestep"):
+            NoiseSchedule.from_alphas_cumprod(wrong)
+    for wrong in ([0.5], [[0.5, 0.4]]):
+        with pytest.raises(ValueError, match="has the shape"):
             NoiseSchedule.from_alphas_cumprod(torch.tensor(wrong))
+    assert NoiseSchedule.from_alphas_cumprod([0.5, 0.0], "v").num_train_timesteps == 2
+    with pytest.raises(ValueError, match="ends at 0, without signal, where 'eps'"):
+        NoiseSchedule.from_alphas_cumprod([0.5, 0.0], "eps")
+
+
+def test_a_function_of_time_is_a_schedule_that_tells_the_level():
+    schedule = NoiseSchedule.from_function(lambda s: (1 - s) ** 2 * 0.9 + 0.05, "x0")
+    levels = torch.tensor([0, 1, 500, 1000])
+    wanted = [1.0, 0.999**2 * 0.9 + 0.05, 0.25 * 0.9 + 0.05, 0.05]
+    assert (schedule.signal(levels) ** 2).tolist() == pytest.approx(wanted, rel=1e-5)
+    assert schedule.timesteps(levels).tolist() == [0, 1, 500, 1000]
+    assert (schedule.prediction_type, schedule.predicts) == ("x0", "the clean clip")
+    with pytest.raises(ValueError, match=r"alphas_cumprod\[0\] is 1 after 1"):
+        NoiseSchedule.from_function(lambda s: 1.0)
+    with pytest.raises(ValueError, match="'sigmoid' is unknown; .* with from_function or"):
+        NoiseSchedule("sigmoid")
+
+
+@pytest.mark.parametrize("shift", [0.08, 0.1, 0.2, 3.0, 100.0])
+def test_no_shift_gives_less_than_no_signal(shift):
+    schedule = NoiseSchedule("flow", prediction_type="x0", shift=shift)
+    assert schedule.signal(LEVELS).min() == 0
+
+
+@pytest.mark.parametrize("name, shift", [("flow", 0), ("flow", 101), ("cosine", 2.0)])
+def test_a_shift_that_is_none_is_refused(name, shift):
+    with pytest.raises(ValueError, match=f"shift is {shift}; it must be"):
+        NoiseSchedule(name, prediction_type="x0", shift=shift)
 
 
 def test_the_network_is_told_one_less_than_the_level():

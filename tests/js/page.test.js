@@ -128,12 +128,13 @@ test("where a painting is to come back the page rests until it has come, and nev
 });
 
 test("what is typed into the prompt is not written over by what came back of it", () => {
-  assert.equal(P.prompted("a"), "a");
-  assert.equal(P.prompted("a cat"), "a cat");
+  assert.equal(P.prompted("a", true), "a");
+  assert.equal(P.prompted("a cat", true), "a cat");
   assert.equal(P.labelled("a", "a cat w"), "a cat w"); // the first word comes back late
-  assert.equal(P.prompted("a cat w"), "a cat w");
+  assert.equal(P.prompted("a cat w", true), "a cat w");
   assert.equal(P.labelled("a cat w", "a cat w"), "a cat w");
   assert.equal(P.labelled("waves", "a cat w"), "waves"); // of a run that was restored
   assert.equal(P.labelled("a", "waves"), "a"); // and of another, typed long ago
   assert.equal(P.labelled(null, "a"), "");
+  assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });

@@ -11,7 +11,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -269,8 +268,8 @@ def test_a_clip_too_long_to_go_on_at_its_length_goes_on_shorter(
     studio: Studio, made: Saved
 ) -> None:
     """600 frames of 30 steps would be 74 windows, more cells than a timeline may have."""
-    long = SimpleNamespace(columns=[made.frames[k % len(made.frames)] for k in range(600)])
-    editor = continued(long, ContinueRequest(tail=None), steps=30, window=16)  # type: ignore[arg-type]
+    long = [made.frames[k % len(made.frames)] for k in range(600)]
+    editor = continued(long, ContinueRequest(tail=None), steps=30, window=16)
     assert editor.frames == 300 and len(editor.keyframes) == 8
     assert editor.timeline().needs_picture(range(8)) == []
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,15 +174,6 @@ def test_a_picture_that_no_frame_starts_from_makes_no_other_order(place: Place) 
     assert place.studio.order(kept, PANEL).key != place.studio.order(other, PANEL).key
 
 
-def test_what_another_model_made_is_made_anew(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs = place.compare("canvas:", "preset:pyramid")
-    place.end(jobs)
-    monkeypatch.setattr(FakePipeline, "model_hash", "another")
-    assert set(place.compare("canvas:", f"run:{jobs[1]}")).isdisjoint(jobs)
-
-
 def test_without_a_model_an_earlier_run_is_refused_in_words(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,14 +226,53 @@ def test_a_run_from_before_a_restart_is_compared_without_making_it_anew(
         assert not restarted.jobs.runs_of(ANN)
         with pytest.raises(RequestError, match="no longer listed"):
             run_of(restarted, jobs[0], BOB)
-        # what another model made, or what is gone, is only made anew where that was asked for
-        place.pipeline.model_hash = "f" * 16
+        # what is gone is only made anew where that was asked for
+        sides["b"] = {"kind": "preset", "name": "diagonal"}
         both = orders(restarted, Choices.model_validate(sides), painting(), PANEL, ANN)
         with pytest.raises(RequestError, match="no longer there"):
             submit_both(restarted, both, ANN, again=True)
-        assert set(submit_both(restarted, both, ANN)).isdisjoint(jobs)
+        first, second = submit_both(restarted, both, ANN)
+        assert first == jobs[0] and second not in jobs
     finally:
         restarted.jobs.close()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_whole_run_of_another_model_is_compared_as_it_is(
+    place: Place, tmp_path: Path, listed: bool
+) -> None:
+    """So that two models can be told apart: the same timeline and seed by both."""
+    asked = PANEL.model_copy(update={"seed": 41})
+    before = place.studio.submit(painting(), asked, ANN)
+    place.end([before])
+    if not listed:
+        place.studio.jobs.remove(before, owner=ANN)  # it is in the history
+    place.pipeline.model_hash = "f" * 16
+    place.pipeline.card = replace(place.pipeline.card, name="Later")
+    jobs = place.compare("canvas:", f"run:{before}")
+    assert jobs[1] == before != jobs[0]
+    runs = [*place.end(jobs[:1]), run_of(place.studio, before, ANN)]
+    assert [run.about.model_hash for run in runs] == ["f" * 16, "0123456789abcdef"]
+    assert [run.about.unpack()[1].seed for run in runs] == [41, 41]
+    value = compared_value(runs)
+    name = "Test <b>worlds</b>"
+    assert value["text"].startswith(f"A is by Later. B is by {name}. Both with sky, seed 41")
+    assert [side["title"] for side in value["sides"]] == [
+        "Generate · Later",
+        f"Generate · {name}",
+    ]
+    # a checkpoint of the same name
+    place.pipeline.card = replace(place.pipeline.card, name=name)
+    place.pipeline.model_hash = "e" * 16
+    jobs = place.compare(f"run:{before}", "canvas:")
+    runs = [run_of(place.studio, before, ANN), *place.end(jobs[1:])]
+    assert compared_value(runs)["text"].startswith(f"A is by {name} (01234567). B is by {name} (ee")
+    # one that was stopped is made anew by the present model
+    stopped = place.studio.outputs.find(ANN, before)
+    recipe = json.loads(stopped.recipe.read_text()) | {"stopped_after_step": 1}
+    stopped.recipe.write_text(json.dumps(recipe))
+    if not listed:
+        assert before not in place.compare(f"run:{before}", "preset:pyramid")
 
 
 def test_what_cannot_be_compared_is_refused_and_nothing_is_queued(place: Place) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake import example_pictures
 from torch import nn
 
 from fvdm_core import NoiseSchedule, Pipeline
@@ -19,14 +20,15 @@ from fvdm_core.network import NetworkShape, PixelSpace
 from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
-from ui.model_list import GIVEN, SHIPPED, ModelList
+from ui.comparing import Choice, Choices, orders
+from ui.model_list import GIVEN, OF_FOLDER, SHIPPED, Entry, ModelList
 from ui.model_panel import facts, following, panel_value
 from ui.outputs import Outputs, Saved, new_name
 from ui.python_code import python_code
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import fitted
-from ui.service import Studio
+from ui.service import Studio, _examples
 from ui.settings import USUAL
 from ui.watching import clip_files
 
@@ -63,7 +65,8 @@ def pipeline() -> Pipeline:
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    models = ModelList(lambda source: pipeline(), given="somewhere/grey.py")
+    (tmp_path / "grey.py").touch()
+    models = ModelList(lambda source: pipeline(), given=str(tmp_path / "grey.py"))
     studio = Studio(models, Outputs(tmp_path / "outputs"), None)
     studio.model.get()
     yield studio
@@ -102,6 +105,27 @@ def test_what_a_model_cannot_do_is_off_and_not_on_its_page(studio: Studio) -> No
         studio.submit(painting(studio), GenerateRequest(splice_exact=True), SESSION)
 
 
+def test_a_first_visit_finds_nothing_of_the_shipped_model(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = example_pictures(tmp_path / "examples")
+    monkeypatch.setattr(studio, "examples", _examples(folder))
+    welcome = studio.welcome()
+    assert welcome.keyframes and studio.is_foreign_welcome(welcome)
+    painted = welcome.model_copy(deep=True)
+    painted.levels[3][3] = 5
+    assert not studio.is_foreign_welcome(painted)
+    plain = studio.plain_welcome()
+    assert (plain.frames, plain.keyframes) == (5, []) and plain.preset is not None
+    assert plain.preset.name == "standard"
+    assert following(studio, welcome, None, None, 8, USUAL)["shelf"]["visible"] is False
+
+    card = ModelCard(name="Worlds", labels=("rain", "faces"))
+    monkeypatch.setattr(studio.model.get(), "card", card)  # trained on the same worlds
+    assert not studio.is_foreign_welcome(welcome)
+    assert following(studio, welcome, None, None, 8, USUAL)["shelf"]["visible"] is True
+
+
 def test_what_a_model_can_do_stays_as_it_is(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +136,24 @@ def test_what_a_model_can_do_stays_as_it_is(
         assert shown[option]["visible"] is True and "value" not in shown[option]
     with_all = GenerateRequest(temporal_scale=1.0, step_cache=0.2, splice_exact=True)
     assert fitted(with_all, studio.model.get()) == (with_all, [])
+
+
+def test_a_run_of_a_model_that_could_more_is_compared_and_queued_again(studio: Studio) -> None:
+    editor = painting(studio)
+    saved = run(studio, editor)
+    before = studio.order(editor, GenerateRequest(splice_exact=True))
+    listed = next(run for run in studio.jobs.runs_of(SESSION) if run.job == saved.job)
+    object.__setattr__(listed, "about", before)
+    sides = Choices(a=Choice(kind="run", name=saved.job), b=Choice(kind="preset", name="staggered"))
+    both = orders(studio, sides, editor, GenerateRequest(), SESSION)
+    assert [side.request for side in both] == [GenerateRequest()] * 2
+
+
+def test_no_program_of_a_folder_is_run(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("")
+    models = ModelList(lambda source: pipeline(), tmp_path)
+    with pytest.raises(ValueError, match="net.py is a program, which only --model may name"):
+        models.load(Entry(OF_FOLDER + "net.py", str(tmp_path / "net.py"), "net.py"))
 
 
 def test_a_prompt_has_a_box_in_place_of_the_labels(
@@ -135,7 +177,7 @@ def test_a_prompt_has_a_box_in_place_of_the_labels(
     assert shown["cfg_scale"]["visible"]
     assert fitted(asked, studio.model.get()) == (asked, [])
     order = studio.order(painting(studio), asked)
-    assert order.settings.startswith("A cat walks along a garden wall in the… · seed 7")
+    assert order.settings.startswith("A cat walks along a garden wall in the… · seed 0")
     with pytest.raises(RequestError, match="label"):
         checked(lambda: GenerateRequest(label="a" * 2001))
 
@@ -143,11 +185,17 @@ def test_a_prompt_has_a_box_in_place_of_the_labels(
 def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) -> None:
     saved = run(studio, painting(studio))
     assert len(read_video(saved.video).frames) == len(saved.frames) == 9
-    assert [path.stem for path in saved.columns] == ["0001", "0003", "0005", "0007", "0009"]
-    files = clip_files(saved)
-    assert (files.frames, files.columns) == (9, 5)
+    assert [path.stem for path in saved.columns(2)] == ["0001", "0003", "0005", "0007", "0009"]
+    assert [path.stem for path in saved.columns(3)] == ["0003", "0006", "0009"]  # another model's
+    assert saved.columns(1) == saved.frames
+    for each, columns in ((1, 9), (2, 5), (3, 3)):
+        files = clip_files(saved, each)
+        assert (files.frames, files.columns) == (9, columns) and len(saved.columns(each)) == columns
+    assert studio.frames_per_latent == 2
     said = dict(facts(studio.model.get()))["Frames"]
     assert said.endswith("8 per second; each but the first stands for 2 of the clip's")
+    said = dict(facts(studio.model.get()))["Noise"]
+    assert said == "flow, of which it predicts the clean clip"
 
 
 def test_such_a_clip_goes_on_by_its_columns(studio: Studio) -> None:
@@ -183,7 +231,8 @@ def test_its_program_may_be_chosen_again_and_is_named_in_the_code(studio: Studio
         time.sleep(0.01)
     assert studio.model.get() is not before
     saved = run(studio, painting(studio))
-    code = python_code(saved, read_recipe(saved.recipe), "somewhere/grey.py", 5)
+    given = studio.models.source_of(studio.model.get().model_hash)
+    code = python_code(saved, read_recipe(saved.recipe), given, 5)
     assert "from fvdm_core import Timeline\nfrom fvdm_core.own import load_own\n\n" in code
-    assert "pipe = load_own('grey.py')" in code and "somewhere" not in code
+    assert "pipe = load_own('grey.py')" in code and str(Path(str(given)).parent) not in code
     compile(code, "run.py", "exec")

@@ -163,13 +163,7 @@ def through(codec: Coder, at_once: int, device: torch.device | str) -> Autoencod
 
 def encoder_of(pipe: Pipeline) -> Encode:
     """A clip's latents, window by window, so that a long one needs no more memory."""
-
-    @torch.no_grad()
-    def encode(video: np.ndarray) -> np.ndarray:
-        coder, at_once = pipe.autoencoder, pipe.num_frames
-        return encode_frames(coder.encode, video, at_once, pipe.device).double().numpy()
-
-    return encode
+    return lambda video: pipe.encode(video).double().numpy()
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -181,7 +181,7 @@ class ClipFiles(GradioModel):
     address: str  # of the run, below that of the page; see ui.downloads
     name: str
     frames: int
-    columns: int  # of the timeline: as many, or fewer where each stands for several frames
+    columns: int  # of the present model's timelines: fewer where each stands for several frames
     fps: int
     loops: bool = False  # the last frame is the first again
 

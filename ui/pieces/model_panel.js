@@ -41,7 +41,7 @@ function choose(key) {
 }
 
 function entry({ key, title, about, here, coming, again }) {
-  const state = coming ? "loading…" : here ? (again ? "load again" : "loaded") : "";
+  const state = coming ? "loading…" : again ? "load again" : here ? "loaded" : "";
   return h("li", {}, h("button", { type: "button", "data-testid": "model", "data-key": key,
     "aria-current": String(here), disabled: (here && !again) || value.coming, onClick: () => choose(key) },
   h("span", { class: "title" }, title), h("span", { class: "about" }, about),
@@ -74,7 +74,11 @@ function receive() {
   value = JSON.parse(JSON.stringify(props.value));
   draw();
   const now = { loads: value.loads, window: value.window };
-  if (value.followed) fits = now;
+  if (value.followed) {
+    fits = now;
+    // the welcome is of the shipped model
+    if (value.fitted_for) trigger("follow", { window: value.fitted_for, resample: true, welcome: true });
+  }
   else if (fits && fits.loads !== now.loads && !value.coming) {
     const here = value.entries.some((entry) => entry.here && entry.key === mine); // or it was refused
     trigger("follow", { window: fits.window, resample: here });
