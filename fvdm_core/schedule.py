@@ -126,7 +126,7 @@ class NoiseSchedule:
                 "such a network predicts 'v' or 'x0'"
             )
         made = cls("linear", len(table), prediction_type)
-        made.name = "its own"
+        made.name = "own"
         made._pairs = torch.stack([alpha_bar.sqrt(), (1 - alpha_bar).sqrt()]).float()
         return made
 

@@ -127,7 +127,7 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
             f"{megabytes(pipeline.memory_bytes)} in memory",
         ),
         ("Timesteps", "one for the whole clip" if scalar else "one for each frame"),
-        ("Noise", f"{pipeline.schedule.name}, of which it predicts {pipeline.schedule.predicts}"),
+        ("Noise", f"{pipeline.schedule.name} schedule; it predicts {pipeline.schedule.predicts}"),
         ("Licence", pipeline.card.license or "not stated"),
     ]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -29,6 +30,7 @@ import numpy as np
 
 from fvdm_core import media
 from fvdm_core.files import STALE_AFTER
+from fvdm_core.measures import Changes
 from fvdm_core.pictures import MAX_GIF_FPS, MAX_METADATA_BYTES
 from fvdm_core.recipe import with_pictures
 from ui.naming import Naming
@@ -162,11 +164,12 @@ class Outputs:
         recipe: Mapping[str, Any],
         pictures: Mapping[int, np.ndarray] | None = None,
         says: str = "",
+        change: Changes | None = None,
     ) -> Saved:
         """Write a run: frames uint8 (N, H, W, 3). It appears under its name only when complete.
 
         pictures: {frame from 0: uint8 (H, W, 3)}, the keyframes as the model was given them.
-        says: the run in a sentence, for the history.
+        says: the run in a sentence, for the history. change: how its frames change.
 
         Raises:
             OutputError: the disk is full or not writable.
@@ -188,6 +191,8 @@ class Outputs:
             "stopped": "stopped_after_step" in recipe,
             "says": says,
             "loops": loops(frames),
+            "motion": None if change is None else _known(change.motion),
+            "seam": None if change is None else _known(change.seam),
         }
         bare = _json(recipe)
         text = _json(with_pictures(recipe, pictures))
@@ -370,6 +375,11 @@ def _job_of(folder: Path) -> str:
 def _numbered(folder: Path, index: int) -> Path:
     """Files count from 1, as the page does."""
     return folder / f"{index + 1:04d}.png"
+
+
+def _known(number: float) -> float | None:
+    """A figure as JSON has it: three digits, and null where there is none."""
+    return float(f"{number:.3g}") if math.isfinite(number) else None
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fvdm_core.limits import frame_names
+from fvdm_core.measures import changes
 from fvdm_core.picture_reader import load_images
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import Timeline
@@ -102,7 +103,9 @@ def make_work(
         frames = state.frames if stopped else state.clip.frames
         recipe = state.recipe | {"page": page}
         says = timeline.describe()
-        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says)
+        kept = kept_frames(timeline, len(frames), pipeline.frames_per_latent)
+        change = changes(frames, kept)
+        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says, change)
 
     def states() -> Iterator[Any]:
         if walker.pipeline() is not pipeline:  # between this check of the request and its queueing
@@ -119,6 +122,12 @@ def make_work(
         learned=lambda seconds: costs.learn(kind, seconds),
         earlier=earlier,
     )
+
+
+def kept_frames(timeline: Timeline, frames: int, frames_per_latent: int) -> list[int]:
+    """Those of a clip's frames whose column is clean from the first row to the last."""
+    columns = -(-np.arange(frames) // frames_per_latent)  # (N,): the column of each
+    return np.flatnonzero(~timeline.levels.any(axis=0)[columns]).tolist()
 
 
 def read_pictures(

@@ -23,6 +23,7 @@ from ui.service import Studio, session_of
 from ui.settings import request_of
 from ui.sheets import MAX_TILE
 from ui.sweeping import NOT_RUN, Sweep, SweepRequest, sweep_of, sweep_value
+from ui.watching import figures
 
 INTERVAL = 0.25  # seconds between two looks at the runs
 AHEAD = 2  # of its runs that wait at once: the rest of the queue is for others
@@ -99,7 +100,8 @@ class Sweeping:
         except ValueError:  # it failed, was stopped before its first step, or was deleted
             return
         part = sheet_value(video, MAX_TILE)
-        self.sheets[str(place)] = part | {"frames": len(video), "fps": run.about.fps}
+        shown = {"frames": len(video), "fps": run.about.fps, **figures(run.result.about())}
+        self.sheets[str(place)] = part | shown
 
     def stop(self) -> None:
         """Queue no more, take what waits off the queue, and end what goes on."""

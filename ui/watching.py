@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -97,4 +97,11 @@ def clip_files(saved: Saved, frames_per_latent: int = 1) -> ClipFiles:
         columns=-(-frames // frames_per_latent),
         fps=int(about.get("fps") or 8),
         loops=about.get("loops") is True,
+        **figures(about),
     )
+
+
+def figures(about: Mapping[str, Any]) -> dict[str, float | None]:
+    """What was measured of a run, by name; null where nothing was."""
+    numbers = {name: about.get(name) for name in ("motion", "seam")}
+    return {name: n if isinstance(n, int | float) else None for name, n in numbers.items()}

@@ -13,7 +13,7 @@ import torch
 from fake import example_pictures
 from torch import nn
 
-from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
 from fvdm_core.media import load_image, read_video
 from fvdm_core.network import NetworkShape, PixelSpace
@@ -28,6 +28,7 @@ from ui.python_code import python_code
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import fitted
+from ui.runs import kept_frames
 from ui.service import Studio, _examples
 from ui.settings import USUAL
 from ui.watching import clip_files
@@ -195,7 +196,18 @@ def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) ->
     said = dict(facts(studio.model.get()))["Frames"]
     assert said.endswith("8 per second; each but the first stands for 2 of the clip's")
     said = dict(facts(studio.model.get()))["Noise"]
-    assert said == "flow, of which it predicts the clean clip"
+    assert said == "flow schedule; it predicts the clean clip"
+
+
+def test_the_seam_is_beside_all_frames_of_a_kept_column(studio: Studio) -> None:
+    held = np.zeros((3, 5), int)
+    held[:2, [0, 1, 3]] = 1000  # the third and the fifth column stay
+    assert kept_frames(Timeline(held), 9, 2) == [3, 4, 7, 8]
+    assert kept_frames(Timeline(held), 5, 1) == [2, 4]
+    saved = run(studio, painting(studio))
+    assert saved.about()["motion"] > 10 and saved.about()["seam"] is None
+    files = clip_files(saved, 2)
+    assert (files.motion, files.seam) == (saved.about()["motion"], None)
 
 
 def test_such_a_clip_goes_on_by_its_columns(studio: Studio) -> None:

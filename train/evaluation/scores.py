@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fvdm_core.measures import changes
 from train.worlds.measure import BALLS_FROM, balls_are_constant, motion_energy
 
 from .common import (
@@ -114,22 +115,10 @@ def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tupl
     made = generate(model, task, world, range(seeds), truth)
     for true, video in zip(truth, made, strict=True):
         fidelity.append(psnr(true[list(kept)], video[list(kept)]))
-        near, far = changes(video, kept)
-        beside.append(near)
-        elsewhere.append(far)
+        change = changes(video, kept)
+        beside.append(change.beside)
+        elsewhere.append(change.elsewhere)
     return _mean(fidelity), _mean(beside) / max(_mean(elsewhere), 1e-9)
-
-
-def changes(video: np.ndarray, kept: Sequence[int]) -> tuple[float, float]:
-    """Mean change of uint8 (F, H, W, 3) between neighbours of which one is kept, and elsewhere.
-
-    NaN where there is no such place.
-    """
-    change = np.abs(np.diff(video.astype(np.int16), axis=0)).mean(axis=(1, 2, 3))  # (F - 1,)
-    is_kept = np.isin(np.arange(len(video)), kept)
-    near = is_kept[:-1] != is_kept[1:]
-    far = ~(is_kept[:-1] | is_kept[1:])
-    return _mean(change[near]), _mean(change[far])
 
 
 def table(scores: Sequence[WorldScores]) -> str:

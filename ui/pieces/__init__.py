@@ -184,6 +184,8 @@ class ClipFiles(GradioModel):
     columns: int  # of the present model's timelines: fewer where each stands for several frames
     fps: int
     loops: bool = False  # the last frame is the first again
+    motion: float | None = None  # mean change from frame to frame, of 255
+    seam: float | None = None  # the change beside kept frames ÷ that elsewhere
 
 
 class ClipView(_Piece):

@@ -95,6 +95,7 @@ function draw() {
       link("PNG zip", "frames.zip", `${clip.name}.zip`, "Download every frame as PNG, with pictures, recipe and program", "download-png"),
       link("Recipe", "recipe.json", `${clip.name}.json`, "Download what repeats this clip exactly", "download-recipe"),
       FvdmClipMenus.opener("More", "save-more", "Other speeds and kinds of files", more.menu)),
+    ...[FvdmDom.figures(clip)].filter(Boolean),
     on.menu, more.menu,
   );
   if (clip.loops) requestAnimationFrame(wrap);

@@ -92,10 +92,12 @@ function layOut(value) {
     const words = [value.rows[Math.floor(place / value.columns.length)], value.columns[place % value.columns.length]];
     const canvas = h("canvas", { width: 1, height: 1, role: "img", "aria-label": words.filter(Boolean).join(", ") });
     const note = h("span", { class: "note" });
+    const below = h("span", { class: "below" });
     const node = h("button", { type: "button", class: "cell", "data-testid": `sweep-cell-${place}`,
       disabled: true,
-      onClick: () => dispatchEvent(new CustomEvent("fvdm:open-run", { detail: { job: node.dataset.job } })) }, canvas, note);
-    return { node, canvas, note, words: words.filter(Boolean).join(", "), shown: false };
+      onClick: () => dispatchEvent(new CustomEvent("fvdm:open-run", { detail: { job: node.dataset.job } })) },
+    h("span", { class: "picture" }, canvas, note), below);
+    return { node, canvas, note, below, words: words.filter(Boolean).join(", "), shown: false };
   });
   const head = (name) => h("span", { class: "head" }, name);
   const lines = value.rows.flatMap((row, k) => [...(named ? [head(row)] : []),
@@ -119,6 +121,7 @@ function fill({ cells }, value, place, part) {
   if (!begun.playing) inStep.begin(part.frames, part.fps);
   begun.playing = true;
   controls.hidden = false;
+  cell.below.replaceChildren(...[FvdmDom.figures(part)].filter(Boolean));
   inStep.add(cell.canvas, { columns: part.columns, tile: [width, height], sheet: part.sheet }, cell.words);
 }
 

@@ -55,6 +55,16 @@ const FvdmDom = (() => {
     return svg;
   }
 
+  /** What was measured of a clip, in a line; null where nothing was. */
+  function figures({ motion, seam }) {
+    if (typeof motion !== "number") return null;
+    const words = [`moves ${motion.toFixed(1)}`];
+    if (typeof seam === "number") words.push(`seam ${seam.toFixed(2)}×`);
+    return h("span", { class: "figures", title:
+      "Moves: the mean change from a frame to the next, of 255. Seam: the change beside kept frames "
+      + "÷ that elsewhere; 1 shows none." }, words.join(" · "));
+  }
+
   /** Calls back now and, until `signal` ends it, whenever the page turns light or dark. */
   function onTheme(callback, signal) {
     const observer = new MutationObserver(callback);
@@ -75,5 +85,5 @@ const FvdmDom = (() => {
     menu.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - menu.offsetHeight - 6)}px`;
   }
 
-  return { h, icon, onTheme, placeMenu };
+  return { h, icon, figures, onTheme, placeMenu };
 })();
