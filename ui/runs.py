@@ -127,7 +127,8 @@ def make_work(
 def kept_frames(timeline: Timeline, frames: int, frames_per_latent: int) -> list[int]:
     """Those of a clip's frames whose column is clean from the first row to the last."""
     columns = -(-np.arange(frames) // frames_per_latent)  # (N,): the column of each
-    return np.flatnonzero(~timeline.levels.any(axis=0)[columns]).tolist()
+    clean: np.ndarray = (timeline.levels == 0).all(axis=0)  # (F,)
+    return np.flatnonzero(clean[columns]).tolist()
 
 
 def read_pictures(
