@@ -145,11 +145,11 @@ class Pipeline:
         place, asked = pick_device(device), dtype or self._asked_dtype
         own = getattr(self.model, "dtype", None)
         chosen = pick_dtype(place, asked or own)
-        self.model.to(place)
         if asked or own is None:
             cast_real(self.model, chosen)
-        self.autoencoder.to(place)
         cast_real(self.autoencoder, torch.float32)
+        self.model.to(place)
+        self.autoencoder.to(place)
         self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
