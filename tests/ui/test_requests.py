@@ -183,7 +183,7 @@ def test_every_other_path_is_refused_in_the_same_words(uploads: Path, tmp_path: 
         ({"step_cache": 1.1}, "Step caching (step_cache) is 1.1"),
         ({"fps": 0}, "fps is 0"),
         ({"fps": 1000}, "fps is 1000"),
-        ({"label": "x" * 101}, "label"),
+        ({"label": "x" * 2001}, "label"),
         ({"model": "/etc"}, "model is not a known field"),
     ],
 )
