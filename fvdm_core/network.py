@@ -80,12 +80,14 @@ class Network(Protocol):
     """x (B, F, C, h, w), t (B, F), y (B,) or None -> (B, F, C or 2C, h, w).
 
     t is what `NoiseSchedule.timesteps` says, and the output what its `prediction_type` says; with
-    2C channels the second half is a learned variance. y is None where `num_classes` is 0. Where
-    `forward` also takes `alone` (B,) bool, in the clips of which no frame may see another one, it
-    can be led by temporal guidance; where it takes `cache`, by step caching (`step_cache`). Where
-    it has `class_of(text)`, any text is a label, of the number above `num_classes` that this
+    2C channels the second half is a learned variance. y is None where `num_classes` is 0 and there
+    are no prompts.
+
+    Where `forward` also takes `alone` (B,) bool, in the clips of which no frame may see another
+    one, it can be led by temporal guidance; where it takes `cache`, by step caching (`step_cache`).
+    Where it has `class_of(text)`, any text is a label, of the number above `num_classes` that this
     returns; it is called before a run waits for its turn, so the text is better encoded in
-    `forward`.
+    `forward`. Where it has a `dtype`, it is not cast.
     """
 
     @property
@@ -107,7 +109,7 @@ class Coder(Protocol):
     """Pictures (K, 3, H, W) in [-1, 1] <-> latents (K, C, h, w) of about unit scale.
 
     `preview`, where there is one, decodes quickly what is shown on the way, a picture for each
-    latent. `frames_per_latent` r, 1 where there is none, is for those that halve time, too: F
+    latent. `frames_per_latent` r, 1 where there is none, is for those that compress time, too: F
     latents are decoded to 1 + r·(F − 1) frames, as in causal video autoencoders, where the first
     stands for one frame. `encode` still takes pictures one by one.
     """
@@ -134,7 +136,7 @@ class PixelSpace(nn.Module):
 
 
 def network_of(module: nn.Module) -> Network:
-    """A module as its pipeline calls it. Raises `ValueError` where it says not what it takes."""
+    """A module as its pipeline calls it. Raises `ValueError` where it does not say its shape."""
     if not isinstance(module, nn.Module):
         raise ValueError(f"the network is a {type(module).__name__}, not a torch.nn.Module")
     shape = getattr(module, "config", None)

@@ -421,8 +421,7 @@ class Pipeline:
         if known:
             frames = sorted(set(known.values()))
             given = np.stack([pictures[frame] for frame in frames])
-            with naming_its_line():
-                latents = self.encode(given)
+            latents = self.encode(given)
             for frame, source in known.items():
                 x_start[frame] = latents[frames.index(source)]
         levels = torch.from_numpy(np.array(timeline.levels[0]))
@@ -450,7 +449,8 @@ class Pipeline:
 
         Raises `ValueError` where the autoencoder makes others.
         """
-        latents = encode_frames(self.autoencoder.encode, frames, self.num_frames, self.device)
+        with naming_its_line():
+            latents = encode_frames(self.autoencoder.encode, frames, self.num_frames, self.device)
         size = self._latent_size((frames.shape[1], frames.shape[2]))
         expected = (len(frames), self.model.config.latent_channels, *size)
         if latents.shape != expected:

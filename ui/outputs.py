@@ -41,6 +41,7 @@ QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
 MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
 FILE_COST = 2**16  # bytes: a file of no size takes room too, in its folder and to be looked at
+MOST_KEYS = 500  # of the newest runs of a session that are looked at
 SAME = 2  # of 255: the most by which two decodings of one picture differ
 
 
@@ -165,11 +166,13 @@ class Outputs:
         pictures: Mapping[int, np.ndarray] | None = None,
         says: str = "",
         change: Changes | None = None,
+        key: str = "",
     ) -> Saved:
         """Write a run: frames uint8 (N, H, W, 3). It appears under its name only when complete.
 
         pictures: {frame from 0: uint8 (H, W, 3)}, the keyframes as the model was given them.
-        says: the run in a sentence, for the history. change: how its frames change.
+        says: the run in a sentence, for the history. change: how its frames change. key: of its
+            order, by which it is found again.
 
         Raises:
             OutputError: the disk is full or not writable.
@@ -191,6 +194,7 @@ class Outputs:
             "stopped": "stopped_after_step" in recipe,
             "says": says,
             "loops": loops(frames),
+            "key": key,
             "motion": None if change is None else _known(change.motion),
             "seam": None if change is None else _known(change.seam),
         }
@@ -251,6 +255,16 @@ class Outputs:
             if is_name(_job_of(folder)) and folder.is_dir() and (made := _changed(folder))
         ]
         return [Saved(folder) for _, folder in sorted(found, reverse=True)]
+
+    def by_key(self, session: object) -> dict[str, Saved]:
+        """The whole runs of a session by the keys of their orders, the newest of each."""
+        found: dict[str, Saved] = {}
+        for saved in self.runs(session)[:MOST_KEYS]:
+            about = saved.about()
+            key = about.get("key")
+            if isinstance(key, str) and key and not about.get("stopped"):
+                found.setdefault(key, saved)
+        return found
 
     def delete(self, session: object, job: object) -> bool:
         """Remove a run; False where there is none of that session and name."""

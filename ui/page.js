@@ -39,6 +39,8 @@ const FvdmPage = (() => {
   }
 
   let begun = false; // what the visit begins with is on the page
+  let arrive;
+  const arrival = new Promise((resolve) => { arrive = resolve; });
 
   const rest = (on) => ["presets", "desk"].forEach((id) =>
     document.getElementById(id)?.toggleAttribute("inert", on));
@@ -55,7 +57,11 @@ const FvdmPage = (() => {
   function restored() {
     begun = true;
     rest(false);
+    arrive();
   }
+
+  /** Waits for what the visit begins with. */
+  const arrived = () => arrival;
 
   function toggleTheme() {
     const dark = document.body.classList.toggle("dark");
@@ -248,7 +254,7 @@ const FvdmPage = (() => {
   }
 
   return {
-    begin, restored, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
+    begin, restored, arrived, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
     settle, reading, changing, changed, allChanged, inPlace,
     prompted, labelled,
   };

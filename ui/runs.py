@@ -70,9 +70,12 @@ def make_work(
     costs: Costs,
     session: str,
     job: str,
+    key: str = "",
     earlier: Callable[[], Sequence[Any]] = tuple,
 ) -> Work:
     """Read and check all that a run needs, so that whatever is wrong is said before it queues.
+
+    `key` is that of its order.
 
     Raises:
         RequestError: unknown label, a picture that cannot be read, or a frame without a source.
@@ -105,7 +108,7 @@ def make_work(
         says = timeline.describe()
         kept = kept_frames(timeline, len(frames), pipeline.frames_per_latent)
         change = changes(frames, kept)
-        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says, change)
+        return outputs.save(session, job, frames, request.fps, recipe, keyframes, says, change, key)
 
     def states() -> Iterator[Any]:
         if walker.pipeline() is not pipeline:  # between this check of the request and its queueing

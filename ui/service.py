@@ -243,6 +243,7 @@ class Studio:
             costs=self.costs,
             session=session,
             job=job,
+            key=order.key,
             earlier=lambda: self.earlier(lambda: order.rows, session),
         )
 

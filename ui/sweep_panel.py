@@ -11,7 +11,7 @@ import gradio as gr
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from ui.comparing import failed_value, read_frames, same_run, sheet_value
+from ui.comparing import failed_value, read_frames, run_of, same_run, sheet_value
 from ui.jobs import Snapshot, Status
 from ui.outputs import home_name, new_name
 from ui.pieces import SweepView
@@ -32,10 +32,12 @@ AT_ONCE = 2  # threads that make paintings and sheets of sweeps
 
 
 class Sweeping:
-    """One sweep of one session: which cells are queued, which are done, which cannot be."""
+    """One sweep of one session: which cells are queued, which are done, which cannot be. If it is
+    shown `again`, nothing is queued for it."""
 
-    def __init__(self, studio: Studio, sweep: Sweep, session: str) -> None:
-        self.studio, self.sweep, self.session = studio, sweep, session
+    def __init__(self, studio: Studio, sweep: Sweep, session: str, again: bool = False) -> None:
+        self.studio, self.sweep, self.session, self.again = studio, sweep, session, again
+        self.saved = studio.outputs.by_key(session)
         self.id = new_name()
         self.jobs: list[str | None] = [None] * len(sweep.chosen)
         self.added: list[str] = []  # those that were queued for it
@@ -56,7 +58,14 @@ class Sweeping:
                 painting, request = self.sweep.cell(place)
                 order = self.studio.order(painting, request)
                 found = same_run(self.studio.jobs.runs_of(self.session), order)
-                if found is None:
+                if found is None and order.key in self.saved:
+                    found = self.saved[order.key].job
+                    self.ended[place] = run_of(self.studio, found, self.session)
+                    self._show(place, self.ended[place])
+                elif found is None and self.again:
+                    self.refused[place] = NOT_RUN
+                    return True
+                elif found is None:
                     found = self.studio.submit(painting, request, self.session)
                     self.added.append(found)
                 self.jobs[place] = found
@@ -133,9 +142,10 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
             if len(going) >= MOST:
                 raise RequestError("Other sweeps go on here: try again when they are done.")
         except RequestError as error:
-            yield failed_value(str(error.message))
+            again = isinstance(event._data, dict) and event._data.get("again") is True
+            yield gr.skip() if again else failed_value(str(error.message))
             return
-        own = Sweeping(studio, found, session)
+        own = await run_sync(Sweeping, studio, found, session, asked.again, limiter=few)
         going[own.id] = own
         shown: dict[str, Any] = {}
         try:
@@ -145,6 +155,9 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
                 while await run_sync(own.queue_next, limiter=studio.reader(canvas) or few):
                     pass
                 value = await run_sync(own.look, limiter=few)
+                if asked.again and not any(own.jobs):
+                    yield gr.skip()  # nothing of it is left, or the canvas is another one
+                    return
                 if value != shown:
                     shown = value
                     yield value

@@ -22,7 +22,7 @@ from ui.requests import EditorValue, GenerateRequest, PresetRequest, SizeRequest
 
 MAX_VALUES = 8  # of a setting
 MAX_RUNS = 16
-NOT_RUN = "not run"  # of cells whose sweep was stopped before their turn
+NOT_RUN = "not run"  # of cells whose sweep was stopped before their turn, or is shown again
 REAL = ("cfg_scale", "temporal_scale", "guidance_from", "eta", "step_cache")  # numbers
 
 
@@ -70,10 +70,11 @@ class AxisRequest(Strict):
 
 
 class SweepRequest(Strict):
-    """A row of runs, or rows and columns."""
+    """A row of runs, or rows and columns; `again`: shown once more, so nothing is run for it."""
 
     columns: AxisRequest
     rows: AxisRequest | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)

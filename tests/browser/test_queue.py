@@ -375,6 +375,11 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
     expect(runs(page)).to_have_count(5)
 
+    page.reload()  # it comes back, and nothing is run for it
+    expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
+    expect(text).to_have_text("Click a clip to see its run above.")
+    expect(runs(page)).to_have_count(5)
+
     values.fill("dragons")
     go.click()
     expect(text).to_contain_text("'dragons' is not a number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +29,16 @@ from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.service import Studio
 from ui.sweep_panel import AHEAD, Sweeping
-from ui.sweeping import SETTINGS, AxisRequest, Sweep, SweepRequest, axis_of, setting_table, sweep_of
+from ui.sweeping import (
+    NOT_RUN,
+    SETTINGS,
+    AxisRequest,
+    Sweep,
+    SweepRequest,
+    axis_of,
+    setting_table,
+    sweep_of,
+)
 
 ANN = new_name()
 LABELS = ("sky", "faces")
@@ -230,6 +240,36 @@ def test_runs_that_are_there_are_not_run_again(place: Place) -> None:
     more = place.sweeping(axis("seed", "2, 3"))
     second = place.ended(more)
     assert second["cells"][0]["job"] == first["cells"][1]["job"] and len(more.added) == 1
+
+
+def test_runs_of_before_a_restart_are_found_on_the_disk(place: Place, tmp_path: Path) -> None:
+    first = place.ended(place.sweeping(axis("seed", "1, 2")))
+    stopped = next(s for s in place.studio.outputs.runs(ANN) if s.job == first["cells"][1]["job"])
+    about = stopped.about() | {"stopped": True}
+    (stopped.folder / "about.json").write_text(json.dumps(about))
+    again = Place(tmp_path)
+    try:
+        shown = Sweeping(again.studio, swept(axis("seed", "1, 2, 3"), label="sky"), ANN, again=True)
+        assert queue_all(shown) == 3 and not shown.added and not again.studio.jobs.runs_of(ANN)
+        value = shown.look()
+        assert value["status"] == "done" and list(value["sheets"]) == ["0"]
+        assert [cell["text"] for cell in value["cells"]] == ["", NOT_RUN, NOT_RUN]
+        assert value["cells"][0] | {"text": ""} == first["cells"][0]
+        assert value["sheets"]["0"] == first["sheets"]["0"]
+
+        more = again.sweeping(axis("seed", "1, 2, 3"))
+        value = again.ended(more)
+        assert len(more.added) == 2 and value["cells"][0]["job"] == first["cells"][0]["job"]
+        other = Sweeping(
+            again.studio, swept(axis("seed", "1"), label="sky"), new_name(), again=True
+        )
+        assert queue_all(other) == 1 and not any(other.jobs)  # of somebody else
+        again.studio.model.get().model_hash = "f" * 16
+        later = Sweeping(again.studio, swept(axis("seed", "1"), label="sky"), ANN, again=True)
+        assert queue_all(later) == 1 and not any(later.jobs)
+    finally:
+        again.gate.set()
+        again.studio.jobs.close()
 
 
 def test_a_sweep_is_stopped_with_what_waits_and_what_goes_on(place: Place) -> None:

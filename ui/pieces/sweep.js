@@ -4,7 +4,7 @@ const { h } = FvdmDom;
 const root = element.querySelector(".piece");
 const SETTINGS = JSON.parse(JSON.stringify(props.settings));
 const NONE = "";
-const KEPT = "fvdm-sweep"; // in the tab's storage: what was swept
+const KEPT = "fvdm-sweep"; // in the tab's storage: what was swept, and is shown again
 const MAX_LABEL = 60; // characters, as the server takes them
 
 // ── Choosing ───────────────────────────────────────────────────────────────────────────────────
@@ -68,17 +68,26 @@ async function start() {
   } catch {
     // without storage, a reload forgets it
   }
+  touched = true;
   await window.fvdmPage?.allChanged();
   trigger("sweep", asked);
 }
 
-try {
+/** What was swept before a reload comes back, as far as its runs are there and the canvas is the
+    same, once what was painted is there. */
+async function showAgain() {
   const kept = JSON.parse(sessionStorage.getItem(KEPT));
-  if (SETTINGS.some(({ name }) => name === kept?.columns?.setting)) columns.choose(kept.columns);
-  if (SETTINGS.some(({ name }) => name === kept?.rows?.setting)) rows.choose(kept.rows);
-} catch {
-  // nothing, or no storage: what is proposed stays
+  const known = (axis) => SETTINGS.some(({ name }) => name === axis?.setting);
+  if (known(kept?.columns)) columns.choose(kept.columns);
+  if (known(kept?.rows)) rows.choose(kept.rows);
+  if (!known(kept?.columns) || !window.fvdmPage) return;
+  await window.fvdmPage.arrived();
+  await window.fvdmPage.allChanged();
+  if (!touched && !props.value?.status) trigger("sweep", { ...kept, again: true });
 }
+
+let touched = false;
+showAgain().catch(() => {}); // nothing, or no storage: what is proposed stays
 
 // ── Showing ────────────────────────────────────────────────────────────────────────────────────
 
