@@ -327,7 +327,7 @@ def swept(visit: Visit) -> None:
     page.get_by_test_id("sweep-rows").select_option("seed")
     page.get_by_test_id("sweep-rows-values").fill("1…3")
     page.get_by_test_id("sweep-go").click()
-    page.wait_for_selector(".sweep[data-status=done]")
+    page.wait_for_selector(".sweep[data-status=done]", timeout=4 * PATIENCE_MS)  # of twelve runs
     expect(page.locator(".sweep .cell:enabled")).to_have_count(12)
     page.get_by_test_id("sweep-scrubber").fill("10")
     page.locator("#sweep").scroll_into_view_if_needed()
