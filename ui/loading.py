@@ -36,7 +36,9 @@ class LoadingModel:
         try:
             self._pipeline, self.error = _attempt(load)
             self.loads += self.ready
-        finally:
+        finally:  # whatever ended the thread
+            if not self.ready and not self.error:
+                self.error = "loading it ended without a word; see the server's log."
             self.version += 1
             self._decided.set()
 

@@ -228,7 +228,9 @@ def test_a_network_may_write_into_what_it_is_given():
         def forward(self, x, t, y=None):
             return x * 0.5
 
-    clips = [made(network(clip_of()))(timeline()).frames for network in (Writes, Reads)]
+    # of which x_start is then told from x
+    v = NoiseSchedule("cosine", prediction_type="v")
+    clips = [made(net(clip_of()), schedule=v)(timeline()).frames for net in (Writes, Reads)]
     assert np.array_equal(*clips)
 
 
@@ -313,6 +315,8 @@ def test_each_latent_but_the_first_stands_for_several_frames():
 def test_long_clips_of_such_latents_are_decoded_at_once():
     """In parts, each would begin with a latent that stands for one frame."""
     pipe = made(Constant(clip_of()), Slow())
+    latents = clip_of(frames=10)
+    assert np.array_equal(pipe.decode(latents[None]), pixels(Slow().decode(latents)))
     assert pipe(timeline(frames=10)).frames.shape == (1 + 3 * 9, 8, 8, 3)
 
 

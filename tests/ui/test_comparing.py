@@ -273,6 +273,8 @@ def test_a_whole_run_of_another_model_is_compared_as_it_is(
     stopped.recipe.write_text(json.dumps(recipe))
     if not listed:
         assert before not in place.compare(f"run:{before}", "preset:pyramid")
+        with pytest.raises(RequestError, match="Both sides are the same"):
+            place.compare(f"run:{before}", "canvas:")
 
 
 def test_what_cannot_be_compared_is_refused_and_nothing_is_queued(place: Place) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
 from ui.comparing import Choice, Choices, orders
+from ui.loading import LoadingModel
 from ui.model_list import GIVEN, OF_FOLDER, SHIPPED, Entry, ModelList
 from ui.model_panel import facts, following, panel_value
 from ui.outputs import Outputs, Saved, new_name
@@ -148,6 +150,17 @@ def test_a_run_of_a_model_that_could_more_is_compared_and_queued_again(studio: S
     sides = Choices(a=Choice(kind="run", name=saved.job), b=Choice(kind="preset", name="staggered"))
     both = orders(studio, sides, editor, GenerateRequest(), SESSION)
     assert [side.request for side in both] == [GenerateRequest()] * 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_load_that_ends_the_thread_is_decided_all_the_same() -> None:
+    def gone() -> Any:
+        raise SystemExit("such as of a parser of arguments")
+
+    model = LoadingModel(gone)
+    with pytest.raises(ValueError, match="The model could not be loaded: loading it ended"):
+        model.get()
+    assert not model.pending and not model.ready
 
 
 def test_no_program_of_a_folder_is_run(tmp_path: Path) -> None:
