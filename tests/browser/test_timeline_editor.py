@@ -863,8 +863,8 @@ def test_a_stroke_at_the_very_beginning_of_a_first_visit_stays(
 ) -> None:
     page = new_page(address)
     page.wait_for_selector(".fvdm-editor[data-ready]")
-    forget = "localStorage.clear(); sessionStorage.clear();"
-    page.evaluate(f"addEventListener('pagehide', () => {{ {forget} }})")
+    # before the page looks, as what it keeps when it is left may come after any listener of ours
+    page.add_init_script("localStorage.clear(); sessionStorage.clear();")
     held = held_visit(page)
     welcome = value(page)
     drag(page, (5, 20), (8, 20))
