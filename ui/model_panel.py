@@ -16,7 +16,7 @@ from ui.model_list import SHIPPED, megabytes
 from ui.painting_panel import Follow
 from ui.refusals import checked
 from ui.requests import USUAL_FPS, EditorValue, Strict
-from ui.restoring import SKILLS
+from ui.restoring import OPTIONAL
 from ui.service import Studio
 from ui.settings import ANY, USUAL
 
@@ -34,7 +34,7 @@ SCALAR = (
 )
 ALONE = "Start the studio with --models FOLDER to choose among the models of a folder here."
 # settings that differ from model to model
-FOLLOWERS = ("label", "cfg_scale", "conditioning", "fps", "size", *SKILLS)
+FOLLOWERS = ("label", "cfg_scale", "conditioning", "fps", "size", *OPTIONAL)
 MAX_RATE = 30  # frames per second that the page offers
 LENT = "On ZeroGPU the model stays the one that the Space was started with."
 
@@ -180,7 +180,7 @@ def following(
         """A setting that not every model can carry out, put back where this one cannot."""
         if option in pipeline.skills:
             return gr.update(visible=True)
-        without = SKILLS[option][1]
+        without = OPTIONAL[option][1]
         return gr.update(visible=False, value="" if without is None else without)
 
     return {
@@ -198,7 +198,7 @@ def following(
             choices=choices_of_size,
             value=size if size in map(written_size, others) else USUAL,
         ),
-        **{option: skill(option) for option in SKILLS},
+        **{option: skill(option) for option in OPTIONAL},
         "prompt": gr.update(visible=prompts, value=chosen),
         "note": photographs(shipped),
         "shelf": gr.update(visible=studio.knows_examples),

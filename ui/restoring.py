@@ -23,7 +23,7 @@ from ui.refusals import checked
 from ui.requests import MOST_FPS, EditorValue, GenerateRequest, KeyframeValue, PresetValue
 
 # settings that not every model can carry out: what the page calls them, and their value without
-SKILLS: dict[str, tuple[str, Any]] = {
+OPTIONAL: dict[str, tuple[str, Any]] = {
     "temporal_scale": ("Coherence", None),
     "step_cache": ("Step caching", 0.0),
     "splice_exact": ("Splice kept pictures exactly", False),
@@ -116,7 +116,7 @@ def fitted(request: GenerateRequest, pipeline: Any) -> tuple[GenerateRequest, li
         if request.conditioning == "replacement":
             notes.append("This model is shown kept frames as they are, not noised again.")
         changes["conditioning"] = None  # nor does its page offer anything else
-    for option, (title, without) in SKILLS.items():
+    for option, (title, without) in OPTIONAL.items():
         if option not in pipeline.skills:
             if changes.get(option, getattr(request, option)):
                 notes.append(f"This model cannot be run with “{title}”, so that is off.")

@@ -4,9 +4,9 @@ every latent frame a timestep of its own (Chen et al. 2025), so that it understa
     pip install diffusers transformers accelerate
     python app.py --model docs/examples/skyreels.py
 
-It wants a GPU with 24 GB, and the weights are a download of some 30 GB. The text encoder stays on
-the CPU, where it takes 12 GB. A column of the canvas is a latent frame: four frames of the clip,
-but for the first column, which is one. A guidance of about 6 is what the model was made for.
+It wants a GPU, and has not been run on the published weights yet. The text encoder, which is the
+larger part of the download, stays on the CPU. A column of the canvas is a latent frame: four frames
+of the clip, but for the first column, which is one. Diffusers' own pipeline takes a guidance of 6.
 """
 
 import os
@@ -29,7 +29,7 @@ AGAINST = "blurred, overexposed, static, distorted hands, subtitles, worst quali
 FRAMES, HEIGHT, WIDTH, FPS = 25, 544, 960, 24  # 25 latent frames are 97 frames, 4 seconds
 SHIFT = 8.0  # of the noise levels, as its authors sample it
 TOKENS = 512  # of a prompt at most
-KEPT = 64  # prompts that are kept encoded, of 4 MB each
+KEPT = 64  # prompts that are kept encoded
 Encode = Callable[[str], Tensor]  # a text -> (TOKENS, D)
 
 
