@@ -1,4 +1,4 @@
-"""`python -m fvdm_core`: make a clip, list the presets or convert a checkpoint, without a page."""
+"""`python -m fvdm_core`: makes a clip, checks a model, lists presets or converts a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from fvdm_core.presets import PRESETS
 from fvdm_core.timeline_checks import PRIORS
 
 if TYPE_CHECKING:
+    from fvdm_core.pipeline import Pipeline
     from fvdm_core.timeline import Timeline
 
 ENDINGS = (".mp4", ".webm", ".gif")
@@ -121,18 +122,18 @@ def parser() -> argparse.ArgumentParser:
         help=f"clips of N seeds from --seed on, {AT_ONCE} made together, in FILE-SEED each",
     )
     make.set_defaults(**vars(default))
-    make.add_argument(
-        "--model",
-        help="a model folder or file, owner/name or owner/name/file.pt on the Hub, or a Python "
-        "file whose load() makes a pipeline",
-    )
-    make.add_argument(
-        "--vae",
-        help="for a model without an autoencoder: a folder or owner/name of an AutoencoderKL "
-        "(default: Stable Diffusion's)",
-    )
-    make.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cuda or else cpu)")
+    _add_model(make)
     make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
+
+    check = commands.add_parser(
+        "check",
+        help="find out whether a model's parts fit together",
+        description="Noises a clip and says how much of it the network knows at each level.",
+    )
+    check.add_argument("video", type=Path, help="a clip such as the model was trained on")
+    check.add_argument("--label", help="of the clip, one of the model's labels")
+    check.add_argument("--seed", type=int, default=0, help="of the noise")
+    _add_model(check)
 
     commands.add_parser("presets", help="list presets, their parameters, and example timelines")
 
@@ -141,6 +142,31 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("folder", help="the model folder to write")
     convert.add_argument("--num-heads", type=int, help="where the file does not tell")
     return top
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """Which model, and where it runs."""
+    command.add_argument(
+        "--model",
+        help="a model folder or file, owner/name or owner/name/file.pt on the Hub, or a Python "
+        "file whose load() makes a pipeline",
+    )
+    command.add_argument(
+        "--vae",
+        help="for a model without an autoencoder: a folder or owner/name of an AutoencoderKL "
+        "(default: Stable Diffusion's)",
+    )
+    command.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cuda or else cpu)")
+
+
+def _opened(options: argparse.Namespace) -> Pipeline:
+    from fvdm_core.autoencoder import Autoencoder
+    from fvdm_core.own import open_pipeline
+
+    pipe = open_pipeline(options.model, options.device, options.vae)
+    if options.vae and isinstance(pipe.autoencoder, Autoencoder):
+        raise ValueError(f"{pipe.card.name} has an autoencoder of its own; leave out --vae")
+    return pipe
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -181,9 +207,7 @@ def generate(options: argparse.Namespace) -> str:
     """Make the clip that the options ask for; says what was written."""
     from tqdm import tqdm
 
-    from fvdm_core.autoencoder import Autoencoder
     from fvdm_core.files import file_name
-    from fvdm_core.own import open_pipeline
 
     parent = options.output.parent  # what follows is said before the work, not after it
     if not parent.is_dir():
@@ -202,9 +226,7 @@ def generate(options: argparse.Namespace) -> str:
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
-    pipe = open_pipeline(options.model, options.device, options.vae)
-    if options.vae and isinstance(pipe.autoencoder, Autoencoder):
-        raise ValueError(f"{pipe.card.name} has an autoencoder of its own; leave out --vae")
+    pipe = _opened(options)
     gif = options.output.suffix.lower() == ".gif"
     fps = pipe.card.fps if options.fps is None else options.fps
     check_fps(fps, MAX_GIF_FPS if gif else MAX_FPS)
@@ -270,7 +292,25 @@ def _read_timeline(path: Path) -> Timeline:
         raise ValueError(f"{file_name(path)}: {error}") from None
 
 
-def presets() -> str:
+def check(options: argparse.Namespace) -> str:
+    """What a model knows of a clip at each level, and what to look at in it."""
+    from fvdm_core.checkup import check_up
+    from fvdm_core.media import read_video
+
+    pipe = _opened(options)
+    each, wanted = pipe.frames_per_latent, pipe.num_frames
+    clip = read_video(
+        options.video, pipe.image_size, stride=each, max_frames=wanted, fps=pipe.card.fps
+    ).frames
+    if len(clip) < wanted:
+        raise ValueError(
+            f"{options.video.name} has {len(clip)} frames at {pipe.card.fps / each:g} a second, "
+            f"and {pipe.card.name} sees {wanted} at once; take a longer video"
+        )
+    return str(check_up(pipe, clip, options.label, options.seed))
+
+
+def presets(_: argparse.Namespace) -> str:
     """Every preset with its parameters, at 16 frames and 30 steps, and the example timelines."""
     from fvdm_core.examples import FOLDER, example_timelines
 
@@ -303,13 +343,13 @@ def convert(options: argparse.Namespace) -> str:
     )
 
 
+COMMANDS = {"generate": generate, "check": check, "presets": presets, "convert": convert}
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        if options.command == "presets":
-            said = presets()
-        else:
-            said = generate(options) if options.command == "generate" else convert(options)
+        said = COMMANDS[options.command](options)
     except (ValueError, ArithmeticError, OSError) as error:
         return _failed(str(error))
     except (MemoryError, RuntimeError) as error:

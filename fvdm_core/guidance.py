@@ -9,7 +9,7 @@ Both may end at a level of each frame's own (Kynkäänniemi et al. 2024, guidanc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -43,8 +43,7 @@ def denoiser(
     if temporal_scale and model.config.num_frames > 1:
         classes, apart, scales = [*classes, own], [*apart, True], [*scales, temporal_scale]
     # laid on the device once: a copy in every step would wait for the device
-    labelled = null or isinstance(model, Prompted)
-    y = torch.tensor(classes, device=device) if labelled else None
+    y = class_numbers(model, classes, device)
     alone = torch.tensor(apart, device=device) if any(apart) else None
     cached = {} if cache is None else {"cache": cache}
 
@@ -69,3 +68,11 @@ def denoiser(
         return guided
 
     return predict
+
+
+def class_numbers(
+    model: Network, classes: Sequence[int], device: torch.device | str
+) -> Tensor | None:
+    """y (B,) of these classes, as a network is given it: None where there are no labels to it."""
+    labelled = model.config.num_classes or isinstance(model, Prompted)
+    return torch.tensor(classes, device=device) if labelled else None

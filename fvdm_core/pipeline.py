@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,28 +15,19 @@ from torch import Tensor, nn
 
 from . import checkpoint
 from .card import MAX_NAME, ModelCard
+from .codec import Codec
 from .conditioning import replacement
-from .device import fast_bf16, pick_device, pick_dtype
+from .device import pick_device, pick_dtype
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import autoencoder_beside
-from .limits import MAX_SIDE, frame_name, shown
-from .network import (
-    SKILLS,
-    Prompted,
-    cast_real,
-    coder_of,
-    frames_per_latent,
-    naming_its_line,
-    network_of,
-    preview_of,
-    skills_of,
-)
+from .limits import shown
+from .network import Prompted, cast_real, coder_of, network_of, skills_of
 from .noise import frame_noise
-from .options import Conditioning, RunOptions
-from .pixels import decode_frames, encode_frames
+from .offer import Offer
+from .options import RunOptions
 from .recipe import recipe_of
-from .sampler import NotFinite, SampleState, sample
+from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
 from .state import Clip, State, spliced
 from .step_cache import StepCache
@@ -73,31 +64,24 @@ class Pipeline:
             )
         network, coder = network_of(model), coder_of(autoencoder)
         card.check_classes(network.config.num_classes)
-        self._asked_dtype: torch.dtype | None = None
         card.sampling.check_skills(skills_of(model))
-        # the options that not every model can carry out
-        self.skills = skills_of(model)
-        if frames_per_latent(coder) == 1:
-            self.skills |= {"splice_exact"}
         for module in (model, autoencoder):
             module.eval().requires_grad_(False)
         self.model, self.autoencoder = network, coder
+        self._codec = Codec(coder, network.config, card.name, card.sizes)
+        self._asked_dtype: torch.dtype | None = None
         self.to(device, dtype)
         self.schedule = schedule
         self.card = card
         self.model_hash = model_hash
-        self.num_frames = self.model.config.num_frames
-        self.frames_per_latent = frames_per_latent(self.autoencoder)
-        side = self.model.config.latent_size * self.autoencoder.downsample
-        self.sizes = card.sizes or ((side, side),)  # all that it makes frames of
+        self.num_frames = network.config.num_frames
+        self.frames_per_latent = self._codec.per_latent
+        self.sizes = self._codec.sizes  # all that it makes frames of
         self.image_size = self.sizes[0]  # (height, width), where no other is asked for
-        for size in self.sizes:
-            if max(size) > MAX_SIDE:
-                raise ValueError(
-                    f"{card.name} makes frames of {size[0]}×{size[1]}; at most {MAX_SIDE} pixels a "
-                    "side can be written"
-                )
-            self._latent_size(size)
+        # the options that not every model can carry out
+        self.skills = skills_of(model)
+        if self.frames_per_latent == 1:
+            self.skills |= {"splice_exact"}
 
     @classmethod
     def from_pretrained(
@@ -150,12 +134,19 @@ class Pipeline:
         cast_real(self.autoencoder, torch.float32)
         self.model.to(place)
         self.autoencoder.to(place)
+        self._codec.device = place
         self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
     def with_own_noise(self, timeline: Timeline) -> Timeline:
         """The timeline with starting noise of the kind that the model was trained with."""
         return replace(timeline, prior=self.card.prior, prior_alpha=self.card.prior_alpha)
+
+    @property
+    def offer(self) -> Offer:
+        """What it can be asked for."""
+        class_of = self.model.class_of if isinstance(self.model, Prompted) else None
+        return Offer(self.card, self.sizes, self.skills, self.frames_per_latent, class_of)
 
     @property
     def parameters(self) -> int:
@@ -205,7 +196,7 @@ class Pipeline:
         # checked here and not in the generator, so that a mistake shows at the call
         _check_timeline(timeline)
         options = replace(options or RunOptions(), **changes)
-        index, options = self._settled(timeline, options)
+        index, options = self.offer.settled(timeline, options)
         pictures = self._fitted(timeline, {} if keyframes is None else keyframes, options)
         known = known_frames(timeline, pictures)
         timeline = timeline.with_windows(self.num_frames)
@@ -254,7 +245,7 @@ class Pipeline:
                 f"there are keyframes for {len(keyframes)} clips and {len(seeds)} seeds; give one "
                 "mapping for each seed, or one for all"
             )
-        index, options = self._settled(timeline, options)
+        index, options = self.offer.settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
         starts, recipes = [], []
         for seed, given in zip(seeds, keyframes, strict=True):
@@ -295,7 +286,7 @@ class Pipeline:
                 *(at.x, at.pred_x_start, at.last_x_start),
                 timeline,
                 whole if last else whole | {"stopped_after_step": at.step},
-                *(self._decode_preview, self.decode, exact),
+                *(self._codec.preview, self.decode, exact),
                 self._clip(at.x, whole, exact) if last else None,
             )
 
@@ -308,59 +299,6 @@ class Pipeline:
         yield state(first)
         for following in self._sampled(first, timeline, label, options, [options.seed]):
             yield state(following)
-
-    def _settled(self, timeline: Timeline, options: RunOptions) -> tuple[int | None, RunOptions]:
-        """The label's number, and the options with all that is left to the model decided."""
-        index, label = self._labelled(options.label)
-        size = options.size or self.image_size
-        if size not in self.sizes:
-            known = ", ".join(f"{height}×{width}" for height, width in self.sizes)
-            raise ValueError(
-                f"size is {size[0]}×{size[1]} (height × width), which {self.card.name} was not "
-                f"trained on; choose one of {known}"
-            )
-        own = self.card.sampling.of(label)
-        unsaid: dict[str, Any] = {key: own[key] for key in own if getattr(options, key) is None}
-        settled = replace(
-            options,
-            size=None if size == self.image_size else size,
-            label=label,
-            fps=options.fps or self.card.fps,
-            conditioning=self._conditioning(timeline, options),
-            **unsaid,
-        )
-        if settled.splice_exact and "splice_exact" not in self.skills:
-            raise ValueError(
-                f"splice_exact is on, but {self.card.name} makes {self.frames_per_latent} frames "
-                "of each latent, of which a picture is one; leave it off"
-            )
-        for option, argument in SKILLS.items():
-            if getattr(settled, option) and option not in self.skills:
-                raise ValueError(
-                    f"{option} is {getattr(settled, option):g}, but the network of "
-                    f"{self.card.name} takes no {argument!r}, which that needs; leave it at 0"
-                )
-        return index, settled
-
-    def _labelled(self, label: str | int | None) -> tuple[int | None, str | None]:
-        """What the network is given for a label, and its name."""
-        if isinstance(label, str) and label not in self.card.labels:
-            if isinstance(self.model, Prompted):
-                return self.model.class_of(label), label
-        index = self.card.label_index(label)
-        return index, None if index is None else self.card.labels[index]
-
-    def _conditioning(self, timeline: Timeline, options: RunOptions) -> Conditioning:
-        """What was asked for, or what the model was trained for."""
-        usual: Conditioning = "replacement" if self.card.timesteps == "scalar" else "clean"
-        chosen = options.conditioning or usual
-        if timeline.seen and chosen == "replacement":
-            raise ValueError(
-                f"conditioning is 'replacement', which shows {frame_name(min(timeline.seen))} at "
-                "the level of those that come down, but the timeline says in `seen` at which level "
-                "it is shown: leave out one of them"
-            )
-        return chosen
 
     def _sampled(
         self,
@@ -406,7 +344,7 @@ class Pipeline:
         options: RunOptions,
     ) -> Tensor:
         """Row 0 of every frame, (1, F, C, h, w): noise, on a picture's latent if it has one."""
-        size = self._latent_size(options.size or self.image_size)
+        size = self._codec.latent_size(options.size or self.image_size)
         shape = (self.model.config.latent_channels, *size)
         noise = frame_noise(
             options.seed,
@@ -427,40 +365,13 @@ class Pipeline:
         levels = torch.from_numpy(np.array(timeline.levels[0]))
         return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
 
-    def _latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) of the latents of frames (H, W). Raises `ValueError` where patches do not fit."""
-        down, patch = self.autoencoder.downsample, self.model.config.patch_size
-        if any(side % (down * patch) for side in size):
-            raise ValueError(
-                f"{self.card.name}: frames of {size[0]}×{size[1]} are not divisible by "
-                f"{down * patch}, what a token covers"
-            )
-        return size[0] // down, size[1] // down
-
-    def _decode_preview(self, latents: Tensor) -> np.ndarray:
-        fast, preview = fast_bf16(self.device), preview_of(self.autoencoder)
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            # whatever a preview is, the run goes on
-            return self._pixels(lambda part: preview(part).nan_to_num(nan=-1.0), latents, 1)
-
-    @torch.no_grad()
     def encode(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 (K, H, W, 3), each by itself, as latents (K, C, h, w) on the CPU.
 
         Raises `ValueError` where the autoencoder makes others.
         """
-        with naming_its_line():
-            latents = encode_frames(self.autoencoder.encode, frames, self.num_frames, self.device)
-        size = self._latent_size((frames.shape[1], frames.shape[2]))
-        expected = (len(frames), self.model.config.latent_channels, *size)
-        if latents.shape != expected:
-            raise ValueError(
-                f"the autoencoder made latents of shape {tuple(latents.shape)} of pictures of "
-                f"shape {frames.shape}; expected {expected}"
-            )
-        return latents
+        return self._codec.encode(frames)
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Latents (1, F, C, h, w) as frames uint8 (N, H, W, 3), in full quality.
 
@@ -468,19 +379,7 @@ class Pipeline:
 
         Raises `NotFinite` naming the first frame that is decoded to NaN or infinity.
         """
-        try:
-            return self._pixels(self.autoencoder.decode, latents, self.frames_per_latent)
-        except FloatingPointError as error:
-            raise NotFinite(
-                f"{error}; there is no clip. Try another seed, or a lower guidance or coherence"
-            ) from None
-
-    def _pixels(
-        self, decode: Callable[[Tensor], Tensor], latents: Tensor, per_latent: int
-    ) -> np.ndarray:
-        """(1, F, C, h, w) -> uint8 (N, H, W, 3)."""
-        with naming_its_line():
-            return decode_frames(decode, latents[0], self.num_frames, self.device, per_latent)
+        return self._codec.decode(latents)
 
     def _clip(
         self, latents: Tensor, recipe: dict[str, Any], exact: Mapping[int, np.ndarray]

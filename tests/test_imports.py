@@ -51,19 +51,14 @@ CORE = {  # what a module of the core may import of the core
     "loss": {"schedule", "solvers"},
     "state": {"media", "timeline"},
     "keyframes": {"limits", "media", "pictures", "timeline"},
+    "codec": {"device", "limits", "network", "pixels", "sampler"},
+    "offer": {"card", "limits", "network", "options", "timeline"},
     "pipeline": {
-        *("checkpoint", "keyframes", "network", "sampler", "schedule", "timeline"),
-        *(
-            "conditioning",
-            "device",
-            "kl_autoencoder",
-            "limits",
-            "noise",
-            "options",
-            "state",
-        ),
-        *("card", "guidance", "pixels", "recipe", "step_cache"),
+        *("card", "checkpoint", "codec", "conditioning", "device", "guidance", "keyframes"),
+        *("kl_autoencoder", "limits", "network", "noise", "offer", "options", "recipe"),
+        *("sampler", "schedule", "state", "step_cache", "timeline"),
     },
+    "checkup": {"guidance", "network", "noise", "pipeline", "schedule", "timeline"},
 }
 WITHOUT_TORCH = (
     "defaults",

@@ -19,11 +19,12 @@ from ui.requests import USUAL_FPS, EditorValue, Strict
 from ui.restoring import OPTIONAL
 from ui.service import Studio
 from ui.settings import ANY, USUAL
+from ui.sweeping import setting_table
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PHOTOGRAPHS = {  # beside the example pictures, which are of the shipped model's worlds
     True: "The model knows such worlds only; a kept photograph can be spliced in exactly.",
-    False: "These are pictures of the shipped model's worlds; this model may know none of them.",
+    False: "These are pictures of the shipped model's worlds, of which this model has labels, too.",
 }
 SCALAR = (
     "It was trained with one timestep for the whole clip. Timelines whose frames come down "
@@ -163,7 +164,7 @@ def following(
     fps: Any,
     size: Any,
 ) -> dict[str, Any]:
-    """The settings of `FOLLOWERS`, the prompt, the sentence beside the examples and the row of both
+    """The settings of `FOLLOWERS`, the prompt, the examples with their note, and what can be swept,
     as the present model has them. A rate that somebody has chosen stays."""
     pipeline = studio.model.get()
     usual, *others = pipeline.sizes
@@ -202,6 +203,7 @@ def following(
         "prompt": gr.update(visible=prompts, value=chosen),
         "note": photographs(shipped),
         "shelf": gr.update(visible=studio.knows_examples),
+        "sweep": gr.update(settings=setting_table(pipeline)),
     }
 
 
@@ -213,13 +215,14 @@ def wire_models(
     prompt: Component,
     note: Component,
     shelf: Any,
+    sweep: Component,
     reading: Follow,
     keeping: dict[str, Any],
     kept: Component,
 ) -> dict[str, Any]:
     """Bind the panel and the settings, `fields`, that follow it; returns the event that fills it
-    and what depends on it for a visit. shelf: the row of the examples, with the note in it. kept:
-    what this browser painted before, if anything."""
+    and what depends on it for a visit. shelf: the row of the examples, with the note in it. sweep:
+    where settings to be swept are chosen. kept: what this browser painted before, if anything."""
 
     async def name_model(kept: Any, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
         """Name the model and its labels once it is there; what the welcome fits is asked for."""
@@ -260,7 +263,7 @@ def wire_models(
         return gr.update(**frames_of(studio.model.get(), size)) if studio.model.ready else gr.skip()
 
     size = fields["size"]
-    followers = [*(fields[name] for name in FOLLOWERS), prompt, note, shelf]
+    followers = [*(fields[name] for name in FOLLOWERS), prompt, note, shelf, sweep]
     asked = [editor, *(fields[name] for name in ("label", "conditioning", "fps", "size"))]
     size.change(resize, [size], [editor], **QUICK)  # type: ignore[attr-defined]
 

@@ -169,10 +169,12 @@ const FvdmPage = (() => {
 
   /** What somebody is typing into stays: the answer was made of a painting from before. A formula
       that is not entered yet stays too, until the painting gets another one. */
+  let said = ""; // the formula that the box was given last; at first it is empty
+
   function settle(panel, frames, steps, formula) {
     if (!panel) return Array(4).fill(UNCHANGED);
-    const told = window.fvdmFormula;
-    window.fvdmFormula = panel.formula;
+    const told = said;
+    said = panel.formula;
     const typed = (id) => document.activeElement?.closest(id);
     return [
       typed("#frames") ? frames : panel.frames,

@@ -149,20 +149,26 @@ class Studio:
         """In model calls from a step on; those before it are there."""
         if not self.model.ready:
             return _model_calls(timeline.model_calls)
-        pipeline = self.model.get()
-        calls, made = predictions(timeline, pipeline, request, first)
+        calls, made = predictions(timeline, self.model.get(), request, first)
         text = _model_calls(calls)
         if made > calls:
             text += f" ({made} predictions with guidance)"
-        seconds = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
-        if seconds is not None and calls:
-            text += f" · {in_words(calls * seconds)}"
+        seconds = self.seconds(timeline, request, first)
+        if seconds:
+            text += f" · {in_words(seconds)}"
         if first == timeline.num_steps:
             return "Every step is known from a run before: the same clip needs no computing"
         if first:
             steps = "step 1" if first == 1 else f"steps 1–{first}"
             text += f" · {steps} known from a run before"
         return text
+
+    def seconds(self, timeline: Timeline, request: GenerateRequest, first: int = 0) -> float | None:
+        """About how long a run takes from a step on; None where no such run was measured yet."""
+        pipeline = self.model.get()
+        timeline = timeline.with_windows(self.window)
+        each = self.costs.seconds_per_call(kind_of_call(timeline, pipeline, request))
+        return None if each is None else each * predictions(timeline, pipeline, request, first)[0]
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────
 

@@ -198,7 +198,7 @@ def build_studio(
         )
         naming = wire_models(
             *(studio, model, editor, panel.fields, panel.prompt, note, shelf_row),
-            *(reading, keeping, painting),
+            *(sweep, reading, keeping, painting),
         )
         reading(visit.then(**naming).then)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from ui.comparing import failed_value, read_frames, run_of, same_run, sheet_value
+from ui.costs import in_words
 from ui.jobs import Snapshot, Status
 from ui.outputs import home_name, new_name
 from ui.pieces import SweepView
@@ -102,6 +104,29 @@ class Sweeping:
             "address": f"runs/{home_name(self.session)}",
         }
 
+    def cost(self) -> str:
+        """How many runs this is, and how long those take that are not there, before it is begun."""
+        runs, there, took = len(self.sweep.chosen), 0, [0.0]
+        for place in range(runs):
+            try:
+                painting, request = self.sweep.cell(place)
+                order = self.studio.order(painting, request)
+                known = same_run(self.studio.jobs.runs_of(self.session), order)
+                if known is not None or order.key in self.saved:
+                    there += 1
+                    continue
+                seconds = self.studio.seconds(checked(painting.timeline), request)
+            except RequestError:  # it will be said in its place
+                continue
+            took.append(math.nan if seconds is None else seconds)
+        text = f"{runs} run{'s' if runs > 1 else ''}"
+        if there == runs:
+            return f"{text}, all there already"
+        if there:
+            text += f", {there} there already"
+        total = sum(took)
+        return f"{text} · {in_words(total)}" if total > 0 else text
+
     def _show(self, place: int, run: Snapshot) -> None:
         files = run.result.frames if run.result is not None else []
         try:
@@ -127,6 +152,29 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     going: dict[str, Sweeping] = {}
     few = CapacityLimiter(AT_ONCE)
 
+    def understood(
+        event: gr.EventData, canvas: EditorValue, settings: list[Any]
+    ) -> tuple[SweepRequest, Sweep]:
+        asked = checked(lambda: SweepRequest.model_validate(event._data))
+        pipeline = checked(studio.model.get)
+        prompts = "prompts" in pipeline.skills
+        return asked, sweep_of(
+            *(asked, canvas, request_of(settings), pipeline.card.labels),
+            *(studio.window, prompts),
+        )
+
+    async def weigh(event: gr.EventData, canvas: EditorValue, *rest: Any) -> Any:
+        """Say what a sweep would cost; what is wrong with it is said when it is begun."""
+        *settings, kept_session = rest
+        try:
+            _, found = understood(event, canvas, settings)
+        except RequestError:
+            return gr.update(cost="")
+        session = session_of(kept_session)["session"]
+        return gr.update(
+            cost=await run_sync(lambda: Sweeping(studio, found, session).cost(), limiter=few)
+        )
+
     async def sweep(
         event: gr.EventData, canvas: EditorValue, *rest: Any
     ) -> AsyncIterator[dict[str, Any]]:
@@ -134,11 +182,8 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
         *settings, kept_session = rest
         session = session_of(kept_session)["session"]
         try:
-            asked = checked(lambda: SweepRequest.model_validate(event._data))
-            request = request_of(settings)
             await studio.model.wait()
-            labels = checked(studio.model.get).card.labels
-            found = sweep_of(asked, canvas, request, labels, studio.window)
+            asked, found = understood(event, canvas, settings)
             if len(going) >= MOST:
                 raise RequestError("Other sweeps go on here: try again when they are done.")
         except RequestError as error:
@@ -170,9 +215,11 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
         if own is not None and own.session == session_of(kept_session)["session"]:
             own.stop()
 
+    asked_with = [parts.editor, *parts.settings, parts.session]
+    view.weigh(weigh, asked_with, [view], trigger_mode="always_last", **QUICK)
     view.sweep(
         sweep,
-        [parts.editor, *parts.settings, parts.session],
+        asked_with,
         [view],
         concurrency_limit=None,
         show_progress="hidden",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,17 @@ from fvdm_core.options import SOLVERS, USUAL_ETA
 from fvdm_core.presets import PRESETS
 from ui import editing
 from ui.jobs import Snapshot, Status
-from ui.orders import SOLVER_NAMES
+from ui.orders import SOLVER_NAMES, shortened
 from ui.refusals import RequestError, checked
-from ui.requests import EditorValue, GenerateRequest, PresetRequest, SizeRequest, Strict
+from ui.requests import (
+    MAX_PROMPT,
+    EditorValue,
+    GenerateRequest,
+    PresetRequest,
+    SizeRequest,
+    Strict,
+)
+from ui.restoring import OPTIONAL
 
 MAX_VALUES = 8  # of a setting
 MAX_RUNS = 16
@@ -54,19 +62,36 @@ SETTINGS = {
 }
 
 
-def setting_table() -> list[dict[str, str]]:
-    """What may be swept, for the page."""
+PROMPTS = Setting("Prompt", "", "Prompts with | between them")
+
+
+def setting_table(pipeline: Any | None = None) -> list[dict[str, str]]:
+    """What may be swept with a model, for the page; all that there is before one is loaded."""
     return [
         {"name": name, "title": setting.title, "usual": setting.usual, "hint": setting.hint}
-        for name, setting in SETTINGS.items()
+        for name, setting in _settings_of(pipeline).items()
     ]
+
+
+def _settings_of(pipeline: Any | None) -> dict[str, Setting]:
+    if pipeline is None:
+        return SETTINGS
+    skills: Collection[str] = pipeline.skills
+    prompts = "prompts" in skills
+    without = {option for option in OPTIONAL if option not in skills}
+    if not (pipeline.card.labels or prompts):
+        without |= {"label", "cfg_scale"}
+    if {"cfg_scale", "temporal_scale"} <= without:
+        without |= {"guidance_from"}
+    own = {"label": PROMPTS} if prompts else {}
+    return {name: own.get(name, SETTINGS[name]) for name in SETTINGS if name not in without}
 
 
 class AxisRequest(Strict):
     """A setting and its values as they were typed."""
 
     setting: str = Field(max_length=20)
-    values: str = Field(max_length=400)
+    values: str = Field(max_length=MAX_VALUES * MAX_PROMPT)
 
 
 class SweepRequest(Strict):
@@ -119,27 +144,31 @@ class Sweep:
         return painting, _settled(self.request, chosen)
 
 
-def axis_of(asked: AxisRequest, labels: Sequence[str]) -> Axis:
-    """The values of a setting; `labels` are those of the model.
+def axis_of(asked: AxisRequest, labels: Sequence[str], prompts: bool = False) -> Axis:
+    """The values of a setting; `labels` are those of the model. prompts: any text is one, too.
 
     Raises:
         RequestError: there is no such setting, or a value that it cannot have.
     """
     if asked.setting not in SETTINGS:
         raise RequestError(f"setting is {shown(asked.setting)}: it cannot be swept.")
-    title = SETTINGS[asked.setting].title
-    typed = [part for each in asked.values.split(",") if (part := each.strip())]
-    typed = [part for each in typed for part in _counted(each)]
+    texts = prompts and asked.setting == "label"
+    title, mark = (PROMPTS.title, "|") if texts else (SETTINGS[asked.setting].title, ",")
+    typed = [part for each in asked.values.split(mark) if (part := each.strip())]
+    if not texts:
+        typed = [part for each in typed for part in _counted(each)]
     if not typed and asked.setting == "label":
         typed = list(labels)
     if not typed:
-        raise RequestError(f"{title}: name at least one value, with commas between them.")
+        between = "|" if texts else "commas"
+        raise RequestError(f"{title}: name at least one value, with {between} between them.")
     if len(typed) > MAX_VALUES:
         raise RequestError(f"{title}: {MAX_VALUES} values are the most; name fewer.")
     known = _names(asked.setting, labels)
     values, names = [], []
     for text in typed:
-        value, name = _value(title, text, known)
+        unknown = texts and text.lower() not in known
+        value, name = (text, shortened(text)) if unknown else _value(title, text, known)
         if value not in values:
             values.append(value)
             names.append(name)
@@ -152,13 +181,17 @@ def sweep_of(
     request: GenerateRequest,
     labels: Sequence[str],
     window: int,
+    prompts: bool = False,
 ) -> Sweep:
-    """The runs that a sweep asks for, of what is painted with the panel's settings.
+    """The runs that a sweep asks for, of what is painted with the panel's settings; `labels` are
+    those of the model, of which `window` is what it sees, and with `prompts` any text is one.
 
     Raises:
         RequestError: a value is not allowed, both axes are of one setting, or there are too many.
     """
-    axes = [axis_of(each, labels) for each in (asked.rows, asked.columns) if each is not None]
+    axes = [
+        axis_of(each, labels, prompts) for each in (asked.rows, asked.columns) if each is not None
+    ]
     settings = [axis.setting for axis in axes]
     if len(set(settings)) < len(settings):
         raise RequestError("Rows and columns are of one setting: choose another for one of them.")

@@ -333,9 +333,15 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(text).to_contain_text("Seed: '2 dragons' is not a number")
     expect(page.locator(".sweep .cell")).to_have_count(0)
 
+    cost = page.get_by_test_id("sweep-cost")
     values.fill("7..9")
+    expect(cost).to_contain_text("3 runs")  # said before anything is run
     page.get_by_test_id("sweep-rows").select_option("preset")
     page.get_by_test_id("sweep-rows-values").fill("Image to video, Loop")
+    expect(cost).to_contain_text("6 runs")
+    values.fill("7..")
+    expect(cost).to_be_empty()
+    values.fill("7..9")
     values.press("Enter")
     cells = page.locator(".sweep .cell")
     expect(cells).to_have_count(6)
@@ -347,9 +353,11 @@ def test_a_sweep_shows_its_clips_in_step_in_rows_and_columns(
     expect(cells.nth(1)).to_be_disabled()
     expect(page.get_by_test_id("run")).to_have_count(3)  # the queue is for others too
     expect(page.locator(".sweep .controls")).to_be_hidden()
+    expect(cost).to_be_hidden()
     hold.unlink()
     expect(text).to_have_text("Click a clip to see its run above.")
     expect(go).to_have_text("Sweep")
+    expect(cost).to_have_text("6 runs, all there already")
     expect(page.locator(".sweep .cell:enabled")).to_have_count(6)
     page.get_by_test_id("sweep-play").click()
     scrubber, says = page.get_by_test_id("sweep-scrubber"), page.get_by_test_id("sweep-says")

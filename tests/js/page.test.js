@@ -138,3 +138,15 @@ test("what is typed into the prompt is not written over by what came back of it"
   assert.equal(P.labelled(null, "a"), "");
   assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });
+
+test("a formula that is typed stays until the painting gets another one", (t) => {
+  global.document = { activeElement: { closest: () => null } }; // on the button that was pressed
+  t.after(() => { delete global.document; });
+  const settled = (formula, typed) =>
+    P.settle({ frames: 4, steps: 3, formula, prior: "independent" }, 4, 3, typed)[2];
+  assert.equal(settled("", "t*t"), "t*t"); // before the page has settled for the first time
+  assert.equal(settled("", "t*t"), "t*t");
+  assert.equal(settled("t*t*t", "t*t"), "t*t*t");
+  assert.equal(settled("t*t*t", "i"), "i");
+  assert.equal(settled("", "i"), "");
+});

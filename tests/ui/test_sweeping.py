@@ -15,6 +15,7 @@ from fake import FakePipeline
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from fvdm_core.card import ModelCard
 from fvdm_core.grid_paper import GAP, NO_CLIP, PAPER
 from fvdm_core.media import read_video
 from fvdm_core.pictures import write_png
@@ -22,11 +23,13 @@ from fvdm_core.recipe import read_recipe
 from ui import downloads as downloads_module
 from ui import editing, grids
 from ui.afterwards import Afterwards
+from ui.costs import in_words
 from ui.downloads import Downloads
 from ui.grids import grid
 from ui.outputs import Outputs, home_name, new_name
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
+from ui.runs import kind_of_call
 from ui.service import Studio
 from ui.sweep_panel import AHEAD, Sweeping
 from ui.sweeping import (
@@ -44,8 +47,9 @@ ANN = new_name()
 LABELS = ("sky", "faces")
 
 
-def painting(steps: int = 3) -> EditorValue:
-    return editing.with_preset(None, PresetRequest(name="standard", frames=4, steps=steps), 16)
+def painting(steps: int = 3, frames: int = 4) -> EditorValue:
+    request = PresetRequest(name="standard", frames=frames, steps=steps)
+    return editing.with_preset(None, request, 16)
 
 
 def axis(setting: str, values: str) -> AxisRequest:
@@ -114,6 +118,50 @@ def test_what_the_page_proposes_can_be_swept(name: str) -> None:
         assert len(set(values)) == len(values)
     else:
         assert len({str(editor.levels) for editor, _ in made}) == len(made)
+
+
+class Limited:
+    """What a model may lack."""
+
+    def __init__(self, *skills: str, labels: tuple[str, ...] = ()) -> None:
+        self.skills, self.card = frozenset(skills), ModelCard("Limited", labels)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "lacks"),
+    [
+        (Limited("temporal_scale", "step_cache", labels=LABELS), set()),
+        (Limited(labels=LABELS), {"temporal_scale", "step_cache"}),
+        (Limited("prompts", "step_cache"), {"temporal_scale"}),
+        (Limited("temporal_scale", "step_cache"), {"label", "cfg_scale"}),
+        (Limited("step_cache"), {"label", "cfg_scale", "temporal_scale", "guidance_from"}),
+    ],
+)
+def test_a_model_is_offered_what_it_has(pipeline: Limited, lacks: set[str]) -> None:
+    offered = [each["name"] for each in setting_table(pipeline)]
+    assert offered == [name for name in SETTINGS if name not in lacks]
+    titles = {each["name"]: each["title"] for each in setting_table(pipeline)}
+    if "label" in titles:
+        assert titles["label"] == ("Prompt" if "prompts" in pipeline.skills else "Label")
+
+
+def test_prompts_may_have_commas() -> None:
+    both = axis("label", " A cat, asleep. | A dog 1…3|any| FACES ")
+    found = axis_of(both, LABELS, prompts=True)
+    assert found.values == ("A cat, asleep.", "A dog 1…3", None, "faces")
+    assert found.names == ("A cat, asleep.", "A dog 1…3", "any", "faces")
+    long = "A very long prompt, " * 20
+    sweep = sweep_of(
+        SweepRequest(columns=axis("label", f"{long}|a cat"), rows=axis("seed", "1, 2")),
+        *(painting(), GenerateRequest(), (), 16),
+        prompts=True,
+    )
+    assert [request.label for _, request in cells(sweep)] == [long.strip(), "a cat"] * 2
+    assert all(len(name) <= 40 for name in sweep.columns)
+    with pytest.raises(RequestError, match=r"Prompt: name at least one value, with \| between"):
+        axis_of(axis("label", " | "), (), prompts=True)
+    with pytest.raises(RequestError, match="Label: 'A cat' is none of"):
+        axis_of(axis("label", "A cat"), LABELS)
 
 
 def test_cells_come_row_by_row_and_all_else_is_the_panels() -> None:
@@ -240,6 +288,31 @@ def test_runs_that_are_there_are_not_run_again(place: Place) -> None:
     more = place.sweeping(axis("seed", "2, 3"))
     second = place.ended(more)
     assert second["cells"][0]["job"] == first["cells"][1]["job"] and len(more.added) == 1
+
+
+def test_what_a_sweep_costs_is_said_before_it_is_begun(place: Place) -> None:
+    asked = axis("cfg_scale", "1, 3"), axis("steps", "2, 5")
+    assert place.sweeping(*asked).cost() == "4 runs"  # nothing is known of such runs yet
+    request, pipeline = GenerateRequest(label="sky"), place.studio.model.get()
+    plain, guided = (request.model_copy(update={"cfg_scale": scale}) for scale in (1.0, 3.0))
+    line = painting().timeline()
+    place.studio.costs.learn(kind_of_call(line, pipeline, plain), 2.0)
+    assert place.sweeping(*asked).cost() == "4 runs"  # of two of them
+    place.studio.costs.learn(kind_of_call(line, pipeline, guided), 3.0)
+    assert place.sweeping(*asked).cost() == "4 runs · about 35 s"  # (2 + 5) · (2 + 3)
+
+    place.ended(place.sweeping(axis("cfg_scale", "1"), axis("steps", "5")))
+    seconds = place.studio.costs.seconds_per_call(kind_of_call(line, pipeline, plain))
+    assert seconds is not None
+    expected = in_words(2 * seconds + 7 * 3.0)
+    assert place.sweeping(*asked).cost() == f"4 runs, 1 there already · {expected}"
+    one = place.sweeping(axis("cfg_scale", "1"), axis("steps", "5"))
+    assert one.cost() == "1 run, all there already" and not one.added
+    both = SweepRequest(columns=axis("preset", "Generate, Ramp"))  # which needs two frames
+    still = sweep_of(both, painting(frames=1), plain, LABELS, 16)
+    line = painting(frames=1).timeline()
+    place.studio.costs.learn(kind_of_call(line, pipeline, plain), 4.0)
+    assert Sweeping(place.studio, still, ANN).cost() == "2 runs · about 12 s"
 
 
 def test_runs_of_before_a_restart_are_found_on_the_disk(place: Place, tmp_path: Path) -> None:

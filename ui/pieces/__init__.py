@@ -252,17 +252,20 @@ class CompareView(_Piece):
 class SweepView(_Piece):
     """One or two settings at several values each, and the clips in step: see `ui.sweeping`.
 
-    `settings` is [{"name", "title", "usual"}]. It fires "sweep" with {columns, rows}, each
-    {setting, values} and rows null where there are none, and "end" with the {id} of its value to
-    stop that one.
+    `settings` is [{"name", "title", "usual", "hint"}], of the present model, and `cost` what the
+    chosen runs would cost. It fires "sweep" with {columns, rows}, each {setting, values} and rows
+    null where there are none, "weigh" with the same to be told the cost, and "end" with the {id} of
+    its value to stop that one.
     """
 
     SCRIPT = "sweep"
     LOOK = "in-step"
     SCRIPTS = ("../timeline_editor/dom", "player", "in_step", "sweep")
 
-    def __init__(self, value: Any, *, settings: list[dict[str, str]], **kwargs: Any) -> None:
-        super().__init__(value, settings=settings, **kwargs)
+    def __init__(
+        self, value: Any = None, *, settings: list[dict[str, str]], cost: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(value, settings=settings, cost=cost, **kwargs)
 
 
 class History(_Piece):

@@ -2,23 +2,22 @@
    step, in rows and columns. */
 const { h } = FvdmDom;
 const root = element.querySelector(".piece");
-const SETTINGS = JSON.parse(JSON.stringify(props.settings));
+let settings = JSON.parse(JSON.stringify(props.settings)); // of the model that is loaded
 const NONE = "";
 const KEPT = "fvdm-sweep"; // in the tab's storage: what was swept, and is shown again
+const PAUSE = 300; // milliseconds without typing, after which the cost is asked for
 const MAX_LABEL = 60; // characters, as the server takes them
 
 // ── Choosing ───────────────────────────────────────────────────────────────────────────────────
 
 function axis(name, label, chosen, optional) {
   const values = h("input", { type: "text", class: "values", "aria-label": `Values of the ${label}`,
-    maxlength: "400", "data-testid": `sweep-${name}-values`,
+    maxlength: "16000", "data-testid": `sweep-${name}-values`, onInput: () => weigh(),
     onKeydown: (event) => { if (event.key === "Enter") start(); } });
   const select = h("select", { "aria-label": `Setting of the ${label}`, "data-testid": `sweep-${name}`,
-    onChange: () => propose() },
-  ...(optional ? [h("option", { value: NONE }, "nothing else")] : []),
-  ...SETTINGS.map((setting) => h("option", { value: setting.name }, setting.title)));
+    onChange: () => { propose(); weigh(); } });
   const propose = () => {
-    const setting = SETTINGS.find((each) => each.name === select.value);
+    const setting = settings.find((each) => each.name === select.value);
     values.hidden = !setting;
     values.value = setting?.usual ?? "";
     values.title = setting?.hint ?? "";
@@ -29,8 +28,18 @@ function axis(name, label, chosen, optional) {
     propose();
     if (asked?.values !== undefined) values.value = asked.values;
   };
+  /** Offers what the model has; what was chosen stays where it can. */
+  const offer = () => {
+    const was = select.value;
+    select.replaceChildren(...(optional ? [h("option", { value: NONE }, "nothing else")] : []),
+      ...settings.map((setting) => h("option", { value: setting.name }, setting.title)));
+    const still = settings.some((setting) => setting.name === was) || (optional && was === NONE);
+    select.value = still ? was : optional ? NONE : settings[0].name;
+    if (!still) propose();
+  };
+  offer();
   choose(chosen);
-  return { select, values, choose,
+  return { select, values, choose, offer,
     asked: () => (select.value === NONE ? null : { setting: select.value, values: values.value }) };
 }
 
@@ -39,6 +48,7 @@ const rows = axis("rows", "rows", null, true);
 const button = h("button", { type: "button", class: "go", "data-testid": "sweep-go",
   onClick: () => (working() ? trigger("end", { id: props.value.id }) : start()) }, "Sweep");
 const text = h("p", { class: "text", role: "status", "data-testid": "sweep-text" });
+const cost = h("span", { class: "cost", "data-testid": "sweep-cost" });
 const table = h("div", { class: "cells", role: "group", "aria-label": "Clips of the sweep" });
 const inStep = new FvdmInStep.InStep("sweep", { says: (frame) => `Frame ${frame + 1}` });
 const files = [["mp4", "MP4", "All clips in one film"], ["gif", "GIF", "All clips in one GIF"],
@@ -51,18 +61,28 @@ const stage = h("div", { class: "stage", hidden: true }, table, controls);
 root.setAttribute("role", "region");
 root.setAttribute("aria-label", "Sweep settings");
 root.append(
-  h("div", { class: "choose" }, h("h2", {}, "Sweep"), columns.select, columns.values,
-    h("span", { class: "by" }, "×"), rows.select, rows.values, button, text),
+  h("div", { class: "choose", onPointerenter: () => weigh(), onFocusin: () => weigh() },
+    h("h2", {}, "Sweep"), columns.select, columns.values,
+    h("span", { class: "by" }, "×"), rows.select, rows.values, button, cost, text),
   stage,
 );
 
 const working = () => props.value?.status === "working";
+const chosen = () => ({ columns: columns.asked(), rows: rows.asked() });
+
+let soon = 0; // the timer
+
+/** Asks what the chosen runs would cost, once nothing was typed for a while. */
+function weigh() {
+  clearTimeout(soon);
+  soon = setTimeout(() => { if (!working()) trigger("weigh", chosen()); }, PAUSE);
+}
 
 async function start() {
   if (working()) return;
   text.textContent = "Looking at what is asked…";
   text.classList.remove("wrong");
-  const asked = { columns: columns.asked(), rows: rows.asked() };
+  const asked = chosen();
   try {
     sessionStorage.setItem(KEPT, JSON.stringify(asked));
   } catch {
@@ -77,7 +97,7 @@ async function start() {
     same, once what was painted is there. */
 async function showAgain() {
   const kept = JSON.parse(sessionStorage.getItem(KEPT));
-  const known = (axis) => SETTINGS.some(({ name }) => name === axis?.setting);
+  const known = (axis) => settings.some(({ name }) => name === axis?.setting);
   if (known(kept?.columns)) columns.choose(kept.columns);
   if (known(kept?.rows)) rows.choose(kept.rows);
   if (!known(kept?.columns) || !window.fvdmPage) return;
@@ -151,6 +171,8 @@ function receive() {
   root.dataset.status = value.status;
   text.textContent = value.text;
   text.classList.toggle("wrong", value.status === "failed");
+  cost.hidden = working();
+  if (value.status === "done" && last?.status === "working") weigh(); // they are there now
   button.textContent = working() ? "Stop" : "Sweep";
   if (value.status === "failed") return;
   if (last?.id !== value.id) begun = null;
@@ -169,4 +191,10 @@ function receive() {
 }
 
 watch("value", receive);
+watch("cost", () => { cost.textContent = props.cost; });
+watch("settings", () => {
+  settings = JSON.parse(JSON.stringify(props.settings));
+  columns.offer();
+  rows.offer();
+});
 receive();
