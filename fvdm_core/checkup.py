@@ -31,8 +31,8 @@ TELLING = 0.2  # the least signal at which predictions of noise, too, say someth
 BETTER = 0.7  # of the error, below which another reading is proposed
 GAIN = 0.95  # of an error, above which nothing was gained
 LEAST, WORST = 1e-6, 4.0  # less, and more, is not told apart in a mean over levels
-SCALES = (0.5, 2.0)  # of latents, between which nothing is said
-MIXED = 100  # the least level from which company is said to help: below, little is missed
+SCALES = (0.3, 3.0)  # of latents, between which nothing is said
+LACKING = 0.05  # the least error that clean frames are expected to help against
 LEAKS = 0.05  # change of a prediction that is more than rounding
 
 
@@ -291,8 +291,8 @@ def _ignorance(rows: Sequence[AtLevel]) -> Iterator[str]:
 
 
 def _company(rows: Sequence[AtLevel]) -> Iterator[str]:
-    telling = [row for row in rows if row.signal >= TELLING and row.level >= MIXED]
-    if sum(not row.among_clean < GAIN * row.alike for row in telling) > len(telling) / 2:
+    lacking = [row for row in rows if row.signal >= TELLING and not row.alike < LACKING]
+    if sum(not row.among_clean < GAIN * row.alike for row in lacking) > len(lacking) / 2:
         yield (
             "clean frames beside noisy ones do not help it: was it trained with a timestep for "
             "each frame, and are all of `t` used?"

@@ -193,7 +193,16 @@ def test_the_command_line_says_what_is_wrong_in_a_line(own, tmp_path, capsys):
 # ── The examples of the docs ─────────────────────────────────────────────────────────────────────
 
 
-def example(name):
+@pytest.fixture
+def example(monkeypatch):
+    """example(name) is the module of an example, which may import others beside it."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield _example
+    for name in [each for each in sys.modules if each.startswith("wan")]:
+        del sys.modules[name]
+
+
+def _example(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -208,7 +217,7 @@ def test_the_code_of_the_page_makes_a_model(tmp_path):
     assert next(states).x.shape == next(states).x.shape == (1, 16, 3, 64, 64)
 
 
-def test_remembered_clips_give_the_mean_of_what_x_may_have_been():
+def test_remembered_clips_give_the_mean_of_what_x_may_have_been(example):
     generator = torch.Generator().manual_seed(0)
     clips = torch.rand(3, 2, 3, 4, 4, generator=generator) * 0.2
     labels, schedule = torch.tensor([0, 1, 1]), NoiseSchedule("cosine", prediction_type="x0")
@@ -231,7 +240,7 @@ def test_remembered_clips_give_the_mean_of_what_x_may_have_been():
             torch.testing.assert_close(given[b].double(), mean, atol=1e-3, rtol=1e-3)
 
 
-def test_remembered_clips_end_in_one_of_them(monkeypatch):
+def test_remembered_clips_end_in_one_of_them(example, monkeypatch):
     module = example("remembered_clips")
     monkeypatch.setattr(module, "OF_EACH", 2)
     pipe = module.load()
@@ -242,27 +251,26 @@ def test_remembered_clips_end_in_one_of_them(monkeypatch):
     assert apart.min() < 1 < 10 < apart.max()
 
 
-def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
-    """A small model of the same classes with random weights, saved by diffusers; the reference is
-    its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
+SMALL = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "in_channels": 4,
+    "out_channels": 4,
+    "text_dim": 16,
+    "freq_dim": 32,
+    "ffn_dim": 32,
+    "num_layers": 2,
+}
+
+
+def saved(folder, transformer):
+    """The autoencoder, after both were saved as diffusers does, with random weights."""
     import diffusers  # which takes seconds
 
-    torch.manual_seed(0)
-    transformer = diffusers.SkyReelsV2Transformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=16,
-        freq_dim=32,
-        ffn_dim=32,
-        num_layers=2,
-        inject_sample_info=True,
-    )
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    transformer.save_pretrained(tmp_path / "transformer")
+    transformer.save_pretrained(folder / "transformer")
     vae = diffusers.AutoencoderKLWan(
         base_dim=4,
         z_dim=4,
@@ -271,13 +279,44 @@ def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
         latents_mean=[0.1, 0.2, 0.3, 0.4],
         latents_std=[1.0, 2.0, 0.5, 1.5],
     )
-    vae.save_pretrained(tmp_path / "vae")
-    module = example("skyreels")
+    vae.save_pretrained(folder / "vae")
+    return vae
+
+
+@pytest.mark.parametrize("name, shift", [("skyreels", 8), ("wan", 5)])
+def test_a_published_model_runs_as_diffusers_has_it(name, shift, tmp_path, monkeypatch, example):
+    """A small model of the same classes with random weights, saved by diffusers; the reference is
+    its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
+    import diffusers
+
+    torch.manual_seed(0)
+    if name == "wan":
+        transformer = diffusers.WanTransformer3DModel(**SMALL)
+    else:
+        transformer = diffusers.SkyReelsV2Transformer3DModel(**SMALL, inject_sample_info=True)
+    vae = saved(tmp_path, transformer)
+    module = example(name)
+    against = sys.modules["wan_parts"].AGAINST
     monkeypatch.setattr(module, "MODEL", str(tmp_path))
-    monkeypatch.setattr(module, "FRAMES", 5)
-    prompts = {text: torch.randn(7, 16) for text in (module.AGAINST, "A cat.", "Waves.")}
-    pipe = module.pipeline(prompts.__getitem__, (32, 48)).to("cpu", torch.float32)
+    prompts = {text: torch.randn(7, 16) for text in (against, "A cat.", "Waves.")}
+    if name == "wan":
+        monkeypatch.setattr(module, "CLIPS", {8: (5, 32, 48, 16)})
+        pipe = module.pipeline(prompts.__getitem__).to("cpu", torch.float32)
+    else:
+        monkeypatch.setattr(module, "FRAMES", 5)
+        pipe = module.pipeline(prompts.__getitem__, (32, 48)).to("cpu", torch.float32)
     assert pipe.frames_per_latent == 4 and pipe.image_size == (32, 48)
+
+    def predicted(x, sigma, text):
+        """As the pipelines do: a time for each latent frame, or for each token of it."""
+        if name == "wan":
+            mask = torch.ones(1, 1, 5, 4, 6) * sigma[None, None, :, None, None]
+            told = {"timestep": (1000 * mask)[0][0][:, ::2, ::2].flatten()[None]}
+        else:
+            told = {"timestep": 1000 * sigma[None], "enable_diffusion_forcing": True, "fps": [1]}
+        return transformer(
+            hidden_states=x, encoder_hidden_states=prompts[text][None], return_dict=False, **told
+        )[0]
 
     timeline = preset("diagonal", frames=5, steps=4)
     assert pipe.model.class_of("A cat.") == 1
@@ -286,20 +325,10 @@ def test_skyreels_runs_as_diffusers_has_it(tmp_path, monkeypatch):
     x = states[0].x.transpose(1, 2)  # (1, C, F, h, w)
     for now, to in zip(timeline.levels, timeline.levels[1:], strict=False):
         share, share_to = (torch.tensor(row) / 1000 for row in (now, to))
-        sigma, sigma_to = (8 * s / (1 + 7 * s) for s in (share, share_to))
+        sigma, sigma_to = (shift * s / (1 + (shift - 1) * s) for s in (share, share_to))
         with torch.no_grad():
-            flow, against = (
-                transformer(
-                    hidden_states=x,
-                    timestep=1000 * sigma[None],
-                    encoder_hidden_states=prompts[text][None],
-                    enable_diffusion_forcing=True,
-                    fps=[1],
-                    return_dict=False,
-                )[0]
-                for text in ("Waves.", module.AGAINST)
-            )
-        guided = against + 6 * (flow - against)
+            flow, other = (predicted(x, sigma, text) for text in ("Waves.", against))
+        guided = other + 6 * (flow - other)
         x = x + ((sigma_to - sigma)[:, None, None]) * guided
     torch.testing.assert_close(states[-1].x, x.transpose(1, 2), atol=1e-3, rtol=1e-3)
 
