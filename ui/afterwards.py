@@ -21,7 +21,6 @@ from ui.continuing import (
     steps_of_clip,
 )
 from ui.history import PAGE, history_value, listed_now
-from ui.outputs import Saved
 from ui.painting_panel import CHANGING, IN_PLACE, Follow, follow_change
 from ui.pieces import ClipView, History, RunList
 from ui.python_code import python_code
@@ -29,6 +28,7 @@ from ui.queueing import queue_value
 from ui.refusals import RequestError, checked, plain
 from ui.requests import EditorValue, local_file
 from ui.restoring import Restored, of_file, of_run, restored
+from ui.saved import Saved
 from ui.service import MAX_READERS, Studio, is_present, session_of
 from ui.settings import FIELDS, settings_of
 from ui.watching import clip_files

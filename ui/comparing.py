@@ -15,10 +15,10 @@ from ui import editing
 from ui.grids import read_picture
 from ui.jobs import Snapshot, Status
 from ui.orders import Order
-from ui.outputs import new_name
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest, Strict
 from ui.restoring import fitted, of_run, restored
+from ui.saved import new_name
 from ui.service import Prepared, Studio
 from ui.sheets import Sheet, make_sheet
 

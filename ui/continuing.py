@@ -11,10 +11,10 @@ from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
 from fvdm_core.recipe import Recipe
 from fvdm_core.timeline import Timeline
 from ui import editing
-from ui.outputs import Saved
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, KeyframeValue, PresetValue, Strict, Whole
 from ui.restoring import as_upload
+from ui.saved import Saved
 
 WAYS = ("extend", "diagonal", "hierarchical")  # presets that make a clip of any length
 TAIL = 8

@@ -22,8 +22,9 @@ from starlette.routing import Route
 from fvdm_core import media
 from fvdm_core.pictures import MAX_GIF_FPS, write_png
 from ui.grids import grid, read_picture
-from ui.outputs import Outputs, Saved, looped
+from ui.outputs import Outputs, looped
 from ui.requests import MOST_FPS
+from ui.saved import Saved
 from ui.sweeping import MAX_RUNS
 
 ENCODERS = 2  # at a time; more would only slow the runs down

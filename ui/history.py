@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ui.outputs import Outputs, Saved
+from ui.outputs import Outputs
+from ui.saved import Saved
 
 PAGE = 40  # runs that are listed at first, and again with each "more"
 MOST = 1000

@@ -8,20 +8,15 @@ thumb.jpg  about.json                   what the history shows, so that it reads
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import os
-import re
-import secrets
 import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,79 +29,19 @@ from fvdm_core.measures import Changes
 from fvdm_core.pictures import MAX_GIF_FPS, MAX_METADATA_BYTES
 from fvdm_core.recipe import with_pictures
 from ui.naming import Naming
+from ui.room import below, changed, remove_empty, size_of
+from ui.saved import Saved, home_name, is_name, job_of, new_name
 from ui.sheets import make_ribbon
 
-NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job registry make
 QUOTA = 4 * 2**30  # bytes of all runs together
 SPARE = 64 * 2**20  # bytes that a save leaves free on the disk
 MAX_IN_FRAMES = 32 * 2**20  # bytes of recipes in all frames of a run together
-FILE_COST = 2**16  # bytes: a file of no size takes room too, in its folder and to be looked at
 MOST_KEYS = 500  # of the newest runs of a session that are looked at
 SAME = 2  # of 255: the most by which two decodings of one picture differ
 
 
 class OutputError(ValueError):
     """The result could not be kept; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The files of one finished run."""
-
-    folder: Path
-
-    @property
-    def video(self) -> Path:
-        return self.folder / "clip.mp4"
-
-    @property
-    def gif(self) -> Path:
-        return self.folder / "clip.gif"
-
-    @property
-    def recipe(self) -> Path:
-        return self.folder / "recipe.json"
-
-    @property
-    def thumb(self) -> Path:
-        return self.folder / "thumb.jpg"
-
-    @property
-    def frames(self) -> list[Path]:
-        files = (self.folder / "frames").glob("*.png")
-        return sorted(files, key=lambda file: (len(file.name), file.name))
-
-    def columns(self, frames_per_latent: int) -> list[Path]:
-        """The last frame, and each before it that stands for a column of a model's timelines."""
-        return self.frames[::-frames_per_latent][::-1]
-
-    @property
-    def keyframes(self) -> dict[int, Path]:
-        """The fitted picture of each frame that had one; frames count from 0."""
-        files = sorted((self.folder / "keyframes").glob("*.png"))
-        return {int(file.stem) - 1: file for file in files}
-
-    @property
-    def job(self) -> str:
-        return _job_of(self.folder)
-
-    @property
-    def name(self) -> str:
-        """What the run is called in downloads."""
-        return self.folder.name.rpartition(".")[0] or "clip"
-
-    @property
-    def address(self) -> str:
-        """Where the page finds this run, below its own address; see `ui.downloads`."""
-        return f"runs/{self.folder.parent.name}/{self.job}"
-
-    def about(self) -> dict[str, Any]:
-        """What the history says of this run; {} where it was not written."""
-        try:
-            about = json.loads((self.folder / "about.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return about if isinstance(about, dict) else {}
 
 
 def loops(frames: np.ndarray) -> bool:
@@ -121,22 +56,6 @@ def loops(frames: np.ndarray) -> bool:
 def looped(frames: np.ndarray) -> np.ndarray:
     """What is played over and over: a loop without its last frame, which is the first again."""
     return frames[:-1] if loops(frames) else frames
-
-
-def new_name() -> str:
-    """A folder name that nobody can guess."""
-    return secrets.token_urlsafe(16)
-
-
-def is_name(text: object) -> bool:
-    """Whether `text` is a name of our own making, so neither a path nor somebody's idea of one."""
-    return isinstance(text, str) and NAME.fullmatch(text) is not None
-
-
-def home_name(session: str) -> str:
-    """The folder of a session's runs. Links name it: it must not tell the session, which is the
-    secret that a browser owns its runs by."""
-    return base64.urlsafe_b64encode(hashlib.sha256(session.encode()).digest())[:22].decode()
 
 
 class Outputs:
@@ -239,7 +158,7 @@ class Outputs:
         """The same by the name of the session's folder, as addresses have it."""
         if not (is_name(home) and is_name(job)):
             return None
-        for folder in _below(self.root / str(home)):
+        for folder in below(self.root / str(home)):
             saved = Saved(folder)
             if saved.job == job and saved.recipe.is_file() and saved.video.is_file():
                 return saved
@@ -251,8 +170,8 @@ class Outputs:
             return []
         found = [
             (made, folder)
-            for folder in _below(self.root / home_name(str(session)))
-            if is_name(_job_of(folder)) and folder.is_dir() and (made := _changed(folder))
+            for folder in below(self.root / home_name(str(session)))
+            if is_name(job_of(folder)) and folder.is_dir() and (made := changed(folder))
         ]
         return [Saved(folder) for _, folder in sorted(found, reverse=True)]
 
@@ -278,7 +197,7 @@ class Outputs:
             raise OutputError(f"The run could not be deleted: {error.strerror}.") from None
         shutil.rmtree(gone, ignore_errors=True)
         with self._lock:
-            _remove_empty(saved.folder.parent)
+            remove_empty(saved.folder.parent)
         return True
 
     @contextmanager
@@ -305,11 +224,11 @@ class Outputs:
     def _remove_oldest(self, keep: Path) -> None:
         with self._lock:
             runs = [
-                (_changed(folder), _size(folder), folder)
-                for home in _below(self.root)
+                (changed(folder), size_of(folder), folder)
+                for home in below(self.root)
                 if is_name(home.name)
-                for folder in _below(home)
-                if is_name(_job_of(folder)) and folder.is_dir()
+                for folder in below(home)
+                if is_name(job_of(folder)) and folder.is_dir()
             ]
             taken = Counter[Path]()
             for _, size, folder in runs:
@@ -321,69 +240,8 @@ class Outputs:
                 runs.remove(oldest)
                 _, size, folder = oldest
                 shutil.rmtree(folder, ignore_errors=True)
-                _remove_empty(folder.parent)
+                remove_empty(folder.parent)
                 taken[most] -= size
-
-
-def trim(folder: Path, quota: int, spare: frozenset[Path] = frozenset()) -> int:
-    """Remove the oldest files below `folder`, except `spare`, down to `quota` bytes.
-
-    Returns the bytes that remain. Others may remove files meanwhile.
-    """
-    files = []
-    for path in _files(folder):
-        with suppress(FileNotFoundError):
-            if path.is_file() and not path.is_symlink():
-                status = path.stat()
-                files.append((status.st_mtime, status.st_size + FILE_COST, path))
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files, key=lambda file: file[0]):
-        if total <= quota:
-            break
-        if path not in spare:
-            path.unlink(missing_ok=True)
-            if path.parent != folder:
-                _remove_empty(path.parent)
-            total -= size
-    return total
-
-
-def _below(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing where it is gone, or is none. (`glob` raises in between.)"""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return list(folder.iterdir())
-    return []
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, while others may remove some of them."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names)
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):  # it is not empty, or gone
-        folder.rmdir()
-
-
-def _size(folder: Path) -> int:
-    """Bytes of a run; of what is removed meanwhile, nothing."""
-    total = 0
-    for path in _files(folder):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size
-    return total
-
-
-def _changed(folder: Path) -> float:
-    """When a run was made, in seconds; 0 where it is removed meanwhile."""
-    with suppress(FileNotFoundError):
-        return folder.stat().st_mtime
-    return 0.0
-
-
-def _job_of(folder: Path) -> str:
-    return folder.name.rpartition(".")[2]
 
 
 def _numbered(folder: Path, index: int) -> Path:

@@ -10,7 +10,7 @@ from fvdm_core.files import is_program
 from fvdm_core.options import RunOptions
 from fvdm_core.recipe import Recipe
 from fvdm_core.timeline import Timeline
-from ui.outputs import Saved
+from ui.saved import Saved
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?(/[\w.-]+)?")
 MAX_INLINE = 20_000  # characters of a timeline's JSON in the program; longer ones are read

@@ -18,9 +18,10 @@ from fvdm_core.options import written_size
 from fvdm_core.pictures import png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
-from ui.outputs import Outputs, Saved
+from ui.outputs import Outputs
 from ui.refusals import checked
 from ui.requests import MOST_FPS, EditorValue, GenerateRequest, KeyframeValue, PresetValue
+from ui.saved import Saved
 
 # settings that not every model can carry out: what the page calls them, and their value without
 OPTIONAL: dict[str, tuple[str, Any]] = {

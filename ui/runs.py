@@ -16,9 +16,10 @@ from fvdm_core.timeline import Timeline
 from ui.costs import Costs
 from ui.gpu import Walker
 from ui.jobs import Work
-from ui.outputs import Outputs, Saved
+from ui.outputs import Outputs
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest
+from ui.saved import Saved
 
 
 def planned(timeline: Timeline, pipeline: Any) -> Timeline:

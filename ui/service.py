@@ -27,13 +27,15 @@ from ui.loading import LoadingModel
 from ui.mending import mends, unlike_training
 from ui.model_list import ModelList
 from ui.orders import Order, rows_of, shared_steps
-from ui.outputs import Outputs, is_name, new_name, trim
+from ui.outputs import Outputs
 from ui.pieces import Example, Examples
 from ui.queueing import Queue
 from ui.refusals import RequestError, checked
 from ui.registry import HasBegun, JobRegistry, QueueFull
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, local_file
+from ui.room import trim
 from ui.runs import kind_of_call, make_work, predictions
+from ui.saved import is_name, new_name
 from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30

@@ -15,12 +15,12 @@ from anyio.to_thread import run_sync
 from ui.comparing import failed_value, read_frames, run_of, same_run, sheet_value
 from ui.costs import in_words
 from ui.jobs import Snapshot, Status
-from ui.outputs import home_name, new_name
 from ui.pieces import SweepView
 from ui.queue_panel import QUICK, Parts
 from ui.refusals import RequestError, checked
 from ui.registry import QueueFull
 from ui.requests import EditorValue
+from ui.saved import home_name, new_name
 from ui.service import Studio, session_of
 from ui.settings import request_of
 from ui.sheets import MAX_TILE

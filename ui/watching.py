@@ -9,10 +9,10 @@ import gradio as gr
 from gradio.data_classes import FileData
 
 from ui.jobs import Snapshot, Status, preview_of
-from ui.outputs import Saved
 from ui.pieces import ClipFiles
 from ui.requests import LookRequest
 from ui.rewind import Rewind
+from ui.saved import Saved
 
 
 def strip_value(snapshot: Snapshot, seen_step: int) -> dict[str, Any]:

@@ -114,6 +114,14 @@ def test_a_network_of_ones_own_is_run_and_loaded_again(
 
     # it takes prompts in place of labels
     expect(page.locator("#label")).to_be_hidden()
+    swept = page.get_by_test_id("sweep-columns").locator("option")
+    expect(swept).to_have_text(
+        [
+            *("Seed", "Guidance", "Guide above", "Fresh noise η", "Steps", "Solver", "Preset"),
+            "Prompt",
+        ]
+    )
+    expect(page.get_by_test_id("sweep-columns")).to_have_value("cfg_scale")  # what was chosen stays
     page.locator("#prompt textarea").press_sequentially("A cat")
     page.locator("#steps input").fill("3")
     page.locator("#steps input").press("Enter")

@@ -33,11 +33,12 @@ from ui.downloads import ENCODERS, MOST_WAITING, Downloads, zipped
 from ui.history import PAGE, history_value, listed_now
 from ui.model_list import ModelList
 from ui.naming import Naming
-from ui.outputs import Outputs, Saved, new_name
+from ui.outputs import Outputs
 from ui.python_code import python_code
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import Restored
+from ui.saved import Saved, new_name
 from ui.service import Studio
 
 SESSION = new_name()

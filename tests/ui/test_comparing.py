@@ -28,7 +28,7 @@ from ui.comparing import (
     submit_both,
 )
 from ui.jobs import Snapshot, Status
-from ui.outputs import Outputs, new_name
+from ui.outputs import Outputs
 from ui.refusals import RequestError
 from ui.requests import (
     EditorValue,
@@ -36,6 +36,7 @@ from ui.requests import (
     KeyframeValue,
     PresetRequest,
 )
+from ui.saved import new_name
 from ui.service import Studio
 
 ANN, BOB = new_name(), new_name()

@@ -18,10 +18,11 @@ from fvdm_core.media import load_image
 from ui import editing
 from ui.jobs import Snapshot, Work
 from ui.orders import rows_of, shared_steps
-from ui.outputs import Outputs, new_name
+from ui.outputs import Outputs
 from ui.registry import JobRegistry
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest
 from ui.rewind import Rewind
+from ui.saved import new_name
 from ui.service import Studio
 from ui.watching import progress_value
 

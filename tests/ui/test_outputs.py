@@ -17,17 +17,9 @@ from PIL import Image
 from fvdm_core import media
 from fvdm_core.files import save_error
 from ui.naming import Naming
-from ui.outputs import (
-    FILE_COST,
-    OutputError,
-    Outputs,
-    _size,
-    home_name,
-    is_name,
-    loops,
-    new_name,
-    trim,
-)
+from ui.outputs import OutputError, Outputs, loops
+from ui.room import FILE_COST, size_of, trim
+from ui.saved import home_name, is_name, new_name
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
@@ -192,7 +184,7 @@ def test_only_names_of_our_own_making(tmp_path: Path, name: Any) -> None:
 
 
 def test_the_oldest_runs_make_room(tmp_path: Path) -> None:
-    one = _size(Outputs(tmp_path / "one").save(new_name(), new_name(), FRAMES, 8, {}).folder)
+    one = size_of(Outputs(tmp_path / "one").save(new_name(), new_name(), FRAMES, 8, {}).folder)
     tmp_path = tmp_path / "all"
     outputs = Outputs(tmp_path, quota=int(2.5 * one))
     session = new_name()
@@ -248,6 +240,6 @@ def test_who_has_most_loses_the_oldest(tmp_path: Path) -> None:
     runs = [outputs.save(many, new_name(), FRAMES, 8, {}) for _ in range(3)]
     for age, saved in enumerate((first, *runs)):
         os.utime(saved.folder, (1000 + age, 1000 + age))
-    outputs.quota = int(3.5 * _size(first.folder))
+    outputs.quota = int(3.5 * size_of(first.folder))
     outputs._remove_oldest(keep=tmp_path)
     assert [saved.folder.exists() for saved in (first, *runs)] == [True, False, True, True]

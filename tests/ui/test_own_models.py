@@ -25,12 +25,13 @@ from ui.comparing import Choice, Choices, orders
 from ui.loading import LoadingModel
 from ui.model_list import GIVEN, OF_FOLDER, SHIPPED, Entry, ModelList
 from ui.model_panel import facts, following, panel_value
-from ui.outputs import Outputs, Saved, new_name
+from ui.outputs import Outputs
 from ui.python_code import python_code
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import fitted
 from ui.runs import kept_frames
+from ui.saved import Saved, new_name
 from ui.service import Studio, _examples
 from ui.settings import USUAL
 from ui.watching import clip_files

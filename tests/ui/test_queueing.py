@@ -21,11 +21,12 @@ from fvdm_core.timeline import Timeline
 from ui import editing, queueing
 from ui.jobs import Status
 from ui.orders import Order, picture_of, title_of
-from ui.outputs import Outputs, new_name
+from ui.outputs import Outputs
 from ui.queue_panel import Variations
 from ui.queueing import FINISHED, View, queue_value
 from ui.refusals import RequestError, checked
 from ui.requests import MAX_SEED, EditorValue, GenerateRequest, PresetRequest
+from ui.saved import new_name
 from ui.service import Studio, restore
 from ui.settings import FIELDS, request_of, settings_of, usable
 from ui.watching import buttons, progress_value

@@ -15,10 +15,11 @@ from fvdm_core.media import read_video
 from fvdm_core.recipe import read_recipe
 from ui.jobs import Status
 from ui.model_panel import facts, following, frames_of
-from ui.outputs import Outputs, new_name
+from ui.outputs import Outputs
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest
 from ui.restoring import fitted, restored
+from ui.saved import new_name
 from ui.service import Studio
 from ui.settings import USUAL, request_of, settings_of
 

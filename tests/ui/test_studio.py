@@ -24,7 +24,6 @@ from fvdm_core.media import load_image, read_metadata, read_video, write_png
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
-from ui.outputs import new_name
 from ui.refusals import RequestError
 from ui.requests import (
     EditorValue,
@@ -33,6 +32,7 @@ from ui.requests import (
     PresetRequest,
     SizeRequest,
 )
+from ui.saved import new_name
 from ui.service import session_of
 from ui.studio import build_studio, launch_options
 

@@ -26,10 +26,11 @@ from ui.afterwards import Afterwards
 from ui.costs import in_words
 from ui.downloads import Downloads
 from ui.grids import grid
-from ui.outputs import Outputs, home_name, new_name
+from ui.outputs import Outputs
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.runs import kind_of_call
+from ui.saved import home_name, new_name
 from ui.service import Studio
 from ui.sweep_panel import AHEAD, Sweeping
 from ui.sweeping import (

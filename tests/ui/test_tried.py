@@ -16,9 +16,10 @@ from PIL import Image
 
 from ui import editing
 from ui.jobs import Status
-from ui.outputs import OutputError, Outputs, new_name
+from ui.outputs import OutputError, Outputs
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest
+from ui.saved import new_name
 from ui.service import Studio
 
 ANN = new_name()

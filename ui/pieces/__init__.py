@@ -266,6 +266,8 @@ class SweepView(_Piece):
         self, value: Any = None, *, settings: list[dict[str, str]], cost: str = "", **kwargs: Any
     ) -> None:
         super().__init__(value, settings=settings, cost=cost, **kwargs)
+        # or gradio takes them for events, as the script has their names in quotes
+        self.settings, self.cost = settings, cost
 
 
 class History(_Piece):
