@@ -21,14 +21,14 @@ from .guidance import class_numbers
 from .network import checked_output, naming_its_line
 from .noise import frame_noise
 from .pipeline import Pipeline
-from .schedule import PREDICTED, NoiseSchedule
+from .schedule import PREDICTED, SCHEDULES, NoiseSchedule
 from .timeline import MAX_LEVEL
 
 log = logging.getLogger(__name__)
 
 LEVELS = (50, 200, 350, 500, 650, 800, 950)
 TELLING = 0.2  # the least signal at which predictions of noise, too, say something of the clip
-BETTER = 0.7  # of the error, below which another reading is proposed
+BETTER = 0.8  # of the error, below which another reading is proposed
 GAIN = 0.95  # of an error, above which nothing was gained
 LEAST, WORST = 1e-6, 4.0  # less, and more, is not told apart in a mean over levels
 SCALES = (0.3, 3.0)  # of latents, between which nothing is said
@@ -149,8 +149,7 @@ class _Patient:
     def asked(self, levels: Tensor, told_as: str = "") -> tuple[Tensor, Tensor]:
         """x at the levels, and what the network makes of it, both (1, F, C, h, w)."""
         x = self.schedule.q_sample(self.x_start, levels, self.eps)
-        t, last = (self.schedule.timesteps(n) for n in (levels, torch.tensor(MAX_LEVEL)))
-        return x, self.predict(x, TOLD[told_as](t, float(last)))
+        return x, self.predict(x, tellings(self.schedule)[told_as](levels))
 
     def missed(self, pred: Tensor, levels: Tensor) -> float:
         """The squared error of the noisy frames, as a share of the clip's variance."""
@@ -179,7 +178,7 @@ class _Patient:
         telling = [row for row in rows if row.signal >= TELLING]
         own = _mean([row.alike for row in telling])
         found: dict[str, float] = {}
-        for told_as in TOLD:
+        for told_as in tellings(self.schedule):
             errors: dict[str, list[float]] = {}
             for row in telling:
                 levels = self.levels(row.level)
@@ -233,12 +232,33 @@ class _Patient:
         return time.perf_counter() - begun
 
 
-# how else a network may want to be told the time, which goes from 0 to the last one
-TOLD: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "": lambda t, last: t,
-    "told t / 1000": lambda t, last: t / 1000,
-    "told the time backwards": lambda t, last: (last - t).to(t.dtype),
-}
+def tellings(schedule: NoiseSchedule) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What a network may want to be told of levels: levels -> t, under the words that say so.
+
+    The empty words are what the schedule says itself.
+    """
+    told = schedule.timesteps
+    last = told(torch.tensor(MAX_LEVEL))
+    made: dict[str, Callable[[Tensor], Tensor]] = {
+        "": told,
+        "told t / 1000": lambda levels: told(levels) / 1000,
+        "told the time backwards": lambda levels: last.to(levels.device) - told(levels),
+    }
+    for name in SCHEDULES:
+        if schedule.name in ("flow", name) or name == "flow":
+            continue
+        other = NoiseSchedule(name, MAX_LEVEL, schedule.prediction_type)
+        noises = other.noise(torch.arange(MAX_LEVEL + 1))
+
+        def of_other(
+            levels: Tensor, other: NoiseSchedule = other, noises: Tensor = noises
+        ) -> Tensor:
+            """The time at which the other schedule has as much noise."""
+            away = (noises.to(levels.device) - schedule.noise(levels)[..., None]).abs()
+            return other.timesteps(away.argmin(-1))
+
+        made[f"told the time of the schedule {name!r}"] = of_other
+    return made
 
 
 def readings(schedule: NoiseSchedule) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
