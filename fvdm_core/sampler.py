@@ -108,7 +108,7 @@ def sample(
                     told[window.frames.index(frame)] = level
             t = schedule.timesteps(told).expand(len(x), -1)  # (B, W)
             output = denoise(seen, t).float()  # (B, W, C or 2C, H, W)
-            prediction, variance = _split_variance(output[:, inside], x.shape[2])
+            prediction, variance = split_variance(output[:, inside], x.shape[2])
             x_start = schedule.pred_x_start(
                 seen[:, inside], prediction, noisy[inside].expand(len(x), -1)
             )
@@ -215,7 +215,7 @@ def _rests(levels: np.ndarray) -> np.ndarray:
     return np.any(fell & ~falls & (levels[1:] > 0), axis=1)
 
 
-def _split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
     """The prediction, and the learned-variance half where the network has one."""
     if output.shape[2] == channels:
         return output, None

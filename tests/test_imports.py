@@ -58,7 +58,10 @@ CORE = {  # what a module of the core may import of the core
         *("kl_autoencoder", "limits", "network", "noise", "offer", "options", "recipe"),
         *("sampler", "schedule", "state", "step_cache", "timeline"),
     },
-    "checkup": {"guidance", "network", "noise", "pipeline", "schedule", "timeline"},
+    "readings": {"schedule", "timeline"},
+    "checkup": {
+        *("guidance", "network", "noise", "options", "pipeline", "readings", "sampler"),
+    },
 }
 WITHOUT_TORCH = (
     "defaults",

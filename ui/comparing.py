@@ -185,7 +185,7 @@ def submit_both(
     known = [*studio.jobs.runs_of(session), *(side.run for side in both if side.run)]
 
     def run_for(side: Side) -> str | Prepared:
-        same = same_run(known, _order_of(studio, side))
+        same = same_run(known, _order_of(studio, side).key)
         if same is None and again:
             raise RequestError("One of the two is no longer there: compare once more.")
         return same or studio.prepare(side.painting, side.request, session)
@@ -203,10 +203,10 @@ def submit_both(
     return [side.job if isinstance(side, Prepared) else side for side in sides]
 
 
-def same_run(runs: Sequence[Snapshot], order: Order) -> str | None:
-    """A run of the same order that is whole, or will be."""
+def same_run(runs: Sequence[Snapshot], key: str) -> str | None:
+    """A run of the order of this key that is whole, or will be."""
     for run in runs:
-        if run.about.key == order.key and (_is_whole(run) or not run.status.over):
+        if run.about.key == key and (_is_whole(run) or not run.status.over):
             return run.job
     return None
 

@@ -24,7 +24,7 @@ from ui.sweeping import setting_table
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PHOTOGRAPHS = {  # beside the example pictures, which are of the shipped model's worlds
     True: "The model knows such worlds only; a kept photograph can be spliced in exactly.",
-    False: "These are pictures of the shipped model's worlds, of which this model has labels, too.",
+    False: "These are of the shipped model's worlds; this model has labels of the same names.",
 }
 SCALAR = (
     "It was trained with one timestep for the whole clip. Timelines whose frames come down "

@@ -26,7 +26,7 @@ from ui.jobs import Work
 from ui.loading import LoadingModel
 from ui.mending import mends, unlike_training
 from ui.model_list import ModelList
-from ui.orders import Order, rows_of, shared_steps
+from ui.orders import Order, key_of, rows_of, shared_steps
 from ui.outputs import Outputs
 from ui.pieces import Example, Examples
 from ui.queueing import Queue
@@ -227,6 +227,10 @@ class Studio:
         return Order.of(
             editor, request, pipeline.num_frames, pipeline.model_hash, pipeline.card.name
         )
+
+    def key(self, editor: EditorValue, request: GenerateRequest) -> str:
+        """The key of that order."""
+        return key_of(editor, request, checked(self.model.get).model_hash)
 
     def order_of(self, job: object, session: str) -> Order:
         """What a run of this session was asked for.

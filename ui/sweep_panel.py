@@ -59,7 +59,7 @@ class Sweeping:
             try:
                 painting, request = self.sweep.cell(place)
                 order = self.studio.order(painting, request)
-                found = same_run(self.studio.jobs.runs_of(self.session), order)
+                found = same_run(self.studio.jobs.runs_of(self.session), order.key)
                 if found is None and order.key in self.saved:
                     found = self.saved[order.key].job
                     self.ended[place] = run_of(self.studio, found, self.session)
@@ -106,25 +106,26 @@ class Sweeping:
 
     def cost(self) -> str:
         """How many runs this is, and how long those take that are not there, before it is begun."""
-        runs, there, took = len(self.sweep.chosen), 0, [0.0]
+        runs, there, refused, took = len(self.sweep.chosen), 0, 0, [0.0]
+        known = self.studio.jobs.runs_of(self.session)
         for place in range(runs):
             try:
                 painting, request = self.sweep.cell(place)
-                order = self.studio.order(painting, request)
-                known = same_run(self.studio.jobs.runs_of(self.session), order)
-                if known is not None or order.key in self.saved:
+                key = self.studio.key(painting, request)
+                if same_run(known, key) is not None or key in self.saved:
                     there += 1
                     continue
                 seconds = self.studio.seconds(checked(painting.timeline), request)
-            except RequestError:  # it will be said in its place
+            except RequestError:
+                refused += 1
                 continue
             took.append(math.nan if seconds is None else seconds)
-        text = f"{runs} run{'s' if runs > 1 else ''}"
-        if there == runs:
-            return f"{text}, all there already"
+        parts = [f"{runs} run{'s' if runs > 1 else ''}"]
         if there:
-            text += f", {there} there already"
-        total = sum(took)
+            parts.append("all there already" if there == runs else f"{there} there already")
+        if refused:
+            parts.append(f"{refused} cannot be")
+        text, total = ", ".join(parts), sum(took)
         return f"{text} · {in_words(total)}" if total > 0 else text
 
     def _show(self, place: int, run: Snapshot) -> None:
@@ -150,7 +151,7 @@ class Sweeping:
 def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     """Bind the buttons of the sweep."""
     going: dict[str, Sweeping] = {}
-    few = CapacityLimiter(AT_ONCE)
+    few, one = CapacityLimiter(AT_ONCE), CapacityLimiter(1)  # who only asks waits for none of these
 
     def understood(
         event: gr.EventData, canvas: EditorValue, settings: list[Any]
@@ -166,14 +167,18 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     async def weigh(event: gr.EventData, canvas: EditorValue, *rest: Any) -> Any:
         """Say what a sweep would cost; what is wrong with it is said when it is begun."""
         *settings, kept_session = rest
+        if not studio.model.ready:
+            return gr.update(cost="")
         try:
             _, found = understood(event, canvas, settings)
         except RequestError:
             return gr.update(cost="")
         session = session_of(kept_session)["session"]
-        return gr.update(
-            cost=await run_sync(lambda: Sweeping(studio, found, session).cost(), limiter=few)
-        )
+
+        def cost() -> str:
+            return Sweeping(studio, found, session).cost()
+
+        return gr.update(cost=await run_sync(cost, limiter=one))
 
     async def sweep(
         event: gr.EventData, canvas: EditorValue, *rest: Any

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import Field
@@ -36,11 +36,13 @@ REAL = ("cfg_scale", "temporal_scale", "guidance_from", "eta", "step_cache")  # 
 
 @dataclass(frozen=True)
 class Setting:
-    """What may be swept: its title, the values that the page proposes, and a hint."""
+    """What may be swept: its title, the values that the page proposes, a hint, and what an empty
+    box shows."""
 
     title: str
     usual: str
     hint: str = "Numbers with commas between them; 1…5 is all from 1 to 5"
+    placeholder: str = ""
 
 
 ALL_SOLVERS = ", ".join(SOLVER_NAMES[name] for name in SOLVERS)
@@ -58,19 +60,18 @@ SETTINGS = {
         "Generate, Staggered, Restart",
         f"Any of {', '.join(preset.title for preset in PRESETS.values())}",
     ),
-    "label": Setting("Label", "", "Labels of the model, or any; without a name all of them"),
+    "label": Setting("Label", "", "Labels of the model, or any; without a name all of them", "all"),
 }
 
 
-PROMPTS = Setting("Prompt", "", "Prompts with | between them")
+PROMPTS = Setting(
+    "Prompt", "", "Prompts with | between them; any is none", "A cat asleep. | A dog runs."
+)
 
 
 def setting_table(pipeline: Any | None = None) -> list[dict[str, str]]:
     """What may be swept with a model, for the page; all that there is before one is loaded."""
-    return [
-        {"name": name, "title": setting.title, "usual": setting.usual, "hint": setting.hint}
-        for name, setting in _settings_of(pipeline).items()
-    ]
+    return [{"name": name} | asdict(setting) for name, setting in _settings_of(pipeline).items()]
 
 
 def _settings_of(pipeline: Any | None) -> dict[str, Setting]:

@@ -7,16 +7,23 @@ How far it understands the canvas is a matter of its training. Wan2.2-TI2V-5B (W
 a clean first frame before noisy ones. Pusa (Liu et al. 2025), by the authors of FVDM, is Wan2.1 14B
 tuned on random timesteps for each frame, which come as a LoRA:
 
-    export WAN=Wan-AI/Wan2.1-T2V-14B-Diffusers WAN_LORA=Pusa.safetensors
+    export WAN=Wan-AI/Wan2.1-T2V-14B-Diffusers WAN_LORA=pusa_v1.pt WAN_LORA_SCALE=1.4
+
+For it, its authors advise a scale of 1.3 to 1.5, a guidance of about 3, and pictures that are shown
+with some noise, such as 20 %, which is *Capped keyframes* here.
 
 It wants a GPU, and has not been run on the published weights yet. A column of the canvas is a
 latent frame: four frames of the clip, but for the first column, which is one.
 """
 
 import os
+import re
+from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from einops import rearrange, repeat
+from safetensors.torch import load_file
 from torch import Tensor
 from wan_parts import Encode, Prompted, WanCoder, text_encoder
 
@@ -27,6 +34,7 @@ from fvdm_core.network import NetworkShape
 
 MODEL = os.environ.get("WAN", "Wan-AI/Wan2.2-TI2V-5B-Diffusers")  # or a folder
 LORA = os.environ.get("WAN_LORA")  # a file, or none
+LORA_SCALE = float(os.environ.get("WAN_LORA_SCALE", "1"))
 # latent frames, height and width of the clip, frames per second, by how much pictures are shrunk
 CLIPS = {16: (31, 704, 1280, 24), 8: (21, 480, 832, 16)}  # Wan2.2-TI2V-5B, and all of Wan2.1
 SHIFT = 5.0  # of the noise levels
@@ -55,6 +63,14 @@ class Wan(Prompted):
         return rearrange(flow, "b c f h w -> b f c h w")
 
 
+def lora_weights(file: str) -> dict[str, Tensor]:
+    """A LoRA with the names that diffusers looks for, whichever program has saved it."""
+    safe = file.endswith(".safetensors")
+    saved = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+    plain = {re.sub(r"^(pipe\.dit\.|diffusion_model\.)", "", name): saved[name] for name in saved}
+    return {f"diffusion_model.{name.replace('.default.', '.')}": plain[name] for name in plain}
+
+
 def with_lora(transformer: WanTransformer3DModel) -> WanTransformer3DModel:
     """The transformer with the weights of `LORA` added to its own."""
     from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
@@ -63,8 +79,10 @@ def with_lora(transformer: WanTransformer3DModel) -> WanTransformer3DModel:
     pipe = WanPipeline(
         **parts, scheduler=FlowMatchEulerDiscreteScheduler(), transformer=transformer
     )
-    pipe.load_lora_weights(LORA)
-    pipe.fuse_lora()
+    pipe.load_lora_weights(lora_weights(LORA))
+    if not pipe.get_list_adapters():
+        raise ValueError(f"{Path(LORA).name} has no weights for this transformer")
+    pipe.fuse_lora(lora_scale=LORA_SCALE)
     pipe.unload_lora_weights()
     return pipe.transformer
 

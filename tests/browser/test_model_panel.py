@@ -122,6 +122,11 @@ def test_a_network_of_ones_own_is_run_and_loaded_again(
         ]
     )
     expect(page.get_by_test_id("sweep-columns")).to_have_value("cfg_scale")  # what was chosen stays
+    page.get_by_test_id("sweep-columns").select_option("label")
+    values = page.get_by_test_id("sweep-columns-values")
+    expect(values).to_have_attribute("placeholder", "A cat asleep. | A dog runs.")
+    values.fill("A cat, asleep. | Waves")
+    expect(page.get_by_test_id("sweep-cost")).to_contain_text("2 runs")
     page.locator("#prompt textarea").press_sequentially("A cat")
     page.locator("#steps input").fill("3")
     page.locator("#steps input").press("Enter")

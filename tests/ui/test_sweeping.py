@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from fake import FakePipeline
+from fake import FakePipeline, on_its_own_loop
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -32,7 +34,8 @@ from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.runs import kind_of_call
 from ui.saved import home_name, new_name
 from ui.service import Studio
-from ui.sweep_panel import AHEAD, Sweeping
+from ui.settings import settings_of
+from ui.sweep_panel import AHEAD, Sweeping, wire_sweep
 from ui.sweeping import (
     NOT_RUN,
     SETTINGS,
@@ -313,7 +316,48 @@ def test_what_a_sweep_costs_is_said_before_it_is_begun(place: Place) -> None:
     still = sweep_of(both, painting(frames=1), plain, LABELS, 16)
     line = painting(frames=1).timeline()
     place.studio.costs.learn(kind_of_call(line, pipeline, plain), 4.0)
-    assert Sweeping(place.studio, still, ANN).cost() == "2 runs · about 12 s"
+    assert Sweeping(place.studio, still, ANN).cost() == "2 runs, 1 cannot be · about 12 s"
+
+
+def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path) -> None:
+    handlers: dict[str, Any] = {}
+
+    class View:
+        def __getattr__(self, event: str) -> Any:
+            return lambda handler, *_, **__: handlers.setdefault(event, handler)
+
+    loaded = threading.Event()
+
+    def load() -> FakePipeline:
+        loaded.wait(60)
+        return FakePipeline()
+
+    studio = Studio(load, Outputs(tmp_path / "outputs"), None)
+    wire_sweep(studio, SimpleNamespace(editor=None, settings=[], session=None), View())  # type: ignore[arg-type]
+    settings, kept = settings_of(GenerateRequest(label="sky")), {"session": ANN}
+
+    def asked(data: Any) -> str:
+        event = SimpleNamespace(_data=data)
+        work = asyncio.wait_for(handlers["weigh"](event, painting(), *settings, kept), 30)
+        return on_its_own_loop(work)["cost"]
+
+    seeds = {"columns": {"setting": "seed", "values": "1, 2"}, "rows": None}
+    try:
+        assert asked(seeds) == ""
+        loaded.set()
+        studio.model.get()
+        assert asked(seeds) == "2 runs"
+        for wrong in (
+            None,
+            {},
+            {"columns": {"setting": "seed", "values": "x"}},
+            seeds | {"more": 1},
+        ):
+            assert asked(wrong) == ""
+        assert not studio.jobs.runs_of(ANN)
+    finally:
+        loaded.set()
+        studio.jobs.close()
 
 
 def test_runs_of_before_a_restart_are_found_on_the_disk(place: Place, tmp_path: Path) -> None:

@@ -252,10 +252,10 @@ class CompareView(_Piece):
 class SweepView(_Piece):
     """One or two settings at several values each, and the clips in step: see `ui.sweeping`.
 
-    `settings` is [{"name", "title", "usual", "hint"}], of the present model, and `cost` what the
-    chosen runs would cost. It fires "sweep" with {columns, rows}, each {setting, values} and rows
-    null where there are none, "weigh" with the same to be told the cost, and "end" with the {id} of
-    its value to stop that one.
+    `settings` is [{"name", "title", "usual", "hint", "placeholder"}], of the present model, and
+    `cost` what the chosen runs would cost. It fires "sweep" with {columns, rows}, each {setting,
+    values} and rows null where there are none, "weigh" with the same to be told the cost, and "end"
+    with the {id} of its value to stop that one.
     """
 
     SCRIPT = "sweep"

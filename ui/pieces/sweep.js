@@ -16,13 +16,14 @@ function axis(name, label, chosen, optional) {
     onKeydown: (event) => { if (event.key === "Enter") start(); } });
   const select = h("select", { "aria-label": `Setting of the ${label}`, "data-testid": `sweep-${name}`,
     onChange: () => { propose(); weigh(); } });
-  const propose = () => {
+  const describe = () => {
     const setting = settings.find((each) => each.name === select.value);
     values.hidden = !setting;
-    values.value = setting?.usual ?? "";
     values.title = setting?.hint ?? "";
-    values.placeholder = setting && !setting.usual ? "all" : "";
+    values.placeholder = setting?.placeholder ?? "";
+    return setting;
   };
+  const propose = () => { values.value = describe()?.usual ?? ""; };
   const choose = (asked) => {
     select.value = asked?.setting ?? NONE;
     propose();
@@ -35,7 +36,8 @@ function axis(name, label, chosen, optional) {
       ...settings.map((setting) => h("option", { value: setting.name }, setting.title)));
     const still = settings.some((setting) => setting.name === was) || (optional && was === NONE);
     select.value = still ? was : optional ? NONE : settings[0].name;
-    if (!still) propose();
+    if (still) describe(); // a label may be a prompt now
+    else propose();
   };
   offer();
   choose(chosen);
@@ -75,7 +77,10 @@ let soon = 0; // the timer
 /** Asks what the chosen runs would cost, once nothing was typed for a while. */
 function weigh() {
   clearTimeout(soon);
-  soon = setTimeout(() => { if (!working()) trigger("weigh", chosen()); }, PAUSE);
+  soon = setTimeout(async () => {
+    await window.fvdmPage?.allChanged();
+    if (!working()) trigger("weigh", chosen());
+  }, PAUSE);
 }
 
 async function start() {
@@ -196,5 +201,7 @@ watch("settings", () => {
   settings = JSON.parse(JSON.stringify(props.settings));
   columns.offer();
   rows.offer();
+  if (cost.textContent) weigh(); // it was of another model
+  cost.textContent = "";
 });
 receive();
