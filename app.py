@@ -81,7 +81,9 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
 
 def parser() -> argparse.ArgumentParser:
     """The flags; what is not given comes from the environment, then from the default."""
-    flags = argparse.ArgumentParser(prog="app.py", description="FVDM Studio, in the browser.")
+    flags = argparse.ArgumentParser(
+        prog="app.py", description="FVDM Studio, in the browser.", allow_abbrev=False
+    )
 
     def add(name: str, says: str, **how: Any) -> None:
         variable, _ = ENVIRONMENT[name]

@@ -10,153 +10,18 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvdm_core.limits import MAX_FPS
-from fvdm_core.options import (
-    CONDITIONINGS,
-    MAX_STEP_CACHE,
-    SOLVERS,
-    USUAL_ETA,
-    RunOptions,
-    parse_size,
-)
-from fvdm_core.pictures import FITS, MAX_GIF_FPS, check_fps
+from fvdm_core.flags import AT_ONCE, DEFAULT_STEPS, parser
+from fvdm_core.limits import MAX_FPS, frame_names
+from fvdm_core.options import RunOptions
+from fvdm_core.pictures import MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
-from fvdm_core.timeline_checks import PRIORS
+from fvdm_core.recipe import read_recipe
 
 if TYPE_CHECKING:
     from fvdm_core.pipeline import Pipeline
     from fvdm_core.timeline import Timeline
 
-ENDINGS = (".mp4", ".webm", ".gif")
-DEFAULT_STEPS = 30
 MAX_VARIATIONS = 64  # clips of one call
-AT_ONCE = 8  # clips that are made together
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m fvdm_core", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="command")
-
-    make = commands.add_parser("generate", help="make a clip", description="Make a clip.")
-    what = make.add_mutually_exclusive_group()
-    what.add_argument(
-        "--preset", choices=PRESETS, metavar="NAME", help="a named timeline (default: standard)"
-    )
-    what.add_argument("--formula", help='a level for frame i at time t, such as "min(0.2*i*t, t)"')
-    what.add_argument("--timeline", type=Path, metavar="FILE", help="a timeline's JSON")
-    make.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_setting,
-        metavar="NAME=VALUE",
-        help="a parameter of the preset, such as rate=0.3 or keep=0,7; see the command presets",
-    )
-    make.add_argument(
-        "--keyframe",
-        action="append",
-        default=[],
-        type=_keyframe,
-        metavar="FRAME=FILE",
-        help="a picture for a frame; frames count from 0",
-    )
-    make.add_argument("--frames", type=int, help="(default: what the model was trained on)")
-    make.add_argument("--steps", type=int, help=f"(default: {DEFAULT_STEPS})")
-    default = RunOptions()
-    run = make.add_argument_group("the run")
-    run.add_argument("--label", help="one of the model's labels")
-    run.add_argument("--seed", type=int)
-    run.add_argument("--cfg-scale", type=float, help=f"guidance (default: {default.cfg_scale})")
-    run.add_argument(
-        "--temporal-scale",
-        type=float,
-        help="temporal guidance, 0 (off) to 5: how firmly frames hold together (default: "
-        "the model's)",
-    )
-    run.add_argument(
-        "--guidance-from",
-        type=float,
-        help="guide frames only above this noise level, 0 to 1000 (default: the model's)",
-    )
-    run.add_argument(
-        "--prior",
-        choices=PRIORS,
-        help="how the frames' starting noise hangs together (default: that of the --timeline, or "
-        "what the model was trained with)",
-    )
-    run.add_argument("--solver", choices=SOLVERS, help=f"(default: {default.solver})")
-    usual = ", ".join(f"{eta:g} for {solver}" for solver, eta in USUAL_ETA.items())
-    run.add_argument("--eta", type=float, help=f"fresh noise, 0 to 1 (default: {usual})")
-    run.add_argument("--fps", type=float, help="frames per second (default: the model's)")
-    run.add_argument("--fit", choices=FITS, help=f"(default: {default.fit})")
-    run.add_argument(
-        "--exact",
-        action="store_true",
-        dest="splice_exact",
-        help="frozen frames are the picture itself, pixel for pixel",
-    )
-    run.add_argument(
-        "--conditioning",
-        choices=CONDITIONINGS,
-        help="what the model is shown of frames that stand still: themselves, or noised again in "
-        "each step to the level of the others (default: what it was trained for)",
-    )
-    run.add_argument(
-        "--size",
-        type=_size,
-        metavar="WIDTHxHEIGHT",
-        help="of the frames, for a model of several (default: its usual one)",
-    )
-    run.add_argument(
-        "--step-cache",
-        type=float,
-        metavar="SHARE",
-        help="run only the first block where it has changed by no more than this since the last "
-        f"whole step, 0 to {MAX_STEP_CACHE:g}; faster and less exact (default: 0, never)",
-    )
-    make.add_argument(
-        "--variations",
-        type=int,
-        default=1,
-        metavar="N",
-        help=f"clips of N seeds from --seed on, {AT_ONCE} made together, in FILE-SEED each",
-    )
-    make.set_defaults(**vars(default))
-    _add_model(make)
-    make.add_argument("-o", "--output", type=_output, required=True, metavar="FILE")
-
-    check = commands.add_parser(
-        "check",
-        help="find out whether a model's parts fit together",
-        description="Noises a clip and says how much of it the network knows at each level.",
-    )
-    check.add_argument("video", type=Path, help="a clip such as the model was trained on")
-    check.add_argument("--label", help="of the clip, one of the model's labels")
-    check.add_argument("--seed", type=int, default=0, help="of the noise")
-    _add_model(check)
-
-    commands.add_parser("presets", help="list presets, their parameters, and example timelines")
-
-    convert = commands.add_parser("convert", help="turn a published checkpoint into a model folder")
-    convert.add_argument("source", help="a .pt or .safetensors file")
-    convert.add_argument("folder", help="the model folder to write")
-    convert.add_argument("--num-heads", type=int, help="where the file does not tell")
-    return top
-
-
-def _add_model(command: argparse.ArgumentParser) -> None:
-    """Which model, and where it runs."""
-    command.add_argument(
-        "--model",
-        help="a model folder or file, owner/name or owner/name/file.pt on the Hub, or a Python "
-        "file whose load() makes a pipeline",
-    )
-    command.add_argument(
-        "--vae",
-        help="for a model without an autoencoder: a folder or owner/name of an AutoencoderKL "
-        "(default: Stable Diffusion's)",
-    )
-    command.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cuda or else cpu)")
 
 
 def _opened(options: argparse.Namespace) -> Pipeline:
@@ -167,40 +32,6 @@ def _opened(options: argparse.Namespace) -> Pipeline:
     if options.vae and isinstance(pipe.autoencoder, Autoencoder):
         raise ValueError(f"{pipe.card.name} has an autoencoder of its own; leave out --vae")
     return pipe
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, where the value is JSON, a list without brackets, or a word."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as rate=0.3")
-    for candidate in (value, f"[{value}]"):
-        try:
-            return name, json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
-    return name, value
-
-
-def _keyframe(text: str) -> tuple[int, str]:
-    frame, equals, file = text.partition("=")
-    if not equals or not file or not frame.isascii() or not frame.isdigit() or len(frame) > 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FRAME=FILE, such as 0=first.png")
-    return int(frame), file
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _output(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in ENDINGS:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(ENDINGS)}")
-    return path
 
 
 def generate(options: argparse.Namespace) -> str:
@@ -220,35 +51,42 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError(
             f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
         )
-    if options.set and (options.formula is not None or options.timeline):
+    if options.set and (options.formula is not None or options.timeline or options.recipe):
         raise ValueError("--set is for the parameters of a --preset; leave it out")
     keyframes = dict(options.keyframe)
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
+    notes = _repeats(options, keyframes) if options.repeated else []
+    most = MAX_GIF_FPS if options.output.suffix.lower() == ".gif" else MAX_FPS
+    if options.fps is not None:
+        check_fps(options.fps, most)
+
     pipe = _opened(options)
-    gif = options.output.suffix.lower() == ".gif"
-    fps = pipe.card.fps if options.fps is None else options.fps
-    check_fps(fps, MAX_GIF_FPS if gif else MAX_FPS)
+    check_fps(pipe.card.fps if options.fps is None else options.fps, most)
+    if options.repeated and options.repeated.model_hash != pipe.model_hash:
+        made_with = options.repeated.model_name or "another model"
+        notes.append(f"It was made with {made_with}, so the clip will differ.")
     timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
-    elif not (options.prior or options.timeline):  # which says what noise it wants
+    elif not (options.prior or options.timeline or options.repeated):  # which say what they want
         timeline = pipe.with_own_noise(timeline)
     asked = {each.name: getattr(options, each.name) for each in fields(RunOptions)}
-    notes = [f"Note: {warning}\n" for warning in timeline.warnings(keyframes, pipe.card.prior)]
+    notes += timeline.warnings(keyframes, pipe.card.prior)
+    said = [f"Note: {note}\n" for note in notes]
     if options.variations > 1:
-        sys.stderr.writelines(notes)
+        sys.stderr.writelines(said)
         first = asked.pop("seed")
-        name, most = options.output, first + options.variations
-        for begin in range(first, most, AT_ONCE):
-            seeds = range(begin, min(begin + AT_ONCE, most))
+        name, end = options.output, first + options.variations
+        for begin in range(first, end, AT_ONCE):
+            seeds = range(begin, min(begin + AT_ONCE, end))
             clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
             for seed, clip in zip(seeds, clips, strict=True):
                 clip.save(name.with_stem(f"{name.stem}-{seed}"))
         return f"{options.variations} clips of {timeline.frames} frames beside {name}"
     states = pipe.stream(timeline, keyframes=keyframes, options=RunOptions(**asked))
-    sys.stderr.writelines(notes)  # after what is refused
+    sys.stderr.writelines(said)  # after what is refused
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
         for state in states:
             progress.update(state.step - progress.n)
@@ -258,12 +96,31 @@ def generate(options: argparse.Namespace) -> str:
     return f"{options.output}: {len(state.clip.frames)} frames, {seconds:g} s"
 
 
+def _repeats(options: argparse.Namespace, keyframes: dict[int, Any]) -> list[str]:
+    """Fill in the pictures of the recipe; says in what the run is none of it."""
+    recipe, notes = options.repeated, []
+    if missing := [frame for frame in recipe.missing if frame not in keyframes]:
+        raise ValueError(
+            f"{options.recipe.name} has no room for the pictures of {frame_names(missing)}: give "
+            f"them, as --keyframe {missing[0]}=FILE (frames count from 0 there)"
+        )
+    for frame, picture in recipe.pictures.items():
+        keyframes.setdefault(frame, picture)
+    if recipe.stopped_after_step is not None:
+        notes.append(
+            f"It was stopped after step {recipe.stopped_after_step}; this goes to its end."
+        )
+    return notes
+
+
 def timeline_from(options: argparse.Namespace, window: int) -> Timeline:
     """The timeline that the options ask for, on a model that sees `window` frames."""
     from fvdm_core.timeline import Timeline
 
-    if options.timeline:
-        painted = _read_timeline(options.timeline)
+    if options.timeline or options.repeated:
+        painted = (
+            options.repeated.timeline if options.repeated else _read_timeline(options.timeline)
+        )
         window, default_steps = painted.frames, painted.num_steps
     else:
         painted, default_steps = None, DEFAULT_STEPS
@@ -347,8 +204,13 @@ COMMANDS = {"generate": generate, "check": check, "presets": presets, "convert":
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    about = str(__doc__)
+    options = parser(about).parse_args(arguments)
     try:
+        if vars(options).get("recipe"):
+            recipe = read_recipe(options.recipe)
+            options = parser(about, recipe.options).parse_args(arguments)
+            options.repeated = recipe
         said = COMMANDS[options.command](options)
     except (ValueError, ArithmeticError, OSError) as error:
         return _failed(str(error))

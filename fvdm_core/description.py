@@ -3,7 +3,7 @@
 Frames are counted from 1 here, as on the page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,8 +37,16 @@ class _Frames:
         )
 
 
-def describe(levels: np.ndarray, sources: Sequence[str] | None, window_size: int) -> str:
-    """Say what a timeline does. levels: (M+1, F); window_size: frames the model sees at once."""
+def describe(
+    levels: np.ndarray,
+    sources: Sequence[str] | None,
+    window_size: int,
+    seen: Mapping[int, int] | None = None,
+) -> str:
+    """Say what a timeline does. levels: (M+1, F); window_size: frames the model sees at once.
+
+    seen: the levels that the model is told of frames in place of their own.
+    """
     frames = _Frames.of(levels)
     total = levels.shape[1]
     if frames.kept.size == total:
@@ -47,6 +55,7 @@ def describe(levels: np.ndarray, sources: Sequence[str] | None, window_size: int
         _softened(frames, levels, sources),
         _still(frames.still, levels),
         _generated(frames, levels, sources),
+        _seen(seen or {}),
         _noisy(frames.noisy, levels),
         _ups(levels),
     ]
@@ -128,6 +137,14 @@ def _generated(frames: _Frames, levels: np.ndarray, sources: Sequence[str] | Non
     verb = f"{_verb(made.size, 'is', 'are')} generated"
     what = f"{count} {verb} {_from_where(known, made)}{_order(made, levels)}."
     return f"{start}; {what}" if start else what.capitalize()
+
+
+def _seen(seen: Mapping[int, int]) -> str:
+    if not seen:
+        return ""
+    frames, level = np.array(sorted(seen)), _percent(np.array(list(seen.values())))
+    verb = _verb(frames.size, "is", "are")
+    return f"{_named(frames).capitalize()} {verb} shown to the model as if at {level} noise."
 
 
 def _from_where(known: np.ndarray, made: np.ndarray) -> str:

@@ -39,5 +39,11 @@ def changes(frames: np.ndarray, kept: Collection[int] = ()) -> Changes:
     return Changes(*map(_mean, (change, change[near], change[far])))
 
 
+def kept_frames(columns: Collection[int], frames: int, frames_per_latent: int = 1) -> list[int]:
+    """Those of a clip's frames whose column of the timeline is one of `columns`, from 0."""
+    column = -(-np.arange(frames) // frames_per_latent)  # (N,): that of each
+    return np.flatnonzero(np.isin(column, list(columns))).tolist()
+
+
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")

@@ -146,6 +146,13 @@ def network_of(module: nn.Module) -> Network:
                 f"{type(module).__name__} does not say its {name}: give it "
                 "config = NetworkShape(num_frames, latent_channels, latent_size)"
             )
+    try:
+        _taken(module).bind(None, None, None)
+    except TypeError:
+        raise ValueError(
+            f"{type(module).__name__}.forward must take x, t and y, which is None for a network "
+            "without labels"
+        ) from None
     return cast(Network, module)
 
 
@@ -170,10 +177,14 @@ def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:
 
 def skills_of(network: nn.Module) -> frozenset[str]:
     """The options of `SKILLS` that a network can carry out, and "prompts" where it takes texts."""
-    forward = getattr(network, "_orig_mod", network).forward  # of one that torch compiles
-    taken = inspect.signature(forward).parameters
+    taken = _taken(network).parameters
     skills = frozenset(option for option, argument in SKILLS.items() if argument in taken)
     return skills | ({"prompts"} if isinstance(network, Prompted) else set())
+
+
+def _taken(network: nn.Module) -> inspect.Signature:
+    """What its `forward` takes; where torch compiles it, that of what is compiled."""
+    return inspect.signature(getattr(network, "_orig_mod", network).forward)
 
 
 def cast_real(module: Network | Coder, dtype: torch.dtype) -> None:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,6 +26,15 @@ USUAL_ETA: dict[Solver, float] = {"dpmpp_2m": 1.0, "ddim": 0.0, "ddpm": 1.0}
 MAX_SEED = 2**63 - 1
 MAX_CFG_SCALE = 20.0
 MAX_STEP_CACHE = 1.0
+OTHER_NAMES = {  # what else people call an option, or where it is
+    "guidance": "cfg_scale",
+    "guidance_scale": "cfg_scale",
+    "prompt": "label",
+    "coherence": "temporal_scale",
+    "prior": "the timeline's prior",
+    "steps": "the timeline's steps",
+    "num_inference_steps": "the timeline's steps",
+}
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,22 @@ class RunOptions:
     def fit_of(self, frame: int) -> Fit:
         """How the picture of a frame (from 0) is fitted."""
         return self.fit if isinstance(self.fit, str) else self.fit.get(frame, "crop")
+
+
+def with_changes(options: RunOptions, changes: Mapping[str, Any]) -> RunOptions:
+    """The options with some of them changed, by name.
+
+    Raises `ValueError` for a value that is not allowed, and `TypeError` for a name that is none.
+    """
+    known = [each.name for each in fields(RunOptions)]
+    for name in changes:
+        if name not in known:
+            near = OTHER_NAMES.get(name) or "".join(get_close_matches(name, known, 1))
+            raise TypeError(
+                f"there is no option {shown(name)}"
+                + (f": do you mean {near}?" if near else f"; there are {', '.join(known)}")
+            )
+    return replace(options, **changes)
 
 
 def parse_size(text: str) -> tuple[int, int]:

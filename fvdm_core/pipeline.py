@@ -18,6 +18,7 @@ from .card import MAX_NAME, ModelCard
 from .codec import Codec
 from .conditioning import replacement
 from .device import pick_device, pick_dtype
+from .files import is_program
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import autoencoder_beside
@@ -25,7 +26,7 @@ from .limits import shown
 from .network import Prompted, cast_real, coder_of, network_of, skills_of
 from .noise import frame_noise
 from .offer import Offer
-from .options import RunOptions
+from .options import RunOptions, with_changes
 from .recipe import recipe_of
 from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
@@ -56,6 +57,8 @@ class Pipeline:
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        if not isinstance(card, ModelCard):
+            raise ValueError(f"the card is a {type(card).__name__}, not a fvdm_core.card.ModelCard")
         if schedule.num_train_timesteps != MAX_LEVEL:
             raise ValueError(
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
@@ -101,6 +104,11 @@ class Pipeline:
 
         Raises `ValueError` saying what is wrong with the source and what would be right.
         """
+        if source is not None and is_program(str(source)):
+            raise ValueError(
+                f"{Path(source).name} is a program: fvdm_core.own.load_own runs it, which gives it "
+                "all rights of this one"
+            )
         path = SHIPPED_MODEL if source is None else checkpoint.resolve_source(str(source))
         loaded = checkpoint.load_model_folder(path)
         card, model_hash = ModelCard.read(loaded.config), loaded.model_hash
@@ -138,6 +146,12 @@ class Pipeline:
         self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        precision = str(self.dtype).removeprefix("torch.")
+        makes = f"{self.num_frames} frames of {width}×{height}"
+        return f"<Pipeline: {self.card.name}, {makes}, on {self.device} in {precision}>"
+
     def with_own_noise(self, timeline: Timeline) -> Timeline:
         """The timeline with starting noise of the kind that the model was trained with."""
         return replace(timeline, prior=self.card.prior, prior_alpha=self.card.prior_alpha)
@@ -165,10 +179,16 @@ class Pipeline:
             yield from module.parameters()
             yield from module.buffers()
 
-    def __call__(self, timeline: Timeline, **options: Any) -> Clip:
-        """Run a timeline to its end; the options are those of `stream`."""
+    def __call__(
+        self,
+        timeline: Timeline,
+        keyframes: Mapping[int, Picture] | None = None,
+        options: RunOptions | None = None,
+        **more: Any,
+    ) -> Clip:
+        """Run a timeline to its end: `stream`, of which only the clip is kept."""
         clip = None
-        for state in self.stream(timeline, **options):
+        for state in self.stream(timeline, keyframes, options, **more):
             clip = state.clip
         assert clip is not None
         return clip
@@ -195,7 +215,7 @@ class Pipeline:
         """
         # checked here and not in the generator, so that a mistake shows at the call
         _check_timeline(timeline)
-        options = replace(options or RunOptions(), **changes)
+        options = with_changes(options or RunOptions(), changes)
         index, options = self.offer.settled(timeline, options)
         pictures = self._fitted(timeline, {} if keyframes is None else keyframes, options)
         known = known_frames(timeline, pictures)
@@ -227,7 +247,7 @@ class Pipeline:
         _check_timeline(timeline)
         if "seed" in changes:
             raise ValueError("seed is not for a batch, which has seeds; leave it out")
-        options = replace(options or RunOptions(), **changes)
+        options = with_changes(options or RunOptions(), changes)
         if options.splice_exact:
             raise ValueError("splice_exact is for single clips; leave it out of a batch")
         if options.step_cache:  # what is left out would depend on the company
@@ -247,19 +267,20 @@ class Pipeline:
             )
         index, options = self.offer.settled(timeline, options)
         timeline = timeline.with_windows(self.num_frames)
-        starts, recipes = [], []
+        starts, recipes, fitted = [], [], []
         for seed, given in zip(seeds, keyframes, strict=True):
             own = replace(options, seed=seed)
             pictures = self._fitted(timeline, given, own)
             known = known_frames(timeline, pictures)
             starts.append(self._initial(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
+            fitted.append(pictures)
         x = torch.cat(starts)
         for state in self._sampled(x, timeline, index, options, seeds):
             x = state.x
         return [
-            self._clip(latents[None], recipe, {})
-            for latents, recipe in zip(x, recipes, strict=True)
+            self._clip(latents[None], timeline, recipe, pictures, {})
+            for latents, recipe, pictures in zip(x, recipes, fitted, strict=True)
         ]
 
     @torch.no_grad()
@@ -276,8 +297,7 @@ class Pipeline:
         """The states of a run that is checked; `whole` is the recipe of its end."""
         exact = {}
         if options.splice_exact:
-            kept = [frame for frame in known if not timeline.levels[:, frame].any()]
-            exact = {frame: pictures[known[frame]] for frame in kept}
+            exact = {frame: pictures[known[frame]] for frame in timeline.kept}
 
         def state(at: SampleState) -> State:
             last = at.step == timeline.num_steps
@@ -287,7 +307,7 @@ class Pipeline:
                 timeline,
                 whole if last else whole | {"stopped_after_step": at.step},
                 *(self._codec.preview, self.decode, exact),
-                self._clip(at.x, whole, exact) if last else None,
+                self._clip(at.x, timeline, whole, pictures, exact) if last else None,
             )
 
         if start is None:
@@ -382,10 +402,16 @@ class Pipeline:
         return self._codec.decode(latents)
 
     def _clip(
-        self, latents: Tensor, recipe: dict[str, Any], exact: Mapping[int, np.ndarray]
+        self,
+        latents: Tensor,
+        timeline: Timeline,
+        recipe: dict[str, Any],
+        pictures: dict[int, np.ndarray],
+        exact: Mapping[int, np.ndarray],
     ) -> Clip:
         frames = spliced(self.decode(latents), exact)
-        return Clip(frames, recipe["fps"], recipe, self.frames_per_latent)
+        each = self.frames_per_latent
+        return Clip(frames, recipe["fps"], recipe, each, pictures, timeline.kept)
 
     def _fitted(
         self, timeline: Timeline, keyframes: Mapping[int, Picture], options: RunOptions

@@ -148,6 +148,10 @@ class NoiseSchedule:
         made._told_levels = True
         return made
 
+    def __repr__(self) -> str:
+        shift = f", shift {self.shift:g}" if self.shift != 1 else ""
+        return f"<NoiseSchedule: {self.name}, predicts {self.prediction_type}{shift}>"
+
     @property
     def predicts(self) -> str:
         """What the network predicts, in words."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from . import media
+from .measures import Changes, changes, kept_frames
+from .recipe import with_pictures
 from .timeline import Timeline
 
 
@@ -23,12 +25,16 @@ class Clip:
     """A finished video: frames uint8 (N, H, W, 3) RGB, frames per second, and its recipe.
 
     N is the timeline's F or, where each latent stands for r frames of it, 1 + r·(F − 1).
+    pictures: {column: uint8 (H, W, 3)}, the keyframes as they were fitted. kept: the columns that
+    were clean from the first row to the last.
     """
 
     frames: np.ndarray
     fps: float
     recipe: dict[str, Any]
     frames_per_latent: int = 1
+    pictures: Mapping[int, np.ndarray] = field(default_factory=dict)
+    kept: tuple[int, ...] = ()
 
     @property
     def of_columns(self) -> np.ndarray:
@@ -36,9 +42,22 @@ class Clip:
         each = self.frames_per_latent
         return self.frames if each == 1 else self.frames[::each]  # pickled once, where it is one
 
+    @property
+    def changes(self) -> Changes:
+        """How much it moves, and how much of that is beside kept frames (`measures`)."""
+        kept = kept_frames(self.kept, len(self.frames), self.frames_per_latent)
+        return changes(self.frames, kept)
+
     def save(self, path: str | Path) -> None:
-        """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it."""
-        media.write_video(path, self.frames, self.fps, metadata=json.dumps(self.recipe))
+        """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it, and
+        the pictures where the recipe has."""
+        whole = with_pictures(self.recipe, self.pictures)
+        media.write_video(path, self.frames, self.fps, metadata=json.dumps(whole))
+
+    def __repr__(self) -> str:
+        count, height, width, _ = self.frames.shape
+        said = f"{count} frames of {width}×{height} at {self.fps:g} a second"
+        return f"<Clip: {said}, seed {self.recipe.get('seed')}>"
 
 
 def spliced(frames: np.ndarray, exact: Mapping[int, np.ndarray]) -> np.ndarray:

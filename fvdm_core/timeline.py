@@ -92,6 +92,11 @@ class Timeline:
         return self.levels.shape[0] - 1
 
     @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """The frames (from 0) that are clean from the first row to the last."""
+        return tuple(np.flatnonzero((self.levels == 0).all(axis=0)).tolist())
+
+    @cached_property
     def window_size(self) -> int:
         """The largest number of frames that the model is given at once."""
         if self.windows is None:
@@ -101,7 +106,10 @@ class Timeline:
 
     @cached_property
     def model_calls(self) -> int:
-        """How often the model is called: windows, over all steps, in which a frame goes down."""
+        """How often the model is called: windows, over all steps, in which a frame goes down.
+
+        A model that sees fewer frames than a window has is called `with_windows` of its own.
+        """
         down = self.levels[1:] < self.levels[:-1]  # (M, F)
         if self.windows is None:
             return int(down.any(axis=1).sum())
@@ -257,7 +265,7 @@ class Timeline:
 
     def describe(self) -> str:
         """Say in plain words what this timeline does, from the matrix alone."""
-        return description.describe(self.levels, self.sources, self.window_size)
+        return description.describe(self.levels, self.sources, self.window_size, self.seen)
 
     def warnings(
         self, pictures: Collection[int] = (), trained_with: str = "independent"

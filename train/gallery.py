@@ -24,7 +24,6 @@ from .evaluation.common import (
     VideoModel,
     check_worlds,
     generate,
-    kept_frames,
     possible,
     preset,
     unseen,
@@ -90,7 +89,7 @@ def draw_keyframe_tasks(model: VideoModel, world: str) -> np.ndarray:
     """For unseen clips: the true one, and what the model makes of its frames that are kept."""
     rows = []
     for task in possible(TASKS, model.num_frames):
-        kept = kept_frames(preset(task, model))
+        kept = preset(task, model).kept
         for seed in tqdm(PAIRS, desc=f"{world} {task}", leave=False, disable=None):
             truth = unseen(model, world, seed)
             (made,) = generate(model, task, world, [seed], [truth])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fvdm_core.limits import frame_names
-from fvdm_core.measures import changes
+from fvdm_core.measures import changes, kept_frames
 from fvdm_core.picture_reader import load_images
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import Timeline
@@ -107,7 +107,7 @@ def make_work(
         frames = state.frames if stopped else state.clip.frames
         recipe = state.recipe | {"page": page}
         says = timeline.describe()
-        kept = kept_frames(timeline, len(frames), pipeline.frames_per_latent)
+        kept = kept_frames(timeline.kept, len(frames), pipeline.frames_per_latent)
         change = changes(frames, kept)
         return outputs.save(session, job, frames, request.fps, recipe, keyframes, says, change, key)
 
@@ -126,13 +126,6 @@ def make_work(
         learned=lambda seconds: costs.learn(kind, seconds),
         earlier=earlier,
     )
-
-
-def kept_frames(timeline: Timeline, frames: int, frames_per_latent: int) -> list[int]:
-    """Those of a clip's frames whose column is clean from the first row to the last."""
-    columns = -(-np.arange(frames) // frames_per_latent)  # (N,): the column of each
-    clean: np.ndarray = (timeline.levels == 0).all(axis=0)  # (F,)
-    return np.flatnonzero(clean[columns]).tolist()
 
 
 def read_pictures(

@@ -116,6 +116,34 @@ def test_a_perfect_network_misses_what_cannot_be_known_and_nothing_is_suspected(
     assert found.seconds > 0
 
 
+def test_frames_among_clean_ones_are_weighed_by_their_number():
+    """Of five, the network knows all of the three even ones and nothing of the two odd ones."""
+    schedule = schedule_of("x0")
+    known = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])[:, None, None, None]
+
+    class Half(Gaussian):
+        def forward(self, x, t, y=None):
+            return known[None] * Scaled().encode(
+                torch.from_numpy(clip(5)).permute(0, 3, 1, 2) / 127.5 - 1
+            )
+
+    for row in check_up(made(Half(schedule, frames=5), schedule), clip(5)).rows:
+        assert row.alike == pytest.approx(0.4, rel=0.03)
+        assert row.among_clean == pytest.approx(0.4, rel=0.03)
+
+
+def test_what_is_said_of_the_noise_may_say_little_of_the_clip():
+    """A little off, which is much of what is left of the clip at the last level."""
+    schedule = NoiseSchedule("linear", prediction_type="eps")
+
+    class Off(Gaussian):
+        def forward(self, x, t, y=None):
+            return super().forward(x, t) + 0.02
+
+    found = check_up(made(Off(schedule), schedule), clip())
+    assert found.rows[-1].alike > 3 and found.suspects == ()
+
+
 def test_a_single_frame_has_no_company():
     schedule = schedule_of("x0")
     found = check_up(made(Gaussian(schedule, frames=1), schedule), clip(1))
@@ -326,7 +354,7 @@ def test_latents_of_another_scale_are_suspicious(std):
 
 def test_the_network_is_asked_as_a_sampler_asks_it():
     """With a label, a copy of x, the noise it was trained with, and a variance beside."""
-    schedule, given = schedule_of("x0"), []
+    schedule, given = schedule_of("v"), []
 
     class Labelled(Gaussian):
         def forward(self, x, t, y=None):

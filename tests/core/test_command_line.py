@@ -256,3 +256,50 @@ def test_a_rate_that_the_file_cannot_have_is_refused_before_the_work(
 def test_an_empty_formula_is_a_mistake_and_not_the_standard_timeline(model, here, capsys):
     assert generate(model, "--formula", "", "-o", "out.mp4") == 1
     assert "formula" in capsys.readouterr().err
+
+
+def test_a_clip_is_repeated_from_its_recipe_with_its_pictures(model, here, capsys):
+    first = "--preset interpolation --keyframe 0=a.png --keyframe 15=b.png --label faces --seed 7"
+    more = "--steps 3 --cfg-scale 2 --solver ddim --eta 0.5 --exact --fps 6 -o first.mp4"
+    assert generate(model, *first.split(), *more.split()) == 0
+    (here / "a.png").unlink()
+    assert generate(model, *"--recipe first.mp4 -o again.mp4".split()) == 0
+    assert "Note" not in capsys.readouterr().err
+    assert (here / "again.mp4").read_bytes() == (here / "first.mp4").read_bytes()
+
+    change = "--recipe first.mp4 --seed 8 --steps 2 --keyframe 15=b.png -o other.mp4"
+    assert generate(model, *change.split()) == 0
+    one, other = recipe("first.mp4"), recipe("other.mp4")
+    assert other["seed"] == 8 and other["cfg_scale"] == 2.0 and other["fps"] == 6
+    assert len(other["timeline"]["levels"]) == 3 and other["keyframes"] == one["keyframes"]
+
+    bare = {**one, "stopped_after_step": 2}
+    bare["model"] = {"name": "Another", "sha256": "f" * 16}
+    del bare["pictures"]["0"]
+    (here / "recipe.json").write_text(json.dumps(bare))
+    capsys.readouterr()
+    assert generate(model, *"--recipe recipe.json -o x.mp4".split()) == 1
+    said = capsys.readouterr().err
+    assert (
+        "recipe.json has no room for the pictures of frame 1: give them, as --keyframe 0=" in said
+    )
+    assert generate(model, *"--recipe recipe.json --keyframe 0=b.png -o x.mp4".split()) == 0
+    said = capsys.readouterr().err
+    assert "Note: It was stopped after step 2; this goes to its end." in said
+    assert "Note: It was made with Another, so the clip will differ." in said
+    (here / "text.json").write_text("{}")
+    for wrong in ("text.json", "b.png", "gone.mp4"):
+        assert generate(model, "--recipe", wrong, "-o", "x.mp4") == 1
+        assert wrong in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--guidance 2", "--var 3", "--mod x"])
+def test_a_flag_is_not_taken_for_another_that_begins_like_it(here, capsys, words):
+    with pytest.raises(SystemExit):
+        main(["generate", *words.split(), "-o", "x.mp4"])
+    assert f"unrecognized arguments: {words}" in capsys.readouterr().err
+
+
+def test_a_rate_that_no_file_has_is_refused_before_the_model_is_opened(here, capsys):
+    assert main("generate --model nowhere/at-all --fps 0 -o x.mp4".split()) == 1
+    assert "fps" in capsys.readouterr().err

@@ -248,3 +248,13 @@ def test_a_trace_of_noise_is_not_rounded_away(level, said):
 def test_a_range_may_begin_with_a_trace():
     timeline = Timeline([[1, 998, 1000], [1, 998, 0]])
     assert "stay at <1 to >99 % noise." in timeline.describe()
+
+
+def test_what_the_model_is_told_of_frames_that_are_kept_is_said():
+    levels = [[0, 1000, 0], [0, 500, 0], [0, 0, 0]]
+    said = "Frames 1 and 3 are kept; frame 2 is generated between them."
+    assert Timeline(levels).describe() == said
+    told = "Frame 1 is shown to the model as if at 4 % noise."
+    assert Timeline(levels, seen={0: 40}).describe() == f"{said} {told}"
+    told = "Frames 1 and 3 are shown to the model as if at 4 to 60 % noise."
+    assert Timeline(levels, seen={2: 600, 0: 40}).describe() == f"{said} {told}"

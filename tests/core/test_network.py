@@ -344,3 +344,20 @@ def test_a_preview_of_its_own_is_shown_on_the_way():
     states = list(made(Constant(clip_of()), Quick()).stream(timeline()))
     assert (states[1].preview == 255).all()
     assert not (states[-1].preview == 255).all()
+
+
+def test_a_network_that_takes_no_label_and_a_card_that_is_none_are_refused():
+    class Two(Constant):
+        def forward(self, x, t):
+            return x
+
+    with pytest.raises(ValueError, match="Two.forward must take x, t and y, which is None for"):
+        made(Two(clip_of()))
+    with pytest.raises(ValueError, match="the card is a dict, not a fvdm_core.card.ModelCard"):
+        Pipeline(Constant(clip_of()), PixelSpace(), X0, {"name": "Mine"})
+
+
+def test_a_program_is_not_run_by_from_pretrained(tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit")
+    with pytest.raises(ValueError, match="mine.py is a program: fvdm_core.own.load_own runs it"):
+        Pipeline.from_pretrained(tmp_path / "mine.py")

@@ -16,9 +16,11 @@ from tiny import CODER, LABELS, load, save_tiny
 from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.guidance import denoiser
+from fvdm_core.measures import changes
 from fvdm_core.model import VideoDiT
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
+from fvdm_core.recipe import read_recipe
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline import Window
@@ -529,6 +531,47 @@ def test_the_start_of_a_run_is_that_of_runs_with_its_noise_alone(pipe):
     begun = [state.light() for state in pipe.stream(held, kept, seed=4)]
     clip = pipe(soft, keyframes=kept, seed=4, reuse=begun)
     assert np.array_equal(clip.frames, pipe(soft, keyframes=kept, seed=4).frames)
+
+
+def test_a_saved_clip_brings_its_pictures_along(pipe, tmp_path):
+    timeline = preset("interpolation", steps=2)
+    given = pictures_for(timeline)
+    for clip in (pipe(timeline, given), pipe.batch(timeline, [0], given)[0]):
+        clip.save(tmp_path / "clip.mp4")
+        found = read_recipe(tmp_path / "clip.mp4")
+        assert found.missing == [] and found.pictures.keys() == given.keys()
+        assert all(np.array_equal(found.pictures[frame], given[frame]) for frame in given)
+        again = pipe(found.timeline, found.pictures, found.options)
+        assert np.array_equal(again.frames, pipe(timeline, given).frames)
+        assert "pictures" not in clip.recipe
+
+
+def test_a_clip_says_what_it_is_and_how_it_changes(pipe):
+    timeline = preset("interpolation", steps=2)
+    clip = pipe(timeline, pictures_for(timeline), seed=3, fps=6)
+    assert repr(clip) == "<Clip: 16 frames of 8×8 at 6 a second, seed 3>"
+    assert clip.kept == timeline.kept == (0, 15)
+    assert clip.changes == changes(clip.frames, [0, 15])
+    assert np.isnan(pipe(preset(steps=2)).changes.beside)  # none is kept
+    assert repr(pipe) == "<Pipeline: Tiny, 16 frames of 8×8, on cpu in float32>"
+
+
+def test_the_usual_size_is_no_option_of_a_recipe(pipe):
+    assert pipe(preset(steps=1), size=(8, 8)).recipe["size"] is None
+
+
+def test_an_option_that_is_none_is_refused_with_what_may_be_meant(pipe):
+    for name, meant in (
+        ("guidance", "cfg_scale"),
+        ("lable", "label"),
+        ("prior", "the timeline's prior"),
+    ):
+        with pytest.raises(TypeError, match=f"there is no option '{name}': do you mean {meant}"):
+            pipe.stream(preset(), **{name: 1})
+        with pytest.raises(TypeError, match=f"there is no option '{name}'"):
+            pipe.batch(preset(), [1], **{name: 1})
+    with pytest.raises(TypeError, match="there is no option 'xyz'; there are label, seed,"):
+        pipe.stream(preset(), xyz=1)
 
 
 def test_a_recipe_tells_pictures_models_and_seeds_apart(pipe, tmp_path):

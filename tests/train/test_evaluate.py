@@ -14,7 +14,7 @@ from fvdm_core.timeline import Timeline
 from train import evaluate as program
 from train import gallery
 from train.evaluation import constancy, photographs, sets, truth
-from train.evaluation.common import FROM_NOISE, TASKS, kept_frames, preset, psnr
+from train.evaluation.common import FROM_NOISE, TASKS, preset, psnr
 from train.evaluation.network import NetworkConfig, WorldNetwork, save_network
 from train.evaluation.scores import evaluate, table
 from train.gallery import FRAME, KEYFRAME_SEEDS, KEYFRAME_SIZE, Row, draw_sheet
@@ -85,11 +85,6 @@ def test_psnr_by_hand():
     black, grey = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 51, np.uint8)
     assert psnr(black, grey) == pytest.approx(20 * np.log10(5))
     assert psnr(grey, grey) == 100.0
-
-
-def test_kept_frames_are_those_that_never_move():
-    for name, kept in (("image-to-video", (0,)), ("interpolation", (0, 7)), ("standard", ())):
-        assert kept_frames(Timeline.preset(name, frames=8, steps=4)) == kept
 
 
 @pytest.mark.parametrize("frames", [17, 32])

@@ -16,6 +16,7 @@ from torch import nn
 
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
+from fvdm_core.measures import kept_frames
 from fvdm_core.media import load_image, read_video
 from fvdm_core.network import NetworkShape, PixelSpace
 from fvdm_core.recipe import read_recipe
@@ -30,7 +31,6 @@ from ui.python_code import python_code
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.restoring import fitted
-from ui.runs import kept_frames
 from ui.saved import Saved, new_name
 from ui.service import Studio, _examples
 from ui.settings import USUAL
@@ -216,8 +216,8 @@ def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) ->
 def test_the_seam_is_beside_all_frames_of_a_kept_column(studio: Studio) -> None:
     held = np.zeros((3, 5), int)
     held[:2, [0, 1, 3]] = 1000  # the third and the fifth column stay
-    assert kept_frames(Timeline(held), 9, 2) == [3, 4, 7, 8]
-    assert kept_frames(Timeline(held), 5, 1) == [2, 4]
+    assert kept_frames(Timeline(held).kept, 9, 2) == [3, 4, 7, 8]
+    assert kept_frames(Timeline(held).kept, 5) == [2, 4]
     saved = run(studio, painting(studio))
     assert saved.about()["motion"] > 10 and saved.about()["seam"] is None
     files = clip_files(saved, 2)

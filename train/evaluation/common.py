@@ -100,11 +100,6 @@ def possible(names: Iterable[str], frames: int) -> list[str]:
     return [name for name in names if PRESETS[name].min_frames <= frames]
 
 
-def kept_frames(timeline: Timeline) -> tuple[int, ...]:
-    """The frames that stay at level 0 from the first row to the last."""
-    return tuple(np.flatnonzero(~timeline.levels.any(axis=0)).tolist())
-
-
 def samples(
     model: VideoModel,
     timeline: Timeline,
@@ -134,7 +129,7 @@ def generate(
 ) -> list[np.ndarray]:
     """What a preset makes of the true clips' kept frames, uint8 (F, H, W, 3) each."""
     timeline = preset(task, model)
-    kept = kept_frames(timeline)
+    kept = timeline.kept
     keyframes = [{frame: video[frame] for frame in kept} for video in truth]
     return samples(model, timeline, world, seeds, keyframes)
 

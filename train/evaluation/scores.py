@@ -18,7 +18,6 @@ from .common import (
     check_counts,
     check_worlds,
     generate,
-    kept_frames,
     markdown,
     possible,
     preset,
@@ -109,7 +108,7 @@ def _motion(clips: Sequence[np.ndarray]) -> float:
 
 def _keyframe_task(model: VideoModel, world: str, task: str, seeds: int) -> tuple[float, float]:
     """Fidelity of the kept frames in dB, and the jump beside them, over unseen clips."""
-    kept = kept_frames(preset(task, model))
+    kept = preset(task, model).kept
     fidelity, beside, elsewhere = [], [], []
     truth = [unseen(model, world, seed) for seed in range(seeds)]
     made = generate(model, task, world, range(seeds), truth)

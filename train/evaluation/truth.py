@@ -16,7 +16,6 @@ from .common import (
     check_worlds,
     figure,
     generate,
-    kept_frames,
     markdown,
     possible,
     preset,
@@ -92,7 +91,7 @@ def measure(model: VideoModel, autoencode: Autoencode, seeds: int) -> list[Truth
 def _measure(
     model: VideoModel, autoencode: Autoencode, world: str, task: str, seeds: int
 ) -> TruthScores:
-    kept = kept_frames(preset(task, model))
+    kept = preset(task, model).kept
     made = [frame for frame in range(model.num_frames) if frame not in kept]
     values: dict[str, list[tuple[float, float]]] = {}
     clips = [unseen(model, world, seed) for seed in range(seeds)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import MAX_LEVEL, Timeline
-from train.evaluation.common import Autoencode, figure, kept_frames, psnr, samples
+from train.evaluation.common import Autoencode, figure, psnr, samples
 from train.evaluation.distances import frechet_distance, kernel_distance
 from train.evaluation.features import Extractor, extract
 from train.worlds import UNSEEN, render
@@ -48,7 +48,7 @@ class Cell:
         timeline = Timeline.preset(self.task, frames=frames, steps=self.steps, window=window)
         if self.way != "resampled":
             return timeline
-        keep = list(kept_frames(timeline))
+        keep = list(timeline.kept)
         return Timeline.preset(
             "resample", frames=frames, steps=self.steps, window=window, keep=keep
         )
@@ -59,7 +59,7 @@ class Cell:
         alike = (timeline.levels == timeline.levels[:, :1]).all()
         if alike or not timeline.moves_together:
             return WAYS[:1]
-        return WAYS if kept_frames(timeline) and timeline.windows is None else WAYS[:2]
+        return WAYS if timeline.kept and timeline.windows is None else WAYS[:2]
 
 
 @lru_cache(maxsize=16)  # four worlds, two sets, two lengths
@@ -150,7 +150,7 @@ def measure(
     )
     conditioning = "clean" if cell.way == "clean" else "replacement"
     given = pictured(timeline)
-    made = [frame for frame in range(timeline.frames) if frame not in kept_frames(timeline)]
+    made = [frame for frame in range(timeline.frames) if frame not in timeline.kept]
     fidelity: list[float] = []
     generated: list[np.ndarray] = []
     for world in reference.worlds:
