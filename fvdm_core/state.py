@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,15 @@ class Clip:
         count, height, width, _ = self.frames.shape
         said = f"{count} frames of {width}×{height} at {self.fps:g} a second"
         return f"<Clip: {said}, seed {self.recipe.get('seed')}>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook it plays."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "clip.mp4"
+            media.write_video(file, self.frames, self.fps)
+            data = base64.b64encode(file.read_bytes()).decode("ascii")
+        source = f"data:video/mp4;base64,{data}"
+        return f'<video src="{source}" controls autoplay loop muted playsinline></video>'
 
 
 def spliced(frames: np.ndarray, exact: Mapping[int, np.ndarray]) -> np.ndarray:

@@ -1,8 +1,10 @@
 """The pipeline, with a tiny random model: what is kept, refused, repeated, and what it costs."""
 
+import base64
 import copy
 import json
 import pickle
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.guidance import denoiser
 from fvdm_core.measures import changes
+from fvdm_core.media import read_video
 from fvdm_core.model import VideoDiT
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
@@ -546,13 +549,16 @@ def test_a_saved_clip_brings_its_pictures_along(pipe, tmp_path):
         assert "pictures" not in clip.recipe
 
 
-def test_a_clip_says_what_it_is_and_how_it_changes(pipe):
+def test_a_clip_says_what_it_is_and_how_it_changes(pipe, tmp_path):
     timeline = preset("interpolation", steps=2)
     clip = pipe(timeline, pictures_for(timeline), seed=3, fps=6)
     assert repr(clip) == "<Clip: 16 frames of 8×8 at 6 a second, seed 3>"
     assert clip.kept == timeline.kept == (0, 15)
     assert clip.changes == changes(clip.frames, [0, 15])
     assert np.isnan(pipe(preset(steps=2)).changes.beside)  # none is kept
+    packed = re.search(r'src="data:video/mp4;base64,([^"]+)"', clip._repr_html_())
+    (tmp_path / "shown.mp4").write_bytes(base64.b64decode(packed[1]))
+    assert read_video(tmp_path / "shown.mp4").frames.shape == (16, 8, 8, 3)
     assert repr(pipe) == "<Pipeline: Tiny, 16 frames of 8×8, on cpu in float32>"
 
 
