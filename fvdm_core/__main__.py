@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvdm_core.flags import AT_ONCE, DEFAULT_STEPS, parser
-from fvdm_core.limits import MAX_FPS, frame_names
+from fvdm_core.limits import MAX_FPS, MAX_FRAMES, frame_names
 from fvdm_core.options import RunOptions
 from fvdm_core.pictures import MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
@@ -51,7 +51,8 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError(
             f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
         )
-    if options.set and (options.formula is not None or options.timeline or options.recipe):
+    painted = options.timeline or options.recipe or options.continued
+    if options.set and (options.formula is not None or painted):
         raise ValueError("--set is for the parameters of a --preset; leave it out")
     keyframes = dict(options.keyframe)
     if len(keyframes) < len(options.keyframe):
@@ -63,11 +64,15 @@ def generate(options: argparse.Namespace) -> str:
         check_fps(options.fps, most)
 
     pipe = _opened(options)
+    if options.continued:
+        timeline = _continuing(options, pipe, keyframes)
+    else:
+        timeline = timeline_from(options, pipe.num_frames)
+    timeline = timeline.with_windows(pipe.num_frames)
     check_fps(pipe.card.fps if options.fps is None else options.fps, most)
     if options.repeated and options.repeated.model_hash != pipe.model_hash:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
-    timeline = timeline_from(options, pipe.num_frames).with_windows(pipe.num_frames)
     if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
     elif not (options.prior or options.timeline or options.repeated):  # which say what they want
@@ -111,6 +116,32 @@ def _repeats(options: argparse.Namespace, keyframes: dict[int, Any]) -> list[str
             f"It was stopped after step {recipe.stopped_after_step}; this goes to its end."
         )
     return notes
+
+
+def _continuing(options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int, Any]) -> Timeline:
+    """A timeline that begins with a whole video, whose frames are filled in as pictures."""
+    from fvdm_core.files import file_name
+    from fvdm_core.media import read_video
+    from fvdm_core.timeline import Timeline
+
+    video = read_video(options.continued, pipe.image_size, max_frames=MAX_FRAMES)
+    options.fps = video.fps if options.fps is None else options.fps
+    columns = video.frames[:: pipe.frames_per_latent]
+    half = max(1, pipe.num_frames // 2)
+    frames = len(columns) + half if options.frames is None else options.frames
+    if frames <= len(columns):
+        raise ValueError(
+            f"{file_name(options.continued)} has {len(columns)} frames already: --frames must be "
+            "more than that"
+        )
+    for frame, picture in enumerate(columns):
+        keyframes.setdefault(frame, picture)
+    steps = DEFAULT_STEPS if options.steps is None else options.steps
+    given = min(half, len(columns))
+    timeline = Timeline.preset(
+        "extend", frames=frames, steps=steps, window=pipe.num_frames, given=given
+    )
+    return timeline.keeping(range(len(columns)))
 
 
 def timeline_from(options: argparse.Namespace, window: int) -> Timeline:

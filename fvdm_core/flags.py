@@ -46,6 +46,13 @@ def parser(about: str, default: RunOptions | None = None) -> argparse.ArgumentPa
         metavar="FILE",
         help="repeat a clip that was made here, or its recipe.json, but for what else is given",
     )
+    what.add_argument(
+        "--continue",
+        type=Path,
+        dest="continued",
+        metavar="FILE",
+        help="keep a whole video, at its own rate, and go on to --frames",
+    )
     make.add_argument(
         "--set",
         action="append",
@@ -62,7 +69,12 @@ def parser(about: str, default: RunOptions | None = None) -> argparse.ArgumentPa
         metavar="FRAME=FILE",
         help="a picture for a frame; frames count from 0",
     )
-    make.add_argument("--frames", type=int, help="(default: what the model was trained on)")
+    make.add_argument(
+        "--frames",
+        type=int,
+        help="(default: what the model was trained on; half of that more than in a video that is "
+        "continued)",
+    )
     make.add_argument("--steps", type=int, help=f"(default: {DEFAULT_STEPS})")
     run = make.add_argument_group("the run")
     run.add_argument("--label", help="one of the model's labels")

@@ -293,6 +293,30 @@ def test_a_clip_is_repeated_from_its_recipe_with_its_pictures(model, here, capsy
         assert wrong in capsys.readouterr().err
 
 
+def test_a_video_is_continued_at_its_own_rate(model, here, capsys):
+    shades = np.arange(10, 220, 10, dtype=np.uint8)[:20, None, None, None]
+    media.write_video("given.mp4", np.broadcast_to(shades, (20, 8, 8, 3)), 6)
+    given = media.read_video("given.mp4").frames
+    words = "--continue given.mp4 --steps 2 --exact --label sky"
+    assert generate(model, *words.split(), "-o", "long.mp4") == 0
+    assert capsys.readouterr().out == "long.mp4: 28 frames, 4.66667 s\n"  # 20 + half of 16
+    made = recipe("long.mp4")
+    assert made["keyframes"].keys() == {str(frame) for frame in range(20)}
+    found = Timeline.from_json(json.dumps(made["timeline"]))
+    assert found.kept == tuple(range(20)) and found.window_size == 16
+    frames = media.read_video("long.mp4").frames[:20].astype(int)
+    assert np.abs(frames.mean((1, 2, 3)) - given.mean((1, 2, 3))).max() < 4
+    assert generate(model, *words.split(), *"--frames 33 --fps 12 -o x.mp4".split()) == 0
+    assert capsys.readouterr().out == "x.mp4: 33 frames, 2.75 s\n"
+    assert generate(model, *words.split(), *"--frames 20 -o x.mp4".split()) == 1
+    said = "given.mp4 has 20 frames already: --frames must be more than that"
+    assert said in capsys.readouterr().err
+    assert generate(model, *words.split(), *"--set given=2 -o x.mp4".split()) == 1
+    assert "--set is for the parameters of a --preset" in capsys.readouterr().err
+    assert generate(model, *"--continue gone.mp4 -o x.mp4".split()) == 1
+    assert "gone.mp4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", ["--guidance 2", "--var 3", "--mod x"])
 def test_a_flag_is_not_taken_for_another_that_begins_like_it(here, capsys, words):
     with pytest.raises(SystemExit):
