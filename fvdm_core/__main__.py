@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvdm_core.flags import AT_ONCE, DEFAULT_STEPS, parser
 from fvdm_core.limits import MAX_FPS, MAX_FRAMES, frame_names
-from fvdm_core.options import RunOptions
+from fvdm_core.options import USUAL_ETA, RunOptions
 from fvdm_core.pictures import MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
 from fvdm_core.recipe import read_recipe
@@ -59,9 +59,7 @@ def generate(options: argparse.Namespace) -> str:
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
 
     notes = _repeats(options, keyframes) if options.repeated else []
-    most = MAX_GIF_FPS if options.output.suffix.lower() == ".gif" else MAX_FPS
-    if options.fps is not None:
-        check_fps(options.fps, most)
+    _check_rate(options)
 
     pipe = _opened(options)
     if options.continued:
@@ -69,7 +67,8 @@ def generate(options: argparse.Namespace) -> str:
     else:
         timeline = timeline_from(options, pipe.num_frames)
     timeline = timeline.with_windows(pipe.num_frames)
-    check_fps(pipe.card.fps if options.fps is None else options.fps, most)
+    options.fps = pipe.card.fps if options.fps is None else options.fps
+    _check_rate(options)
     if options.repeated and options.repeated.model_hash != pipe.model_hash:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
@@ -101,13 +100,31 @@ def generate(options: argparse.Namespace) -> str:
     return f"{options.output}: {len(state.clip.frames)} frames, {seconds:g} s"
 
 
+def _check_rate(options: argparse.Namespace) -> None:
+    """Raises `ValueError` for frames per second that the file cannot have."""
+    if options.fps is None:
+        return
+    gif = options.output.suffix.lower() == ".gif"
+    try:
+        check_fps(options.fps, MAX_GIF_FPS if gif else MAX_FPS)
+    except ValueError as error:
+        raise ValueError(f"{options.output.name}: {error}; --fps gives it another") from None
+
+
 def _repeats(options: argparse.Namespace, keyframes: dict[int, Any]) -> list[str]:
     """Fill in the pictures of the recipe; says in what the run is none of it."""
+    from fvdm_core.files import file_name
+
     recipe, notes = options.repeated, []
+    if recipe.keyframes and options.frames not in (None, recipe.timeline.frames):
+        raise ValueError(
+            f"{file_name(options.recipe)} has pictures on some of its {recipe.timeline.frames} "
+            "frames, so it cannot have another number of them: leave out --frames"
+        )
     if missing := [frame for frame in recipe.missing if frame not in keyframes]:
         raise ValueError(
-            f"{options.recipe.name} has no room for the pictures of {frame_names(missing)}: give "
-            f"them, as --keyframe {missing[0]}=FILE (frames count from 0 there)"
+            f"{file_name(options.recipe)} has no room for the pictures of {frame_names(missing)}: "
+            f"give them, as --keyframe {missing[0]}=FILE (frames count from 0 there)"
         )
     for frame, picture in recipe.pictures.items():
         keyframes.setdefault(frame, picture)
@@ -124,24 +141,30 @@ def _continuing(options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int
     from fvdm_core.media import read_video
     from fvdm_core.timeline import Timeline
 
-    video = read_video(options.continued, pipe.image_size, max_frames=MAX_FRAMES)
-    options.fps = video.fps if options.fps is None else options.fps
-    columns = video.frames[:: pipe.frames_per_latent]
-    half = max(1, pipe.num_frames // 2)
-    frames = len(columns) + half if options.frames is None else options.frames
-    if frames <= len(columns):
+    name = file_name(options.continued)
+    if pipe.frames_per_latent > 1:
         raise ValueError(
-            f"{file_name(options.continued)} has {len(columns)} frames already: --frames must be "
-            "more than that"
+            f"{pipe.card.name} makes {pipe.frames_per_latent} frames of each latent, so {name} "
+            "cannot be kept as it is"
         )
-    for frame, picture in enumerate(columns):
+    size = options.size or pipe.image_size
+    video = read_video(options.continued, size, options.fit, max_frames=MAX_FRAMES)
+    options.fps = video.fps if options.fps is None else options.fps
+    there, half = len(video.frames), max(1, pipe.num_frames // 2)
+    frames = min(there + half, MAX_FRAMES) if options.frames is None else options.frames
+    if there == MAX_FRAMES or frames <= there:
+        raise ValueError(
+            f"{name} has {there} frames already: a clip has {MAX_FRAMES} at most, and --frames "
+            "must be more than what is there"
+        )
+    for frame, picture in enumerate(video.frames):
         keyframes.setdefault(frame, picture)
     steps = DEFAULT_STEPS if options.steps is None else options.steps
-    given = min(half, len(columns))
+    given = min(half, there)
     timeline = Timeline.preset(
         "extend", frames=frames, steps=steps, window=pipe.num_frames, given=given
     )
-    return timeline.keeping(range(len(columns)))
+    return timeline.keeping(range(there))
 
 
 def timeline_from(options: argparse.Namespace, window: int) -> Timeline:
@@ -240,7 +263,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if vars(options).get("recipe"):
             recipe = read_recipe(options.recipe)
-            options = parser(about, recipe.options).parse_args(arguments)
+            asked = recipe.options
+            if asked.eta == USUAL_ETA[asked.solver]:  # as it is with another solver, too
+                asked = replace(asked, eta=None)
+            options = parser(about, asked).parse_args(arguments)
             options.repeated = recipe
         said = COMMANDS[options.command](options)
     except (ValueError, ArithmeticError, OSError) as error:

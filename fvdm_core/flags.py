@@ -104,7 +104,7 @@ def parser(about: str, default: RunOptions | None = None) -> argparse.ArgumentPa
     run.add_argument("--fit", choices=FITS, help=f"(default: {default.fit})")
     run.add_argument(
         "--exact",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         dest="splice_exact",
         help="frozen frames are the picture itself, pixel for pixel",
     )

@@ -149,9 +149,10 @@ def network_of(module: nn.Module) -> Network:
     try:
         _taken(module).bind(None, None, None)
     except TypeError:
+        own = getattr(module, "_orig_mod", module)
         raise ValueError(
-            f"{type(module).__name__}.forward must take x, t and y, which is None for a network "
-            "without labels"
+            f"{type(own).__name__}.forward must take three arguments by position, x, t and y, "
+            "which is None for a network without labels, and need no more"
         ) from None
     return cast(Network, module)
 

@@ -103,13 +103,18 @@ def _version(package: str) -> str:
 def with_pictures(
     recipe: Mapping[str, Any], pictures: Mapping[int, Frame], room: int = MAX_METADATA_BYTES
 ) -> dict[str, Any]:
-    """The recipe with its pictures inside, as PNG in base64, as many as `room` bytes of JSON hold.
+    """The recipe with its pictures inside, as PNG in base64, as many as `room` bytes of JSON hold
+    and a reader takes.
 
     Pictures are {frame: uint8 (H, W, 3)}; those that find no room are left out.
     """
+    pixels = MAX_PIXELS
     free = room - len(json.dumps(recipe, indent=1, ensure_ascii=False).encode()) - 64
     packed: dict[str, str] = {}
     for frame, picture in sorted(pictures.items()):
+        pixels -= picture.size // 3
+        if pixels < 0:
+            break
         text = base64.b64encode(png_bytes(picture)).decode("ascii")
         free -= len(text) + 16
         if free < 0:

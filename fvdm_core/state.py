@@ -54,7 +54,9 @@ class Clip:
         """Write .mp4, .webm or .gif, with the recipe inside where the format has room for it, and
         the pictures where the recipe has."""
         whole = with_pictures(self.recipe, self.pictures)
-        media.write_video(path, self.frames, self.fps, metadata=json.dumps(whole))
+        media.write_video(
+            path, self.frames, self.fps, metadata=json.dumps(whole, ensure_ascii=False)
+        )
 
     def __repr__(self) -> str:
         count, height, width, _ = self.frames.shape

@@ -151,7 +151,10 @@ class Sweeping:
 def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     """Bind the buttons of the sweep."""
     going: dict[str, Sweeping] = {}
-    few, one = CapacityLimiter(AT_ONCE), CapacityLimiter(1)  # who only asks waits for none of these
+    few, one = (
+        CapacityLimiter(AT_ONCE),
+        CapacityLimiter(1),
+    )  # who asks for a cost keeps no sweep waiting
 
     def understood(
         event: gr.EventData, canvas: EditorValue, settings: list[Any]

@@ -267,11 +267,18 @@ def test_a_clip_is_repeated_from_its_recipe_with_its_pictures(model, here, capsy
     assert "Note" not in capsys.readouterr().err
     assert (here / "again.mp4").read_bytes() == (here / "first.mp4").read_bytes()
 
-    change = "--recipe first.mp4 --seed 8 --steps 2 --keyframe 15=b.png -o other.mp4"
+    Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save("c.png")
+    change = "--recipe first.mp4 --seed 8 --steps 2 --keyframe 15=c.png --no-exact -o other.mp4"
     assert generate(model, *change.split()) == 0
     one, other = recipe("first.mp4"), recipe("other.mp4")
     assert other["seed"] == 8 and other["cfg_scale"] == 2.0 and other["fps"] == 6
-    assert len(other["timeline"]["levels"]) == 3 and other["keyframes"] == one["keyframes"]
+    assert other["eta"] == 0.5 and one["splice_exact"] and not other["splice_exact"]
+    assert len(other["timeline"]["levels"]) == 3
+    assert other["keyframes"]["0"] == one["keyframes"]["0"]
+    assert other["keyframes"]["15"] != one["keyframes"]["15"]
+    capsys.readouterr()
+    assert generate(model, *"--recipe first.mp4 --frames 8 -o x.mp4".split()) == 1
+    assert "first.mp4 has pictures on some of its 16 frames" in capsys.readouterr().err
 
     bare = {**one, "stopped_after_step": 2}
     bare["model"] = {"name": "Another", "sha256": "f" * 16}
@@ -293,6 +300,50 @@ def test_a_clip_is_repeated_from_its_recipe_with_its_pictures(model, here, capsy
         assert wrong in capsys.readouterr().err
 
 
+def test_what_a_recipe_leaves_to_solver_and_timeline_stays_theirs(model, here, capsys):
+    """Fresh noise is what is usual for the solver, starting noise the timeline's own."""
+    assert generate(model, *"--steps 1 --fps 60 --prior mixed -o a.mp4".split()) == 0
+    assert generate(model, *"--recipe a.mp4 --solver ddim -o b.mp4".split()) == 0
+    made = recipe("b.mp4")
+    assert (recipe("a.mp4")["eta"], made["eta"], made["timeline"]["prior"]) == (1.0, 0.0, "mixed")
+    assert generate(model, *"--recipe a.mp4 --variations 2 -o v.mp4".split()) == 0
+    capsys.readouterr()
+    assert main("generate --model nowhere/at-all --recipe a.mp4 -o a.gif".split()) == 1
+    said = capsys.readouterr().err
+    assert "a.gif: fps is 60; it must be" in said and "--fps gives it another" in said
+
+
+def test_a_video_that_cannot_be_kept_is_refused(model, here, capsys, monkeypatch):
+    media.write_video("given.mp4", np.zeros((12, 8, 8, 3), np.uint8), 60)
+    monkeypatch.setattr(command_line, "MAX_FRAMES", 16)
+    assert generate(model, *"--continue given.mp4 --steps 1 -o o.mp4".split()) == 0
+    assert len(media.read_video("o.mp4").frames) == 16  # and not 12 + 8
+    capsys.readouterr()
+    assert generate(model, *"--continue o.mp4 --steps 1 -o p.mp4".split()) == 1
+    assert "o.mp4 has 16 frames already: a clip has 16 at most" in capsys.readouterr().err
+    monkeypatch.setattr("fvdm_core.pipeline.Pipeline.stream", None)  # nothing is sampled
+    assert generate(model, *"--continue given.mp4 --steps 1 -o o.gif".split()) == 1
+    assert "o.gif: fps is 60" in capsys.readouterr().err
+    monkeypatch.setattr("fvdm_core.codec.frames_per_latent", lambda coder: 2)
+    assert generate(model, *"--continue given.mp4 -o o.mp4".split()) == 1
+    assert "makes 2 frames of each latent, so given.mp4 cannot be kept" in capsys.readouterr().err
+
+
+def test_a_video_is_continued_in_the_size_and_fit_that_is_asked_for(tmp_path, monkeypatch):
+    folder = save_tiny(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"sizes": [[8, 8], [8, 16]]}))
+    monkeypatch.chdir(tmp_path)
+    halves = np.zeros((4, 8, 32, 3), np.uint8)
+    halves[:, :, 8:24] = 200  # what a crop leaves
+    media.write_video("wide.mp4", halves, 8)
+    words = "--continue wide.mp4 --steps 1 --size 16x8 --exact"
+    for fit, edge in (("crop", 200), ("stretch", 0)):
+        assert generate(str(folder), *words.split(), "--fit", fit, "-o", "o.mp4") == 0
+        first = media.read_video("o.mp4").frames[0]
+        assert first.shape == (8, 16, 3) and abs(int(first[:, :3].mean()) - edge) < 40
+
+
 def test_a_video_is_continued_at_its_own_rate(model, here, capsys):
     shades = np.arange(10, 220, 10, dtype=np.uint8)[:20, None, None, None]
     media.write_video("given.mp4", np.broadcast_to(shades, (20, 8, 8, 3)), 6)
@@ -304,13 +355,17 @@ def test_a_video_is_continued_at_its_own_rate(model, here, capsys):
     assert made["keyframes"].keys() == {str(frame) for frame in range(20)}
     found = Timeline.from_json(json.dumps(made["timeline"]))
     assert found.kept == tuple(range(20)) and found.window_size == 16
+    assert found.model_calls == 4 and {len(w.frames) for w in found.active_windows(0)} == {16}
     frames = media.read_video("long.mp4").frames[:20].astype(int)
     assert np.abs(frames.mean((1, 2, 3)) - given.mean((1, 2, 3))).max() < 4
     assert generate(model, *words.split(), *"--frames 33 --fps 12 -o x.mp4".split()) == 0
     assert capsys.readouterr().out == "x.mp4: 33 frames, 2.75 s\n"
     assert generate(model, *words.split(), *"--frames 20 -o x.mp4".split()) == 1
-    said = "given.mp4 has 20 frames already: --frames must be more than that"
-    assert said in capsys.readouterr().err
+    assert "given.mp4 has 20 frames already" in capsys.readouterr().err
+    Image.fromarray(np.full((8, 8, 3), 250, np.uint8)).save("bright.png")
+    assert generate(model, *words.split(), *"--keyframe 3=bright.png -o x.mp4".split()) == 0
+    capsys.readouterr()
+    assert media.read_video("x.mp4").frames[3].mean() > 240
     assert generate(model, *words.split(), *"--set given=2 -o x.mp4".split()) == 1
     assert "--set is for the parameters of a --preset" in capsys.readouterr().err
     assert generate(model, *"--continue gone.mp4 -o x.mp4".split()) == 1

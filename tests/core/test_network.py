@@ -351,7 +351,9 @@ def test_a_network_that_takes_no_label_and_a_card_that_is_none_are_refused():
         def forward(self, x, t):
             return x
 
-    with pytest.raises(ValueError, match="Two.forward must take x, t and y, which is None for"):
+    with pytest.raises(
+        ValueError, match="Two.forward must take three arguments by position, x, t and y"
+    ):
         made(Two(clip_of()))
     with pytest.raises(ValueError, match="the card is a dict, not a fvdm_core.card.ModelCard"):
         Pipeline(Constant(clip_of()), PixelSpace(), X0, {"name": "Mine"})

@@ -19,7 +19,7 @@ from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.guidance import denoiser
 from fvdm_core.measures import changes
-from fvdm_core.media import read_video
+from fvdm_core.media import read_metadata, read_video
 from fvdm_core.model import VideoDiT
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
@@ -547,6 +547,20 @@ def test_a_saved_clip_brings_its_pictures_along(pipe, tmp_path):
         again = pipe(found.timeline, found.pictures, found.options)
         assert np.array_equal(again.frames, pipe(timeline, given).frames)
         assert "pictures" not in clip.recipe
+
+
+def test_what_is_saved_can_be_read_again(pipe, tmp_path, monkeypatch):
+    """Pictures are left out where a reader would refuse them, and letters may be many bytes."""
+    timeline = preset("interpolation", steps=1)
+    monkeypatch.setattr("fvdm_core.recipe.MAX_PIXELS", 8 * 8 * 3 // 2)
+    pipe(timeline, pictures_for(timeline)).save(tmp_path / "clip.mp4")
+    assert read_recipe(tmp_path / "clip.mp4").missing == [15]
+    monkeypatch.setattr("fvdm_core.recipe.MAX_PIXELS", 2**25)
+    clip = pipe(timeline, pictures_for(timeline))
+    many = {frame: picture(frame, 40) for frame in range(900)}
+    wordy = replace(clip, pictures=many, recipe=clip.recipe | {"label": "視" * 5000})
+    wordy.save(tmp_path / "wordy.mp4")
+    assert json.loads(read_metadata(tmp_path / "wordy.mp4"))["label"] == "視" * 5000
 
 
 def test_a_clip_says_what_it_is_and_how_it_changes(pipe, tmp_path):
