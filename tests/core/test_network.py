@@ -10,6 +10,7 @@ from torch import nn
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
 from fvdm_core.defaults import SamplingDefaults
+from fvdm_core.measures import changes
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
 
 X0 = NoiseSchedule("cosine", prediction_type="x0")
@@ -363,3 +364,12 @@ def test_a_program_is_not_run_by_from_pretrained(tmp_path):
     (tmp_path / "mine.py").write_text("raise SystemExit")
     with pytest.raises(ValueError, match="mine.py is a program: fvdm_core.own.load_own runs it"):
         Pipeline.from_pretrained(tmp_path / "mine.py")
+
+
+def test_frames_of_a_kept_column_are_kept():
+    """Three frames for each column but the first: of the second column, 1 to 3."""
+    timeline = Timeline([[1000, 0, 1000], [0, 0, 0]])
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    clip = made(Constant(clip_of(3)), Slow())(timeline, {1: picture})
+    assert clip.kept == (1,) and len(clip.frames) == 7
+    assert clip.changes == changes(clip.frames, [1, 2, 3])
