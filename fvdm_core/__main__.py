@@ -38,22 +38,7 @@ def generate(options: argparse.Namespace) -> str:
     """Make the clip that the options ask for; says what was written."""
     from tqdm import tqdm
 
-    from fvdm_core.files import file_name
-
-    parent = options.output.parent  # what follows is said before the work, not after it
-    if not parent.is_dir():
-        raise ValueError(f"{file_name(options.output)}: its folder does not exist; make it first")
-    if not os.access(parent, os.W_OK):
-        raise ValueError(f"{file_name(options.output)}: its folder cannot be written to")
-    if options.output.is_dir():
-        raise ValueError(f"{file_name(options.output)} is a folder; give the name of a file in it")
-    if not 1 <= options.variations <= MAX_VARIATIONS:
-        raise ValueError(
-            f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
-        )
-    painted = options.timeline or options.recipe or options.continued
-    if options.set and (options.formula is not None or painted):
-        raise ValueError("--set is for the parameters of a --preset; leave it out")
+    _check_flags(options)
     keyframes = dict(options.keyframe)
     if len(keyframes) < len(options.keyframe):
         raise ValueError("--keyframe gives two pictures for one frame; leave one of them out")
@@ -81,14 +66,8 @@ def generate(options: argparse.Namespace) -> str:
     said = [f"Note: {note}\n" for note in notes]
     if options.variations > 1:
         sys.stderr.writelines(said)
-        first = asked.pop("seed")
-        name, end = options.output, first + options.variations
-        for begin in range(first, end, AT_ONCE):
-            seeds = range(begin, min(begin + AT_ONCE, end))
-            clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
-            for seed, clip in zip(seeds, clips, strict=True):
-                clip.save(name.with_stem(f"{name.stem}-{seed}"))
-        return f"{options.variations} clips of {timeline.frames} frames beside {name}"
+        _vary(pipe, timeline, keyframes, asked, options)
+        return f"{options.variations} clips of {timeline.frames} frames beside {options.output}"
     states = pipe.stream(timeline, keyframes=keyframes, options=RunOptions(**asked))
     sys.stderr.writelines(said)  # after what is refused
     with tqdm(total=timeline.num_steps, unit="step", disable=None) as progress:
@@ -98,6 +77,43 @@ def generate(options: argparse.Namespace) -> str:
     state.clip.save(options.output)
     seconds = len(state.clip.frames) / state.clip.fps
     return f"{options.output}: {len(state.clip.frames)} frames, {seconds:g} s"
+
+
+def _vary(
+    pipe: Pipeline,
+    timeline: Timeline,
+    keyframes: dict[int, Any],
+    asked: dict[str, Any],
+    options: argparse.Namespace,
+) -> None:
+    """Write a clip for each seed that follows, a few made at once."""
+    first, name = asked.pop("seed"), options.output
+    end = first + options.variations
+    for begin in range(first, end, AT_ONCE):
+        seeds = range(begin, min(begin + AT_ONCE, end))
+        clips = pipe.batch(timeline, seeds, [keyframes] * len(seeds), **asked)
+        for seed, clip in zip(seeds, clips, strict=True):
+            clip.save(name.with_stem(f"{name.stem}-{seed}"))
+
+
+def _check_flags(options: argparse.Namespace) -> None:
+    """Raises `ValueError` for what is known to fail before the work, so as not to say it after."""
+    from fvdm_core.files import file_name
+
+    parent = options.output.parent
+    if not parent.is_dir():
+        raise ValueError(f"{file_name(options.output)}: its folder does not exist; make it first")
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"{file_name(options.output)}: its folder cannot be written to")
+    if options.output.is_dir():
+        raise ValueError(f"{file_name(options.output)} is a folder; give the name of a file in it")
+    if not 1 <= options.variations <= MAX_VARIATIONS:
+        raise ValueError(
+            f"--variations is {options.variations}; it must be from 1 to {MAX_VARIATIONS}"
+        )
+    painted = options.timeline or options.recipe or options.continued
+    if options.set and (options.formula is not None or painted):
+        raise ValueError("--set is for the parameters of a --preset; leave it out")
 
 
 def _check_rate(options: argparse.Namespace) -> None:
