@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ HERE = Path(__file__).parent
 @functools.cache
 def _script(name: str) -> str:
     return (HERE / f"{name}.js").read_text(encoding="utf-8")
+
+
+def _text(table: list[dict[str, Any]]) -> str:
+    """A table that never changes, as JSON: gradio's page copies what it is given again and again,
+    number by number."""
+    return json.dumps(table)
 
 
 class _Piece(gr.HTML):
@@ -124,7 +131,7 @@ class PresetPicker(_Piece):
         timelines: list[dict[str, Any]],
         **kwargs: Any,
     ) -> None:
-        super().__init__(value, presets=presets, timelines=timelines, **kwargs)
+        super().__init__(value, presets=_text(presets), timelines=_text(timelines), **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -246,7 +253,8 @@ class CompareView(_Piece):
     )
 
     def __init__(self, value: Any, *, presets: list[dict[str, Any]], **kwargs: Any) -> None:
-        super().__init__(value, presets=presets, **kwargs)
+        named = [{key: preset[key] for key in ("name", "title")} for preset in presets]
+        super().__init__(value, presets=_text(named), **kwargs)
 
 
 class SweepView(_Piece):

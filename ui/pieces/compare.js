@@ -51,7 +51,7 @@ function options() {
     option("canvas", "", "The canvas"),
     group("Runs", runs.map((run, k) => option("run", run.job, named[k]))),
     group("Earlier runs", older.filter(({ job }) => !runs.some((run) => run.job === job)).map((run) => option("run", run.job, run.title))),
-    group("Presets, at the canvas' size", plain(props.presets).map(({ name, title }) =>
+    group("Presets, at the canvas' size", JSON.parse(props.presets).map(({ name, title }) =>
       option("preset", name, title))),
   ].filter(Boolean);
 }

@@ -63,7 +63,7 @@ function tile(name, title, levels, first, onClick) {
 }
 
 const examples = group("examples", "Example timelines");
-plain(props.timelines).forEach?.(({ name, title, about, levels }, k) => {
+JSON.parse(props.timelines).forEach?.(({ name, title, about, levels }, k) => {
   const button = tile(title, `${title}: ${about}`, levels, k === 0, () => bring({ kind: "example", name }));
   button.id = `example-${name}`;
   examples.line.append(button);

@@ -14,7 +14,7 @@ const LATE = 1500; // ms in which answers may be about an earlier place of a con
 
 const tiles = new Map();
 const groups = new Map();
-for (const preset of plain(props.presets)) {
+for (const preset of JSON.parse(props.presets)) {
   const tile = h("button", {
     type: "button", class: "tile", role: "radio", id: `preset-${preset.name}`,
     title: `${preset.title}: ${preset.summary}`, onClick: () => pick(preset.name),
