@@ -573,3 +573,11 @@ def test_the_page_is_made_of_plain_values(server: Server) -> None:
     """
     config = copy.deepcopy(server.demo.get_config_file())
     assert len(config["components"]) > 20
+
+    def values(of: Any) -> int:
+        inside = of.values() if isinstance(of, dict) else of
+        return sum(map(values, inside)) if isinstance(of, dict | list) else 1
+
+    # gradio's page copies every one of them several times as it opens: tables are text
+    most = max(config["components"], key=lambda component: values(component["props"]))
+    assert values(most["props"]) < 1000, most["props"].get("elem_id")
