@@ -136,6 +136,7 @@ class _Patient:
 
     def __init__(self, pipe: Pipeline, x_start: Tensor, label: int | None, seed: int) -> None:
         self.schedule = pipe.schedule
+        self.tellings, self.readings = tellings(pipe.schedule), readings(pipe.schedule)
         self.pipe = pipe
         self.label = pipe.model.config.num_classes if label is None else label
         self.x_start = x_start
@@ -164,7 +165,7 @@ class _Patient:
     def asked(self, levels: Tensor, told_as: str = "") -> tuple[Tensor, Tensor]:
         """x at the levels, and what the network makes of it, both (1, F, C, h, w)."""
         x = self.schedule.q_sample(self.x_start, levels, self.eps)
-        return x, self.predict(x, tellings(self.schedule)[told_as](levels))
+        return x, self.predict(x, self.tellings[told_as](levels))
 
     def missed(self, pred: Tensor, levels: Tensor) -> float:
         """The squared error of the noisy frames, as a share of the clip's variance."""
@@ -191,7 +192,7 @@ class _Patient:
         """What the network seems to predict, or to be told, if that is not what it should be."""
         telling = [row for row in rows if row.signal >= TELLING]
         found: dict[str, float] = {}
-        for told_as in tellings(self.schedule):
+        for told_as in self.tellings:
             errors: dict[str, list[float]] = {}
             for row in telling:
                 levels = self.levels(row.level)
@@ -202,7 +203,7 @@ class _Patient:
                 except Exception:  # it may well fail for times that it was not made for
                     log.debug("not for times %s", told_as, exc_info=True)
                     break
-                for name, reading in readings(self.schedule).items():
+                for name, reading in self.readings.items():
                     missed = self.missed(reading(x, output, levels), levels)
                     errors.setdefault(name, []).append(missed)
             for name, each in errors.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import save_tiny
 
 from fvdm_core import NoiseSchedule, Timeline, device, media
@@ -349,3 +350,18 @@ def test_a_published_model_runs_as_diffusers_has_it(name, shift, tmp_path, monke
     mean, std = (torch.tensor(vae.config[f"latents_{name}"]) for name in ("mean", "std"))
     wanted = (latent - mean[:, None, None]) / std[:, None, None]
     torch.testing.assert_close(kept.x[0, 0], wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("style", ["{}", "diffusion_model.{}", "{}.default", "pipe.dit.{}.default"])
+def test_a_lora_is_read_under_whichever_names_it_was_saved(style, tmp_path, example):
+    layer = "blocks.0.self_attn.q"
+    saved = {
+        f"{style.format(f'{layer}.{part}')}.weight": torch.ones(2) for part in ("lora_A", "lora_B")
+    }
+    torch.save(saved, tmp_path / "lora.pt")
+    save_file(saved, tmp_path / "lora.safetensors")
+    for name in ("lora.pt", "lora.safetensors"):
+        found = example("wan").lora_weights(str(tmp_path / name))
+        assert found.keys() == {
+            f"diffusion_model.{layer}.{part}.weight" for part in ("lora_A", "lora_B")
+        }
