@@ -176,11 +176,9 @@ def _continuing(options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int
     for frame, picture in enumerate(video.frames):
         keyframes.setdefault(frame, picture)
     steps = DEFAULT_STEPS if options.steps is None else options.steps
-    given = min(half, there)
-    timeline = Timeline.preset(
-        "extend", frames=frames, steps=steps, window=pipe.num_frames, given=given
+    return Timeline.preset(
+        "extend", frames=frames, steps=steps, window=pipe.num_frames, given=there
     )
-    return timeline.keeping(range(there))
 
 
 def timeline_from(options: argparse.Namespace, window: int) -> Timeline:

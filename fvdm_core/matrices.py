@@ -266,26 +266,27 @@ def diagonal(size: Size) -> PresetResult:
 def extend(size: Size, context: int, given: int) -> PresetResult:
     """Window after window: the first `context` frames of each are done, the others go down.
 
-    FVDM's long video: windows of F frames hop F − context. `given` frames are there at the start.
+    FVDM's long video: windows of F frames hop F − context. `given` frames are there at the start,
+    so that windows which see no others are left out.
     """
     seen = size.seen  # F
     hop = seen - context
-    hops = 1 + -(-(size.frames - seen) // hop)
-    starts = [min(k * hop, size.frames - seen) for k in range(hops)]
-    rows = size.steps * hops
-    check_size(size.frames, rows, f"extend in {hops} windows")
+    last = size.frames - seen
+    starts = [min(start, last) for start in range(0, last + hop, hop) if start + seen > given]
+    rows = size.steps * len(starts)
+    check_size(size.frames, rows, f"extend in {len(starts)} windows")
     tau = np.ones((rows + 1, size.frames))
     tau[:, :given] = 0
     windows: list[Step] = []
     done = given
     for number, start in enumerate(starts):
-        first, last = number * size.steps, (number + 1) * size.steps
-        tau[first : last + 1, done : start + seen] = _time(size.steps)
-        tau[last:, done : start + seen] = 0
+        first, end = number * size.steps, (number + 1) * size.steps
+        tau[first : end + 1, done : start + seen] = _time(size.steps)
+        tau[end:, done : start + seen] = 0
         window = Window(tuple(range(start, start + seen)), tuple(range(done, start + seen)))
         windows += [(window,)] * size.steps
         done = start + seen
-    return PresetResult(_levels(tau), tuple(windows) if hops > 1 else None)
+    return PresetResult(_levels(tau), tuple(windows) if last else None)
 
 
 def hierarchical(size: Size, every: int) -> PresetResult:

@@ -239,7 +239,7 @@ _TABLE = (
                 "integer",
                 default=lambda size: max(1, size.seen // 2),
                 minimum=0,
-                maximum=lambda size: size.seen - 1,
+                maximum=lambda size: size.frames - 1,
                 follows="context",
             ),
         ),

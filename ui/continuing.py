@@ -87,9 +87,7 @@ def extended(files: Sequence[Path], request: ExtendRequest, steps: int, window: 
         raise RequestError(
             f"The clip has {len(files)} frames already: choose more than that to extend it."
         )
-    # by windows half a window is given usually, of which a short clip has not as many
-    given = min(len(files), max(1, window // 2))
-    params = {"given": given} if request.way == "extend" else {}
+    params = {"given": len(files)} if request.way == "extend" else {}
     timeline = checked(
         lambda: (
             Timeline.preset(

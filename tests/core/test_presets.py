@@ -171,6 +171,25 @@ def test_extend_can_begin_from_one_picture_or_from_nothing():
     assert nothing.needs_picture() == []
 
 
+@pytest.mark.parametrize("given", [8, 15, 16, 20, 24, 25, 39])
+def test_extend_goes_on_from_as_many_frames_as_are_there(given):
+    """As if all were made and those then kept, whose steps cost nothing."""
+    begun = preset("extend", 40, 5, given=given)
+    kept = preset("extend", 40, 5).keeping(range(given))
+    assert begun.levels.tolist() == kept.levels.tolist()
+    for step in range(begun.num_steps):
+        (window,), (other,) = begun.windows_at(step), kept.windows_at(step)
+        assert window.frames == other.frames
+        assert window.updates == tuple(frame for frame in other.updates if frame >= given)
+
+
+def test_a_long_clip_is_extended_by_a_little():
+    """Of what is there no step is made, so it is not too large."""
+    timeline = preset("extend", 1024, 30, given=1000)
+    assert timeline.model_calls == timeline.num_steps == 90
+    assert timeline.kept == tuple(range(1000))
+
+
 def test_extend_of_one_window_is_a_plain_condition():
     assert preset("extend", 16, 10, context=3) == preset("any-frame", 16, 10, keep=[0, 1, 2])
 
