@@ -48,7 +48,7 @@ def generate(options: argparse.Namespace) -> str:
 
     pipe = _opened(options)
     if options.continued:
-        timeline = _continuing(options, pipe, keyframes)
+        timeline = _continuing(options, pipe, keyframes, notes)
     else:
         timeline = timeline_from(options, pipe.num_frames)
     timeline = timeline.with_windows(pipe.num_frames)
@@ -151,30 +151,38 @@ def _repeats(options: argparse.Namespace, keyframes: dict[int, Any]) -> list[str
     return notes
 
 
-def _continuing(options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int, Any]) -> Timeline:
+def _continuing(
+    options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int, Any], notes: list[str]
+) -> Timeline:
     """A timeline that begins with a whole video, whose frames are filled in as pictures."""
     from fvdm_core.files import file_name
+    from fvdm_core.keyframes import frames_of_columns
     from fvdm_core.media import read_video
     from fvdm_core.timeline import Timeline
 
-    name = file_name(options.continued)
-    if pipe.frames_per_latent > 1:
+    name, each = file_name(options.continued), pipe.frames_per_latent
+    if each > pipe.frames_per_picture:
         raise ValueError(
-            f"{pipe.card.name} makes {pipe.frames_per_latent} frames of each latent, so {name} "
-            "cannot be kept as it is"
+            f"{pipe.card.name} makes {each} frames of each latent, and its autoencoder takes "
+            f"pictures only, so {name} cannot be kept as it is"
         )
-    size = options.size or pipe.image_size
-    video = read_video(options.continued, size, options.fit, max_frames=MAX_FRAMES)
+    size, most = options.size or pipe.image_size, each * MAX_FRAMES
+    video = read_video(options.continued, size, options.fit, max_frames=most)
     options.fps = video.fps if options.fps is None else options.fps
-    there, half = len(video.frames), max(1, pipe.num_frames // 2)
+    columns = frames_of_columns(len(video.frames), each)
+    there, half = len(columns), max(1, pipe.num_frames // 2)
     frames = min(there + half, MAX_FRAMES) if options.frames is None else options.frames
+    said = "" if each == 1 else f", of {each} of the video's each but the first"
     if there == MAX_FRAMES or frames <= there:
         raise ValueError(
-            f"{name} has {there} frames already: a clip has {MAX_FRAMES} at most, and --frames "
-            "must be more than what is there"
+            f"{name} has {there} frames already{said}: a clip has {MAX_FRAMES} at most, and "
+            "--frames must be more than what is there"
         )
-    for frame, picture in enumerate(video.frames):
-        keyframes.setdefault(frame, picture)
+    if surplus := columns[0].start:
+        notes.append(f"The first {surplus} of its frames are left out: 1 + {each} n can be kept.")
+    for column, own in enumerate(columns):
+        picture = video.frames[own]
+        keyframes.setdefault(column, picture if len(picture) > 1 else picture[0])
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     return Timeline.preset(
         "extend", frames=frames, steps=steps, window=pipe.num_frames, given=there
@@ -223,13 +231,14 @@ def check(options: argparse.Namespace) -> str:
     from fvdm_core.media import read_video
 
     pipe = _opened(options)
-    each, wanted = pipe.frames_per_latent, pipe.num_frames
+    stride = pipe.frames_per_latent // pipe.frames_per_picture  # stills, where it takes no clips
+    wanted = 1 + pipe.frames_per_picture * (pipe.num_frames - 1)
     clip = read_video(
-        options.video, pipe.image_size, stride=each, max_frames=wanted, fps=pipe.card.fps
+        options.video, pipe.image_size, stride=stride, max_frames=wanted, fps=pipe.card.fps
     ).frames
     if len(clip) < wanted:
         raise ValueError(
-            f"{options.video.name} has {len(clip)} frames at {pipe.card.fps / each:g} a second, "
+            f"{options.video.name} has {len(clip)} frames at {pipe.card.fps / stride:g} a second, "
             f"and {pipe.card.name} sees {wanted} at once; take a longer video"
         )
     return str(check_up(pipe, clip, options.label, options.seed))

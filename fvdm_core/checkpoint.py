@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.card import ModelCard
 from fvdm_core.files import SaveError, atomic_write
 from fvdm_core.hub import resolve_source
+from fvdm_core.kl_autoencoder import VAE, KLAutoencoder
+from fvdm_core.model import VideoDiT
 from fvdm_core.model_folder import ModelFolder, config_of, load_model_folder, save_model_folder
+from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.tensors import read_tensors, write_safetensors
 from fvdm_core.weights import load_model, open_model, save_model
 
@@ -22,6 +32,7 @@ __all__ = [
     "resolve_source",
     "save_model",
     "save_model_folder",
+    "save_parts",
     "write_safetensors",
 ]
 
@@ -43,3 +54,39 @@ def convert(
         transformer=model.state_dict(),
         autoencoder=None,
     )
+
+
+def save_parts(
+    folder: str | os.PathLike[str],
+    network: Any,
+    coder: Any,
+    schedule: NoiseSchedule,
+    card: ModelCard,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """What `Pipeline.save_pretrained` does, and raises, with the parts of a pipeline."""
+    network = getattr(network, "_orig_mod", network)  # of a compiled one
+    ours = isinstance(coder, Autoencoder)
+    if not isinstance(network, VideoDiT) or not (ours or isinstance(coder, KLAutoencoder)):
+        raise ValueError(
+            f"{card.name} has networks of its own, which a model folder does not hold; keep their "
+            "weights and the program that loads them"
+        )
+    config = {
+        **card.written(),
+        "transformer": asdict(network.config),
+        "autoencoder": asdict(coder.config) if ours else None,
+        "schedule": schedule.written(),
+    }
+    if not ours:
+        coder.save(Path(folder) / VAE)
+    save_model_folder(
+        folder,
+        config=config,
+        transformer=_weights(network, dtype),
+        autoencoder=_weights(coder, dtype) if ours else None,
+    )
+
+
+def _weights(network: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", dtype) for name, tensor in network.state_dict().items()}

@@ -67,7 +67,7 @@ class Checkup:
     rows: tuple[AtLevel, ...]
     mean: float  # of the latents
     scale: float  # their standard deviation
-    psnr: float | None  # dB, of the clip after the autoencoder; None where it compresses time
+    psnr: float | None  # dB, of the clip after the autoencoder; None where it is of stills
     seconds: float  # of a call of the network for one clip
     suspects: tuple[str, ...] = ()
 
@@ -98,19 +98,21 @@ def check_up(
 ) -> Checkup:
     """Notes what `pipe` knows of a clip, frames uint8 (F, H, W, 3) of its size.
 
-    F is its `num_frames`; where a latent stands for several frames, they are the stills of F
-    columns. label: of the clip, None for none. seed: of the noise. The network is called about 50
-    times, for at most two clips at once.
+    F is its `num_frames`; where a latent stands for several frames, it is as many as those of a
+    clip or, where its autoencoder takes pictures only, they are the stills of F columns. label: of
+    the clip, None for none. seed: of the noise. The network is called about 50 times, for at most
+    two clips at once.
 
     Raises `ValueError` for other frames, for an unknown label and for a seed that is none, and what
     the network itself raises.
     """
-    expected = (pipe.num_frames, *pipe.image_size, 3)
+    count = 1 + pipe.frames_per_picture * (pipe.num_frames - 1)
+    expected = (count, *pipe.image_size, 3)
     if frames.shape != expected:
         raise ValueError(f"the clip is of shape {frames.shape}; it must be {expected}")
     seed = RunOptions(seed=seed).seed  # checked
     index, _ = pipe.offer.labelled(label)
-    x_start = pipe.encode(frames)[None].to(pipe.device)
+    x_start = pipe.encode_clip(frames)[None].to(pipe.device)
     patient = _Patient(pipe, x_start, index, seed)
     if not patient.variance.max() > 0:
         raise ValueError("the clip is of one colour; choose one that shows something")
@@ -125,7 +127,7 @@ def check_up(
     else:
         suspects.append("it gives values that are not numbers")
     psnr = None
-    if pipe.frames_per_latent == 1:
+    if pipe.frames_per_latent == pipe.frames_per_picture:
         made = pipe.decode(x_start).astype(float)
         psnr = -10 * float(np.log10(max(((made - frames) ** 2).mean() / 255**2, 1e-10)))
     return Checkup(rows, float(x_start.mean()), scale, psnr, patient.seconds(), tuple(suspects))

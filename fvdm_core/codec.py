@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -10,7 +10,15 @@ from torch import Tensor
 
 from .device import fast_bf16
 from .limits import MAX_SIDE
-from .network import Coder, Shape, frames_per_latent, naming_its_line, preview_of
+from .network import (
+    Coder,
+    Shape,
+    clip_encoder_of,
+    frames_per_latent,
+    naming_its_line,
+    preview_of,
+)
+from .pictures import Picture
 from .pixels import decode_frames, encode_frames
 from .sampler import NotFinite
 
@@ -29,6 +37,8 @@ class Codec:
     ) -> None:
         self.coder, self.name = coder, name
         self.per_latent = frames_per_latent(coder)
+        # of how many frames the picture of a latent may be
+        self.per_picture = 1 if clip_encoder_of(coder) is None else self.per_latent
         self.at_once, self.channels = shape.num_frames, shape.latent_channels
         self.patch = shape.patch_size
         self.device = torch.device("cpu")
@@ -60,8 +70,58 @@ class Codec:
         """
         with naming_its_line():
             latents = encode_frames(self.coder.encode, frames, self.at_once, self.device)
+        return self._checked(latents, len(frames), frames)
+
+    @torch.no_grad()
+    def encode_clip(self, frames: np.ndarray) -> Tensor:
+        """The frames uint8 (N, H, W, 3) of a clip, together, as latents (F, C, h, w) on the CPU.
+
+        N is 1 + r·(F − 1), of the r that a latent stands for; where that is one, or the autoencoder
+        takes pictures only, N is F, and each is encoded by itself.
+
+        Raises `ValueError` for another N, and where the autoencoder makes others.
+        """
+        together, each = clip_encoder_of(self.coder), self.per_picture
+        if together is None:
+            return self.encode(frames)
+        latents, left = divmod(len(frames) - 1, each)
+        if left:
+            raise ValueError(
+                f"the clip has {len(frames)} frames; it must have 1 + {each} n, as {self.name} "
+                f"makes {each} frames of each latent but the first"
+            )
+        with naming_its_line():
+            made = encode_frames(together, frames, len(frames), self.device)
+        return self._checked(made, 1 + latents, frames)
+
+    def encode_columns(
+        self, pictures: Mapping[int, Picture], known: Mapping[int, int]
+    ) -> dict[int, Tensor]:
+        """{column: latent (C, h, w)} on the CPU, each of the column's own picture or of another's.
+
+        pictures: {column: uint8 (H, W, 3), or (r, H, W, 3) where it moves}. known: {column: the
+        one whose picture it is of}. Neighbours that move are encoded together, behind the frame
+        before them.
+        """
+        moving = [c for c, own in known.items() if c == own and pictures[c].ndim == 4]
+        still = sorted({own for column, own in known.items() if column not in moving})
+        of_stills = self.encode(np.stack([_last(pictures[c]) for c in still])) if still else []
+        made = dict(zip(still, of_stills, strict=True))
+        latents = {column: made[own] for column, own in known.items() if column not in moving}
+        part: list[int] = []
+        for column in sorted(moving):
+            part.append(column)
+            if column + 1 not in moving or len(part) == max(1, self.at_once - 1):
+                before = pictures.get(part[0] - 1)
+                first = pictures[part[0]][0] if before is None else _last(before)
+                clip = np.concatenate([first[None], *(pictures[c] for c in part)])
+                latents |= zip(part, self.encode_clip(clip)[1:], strict=True)
+                part = []
+        return latents
+
+    def _checked(self, latents: Tensor, count: int, frames: np.ndarray) -> Tensor:
         size = self.latent_size((frames.shape[1], frames.shape[2]))
-        expected = (len(frames), self.channels, *size)
+        expected = (count, self.channels, *size)
         if latents.shape != expected:
             raise ValueError(
                 f"the autoencoder made latents of shape {tuple(latents.shape)} of pictures of "
@@ -98,3 +158,8 @@ class Codec:
         """(1, F, C, h, w) -> uint8 (N, H, W, 3)."""
         with naming_its_line():
             return decode_frames(decode, latents[0], self.at_once, self.device, per_latent)
+
+
+def _last(picture: Picture) -> np.ndarray:
+    """(H, W, 3), of one that moves the last."""
+    return picture if picture.ndim == 3 else picture[-1]

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 
 from .limits import MAX_FRAMES, checked_integer, frame_name, shown
-from .media import load_image
-from .pictures import Fit
+from .pictures import Fit, load_moving
 from .timeline import MAX_LEVEL, Timeline
 
-Picture = str | Path | Image.Image | np.ndarray  # a path, a PIL image, or uint8 (H, W, 3)
+# a path, a PIL image, or uint8 (H, W, 3); where it moves, an animation or (N, H, W, 3)
+Picture = str | Path | Image.Image | np.ndarray
 
 
 def fit_pictures(
@@ -21,9 +21,12 @@ def fit_pictures(
     keyframes: Mapping[int, Picture],
     size: tuple[int, int],
     fit_of: Callable[[int], Fit],
+    moving: int = 1,
 ) -> dict[int, np.ndarray]:
     """{frame from 0: uint8 (H, W, 3)}: each picture read and made `size` (H, W), the way that
     `fit_of` says for its frame.
+
+    moving: as how many frames a picture may move, (moving, H, W, 3), on any but the first.
 
     Raises `ValueError` for a frame that the timeline does not have, and for what is no picture,
     naming the frame.
@@ -40,7 +43,7 @@ def fit_pictures(
                 f"{timeline.frames} frames; move it or lengthen the timeline"
             )
         try:
-            pictures[frame] = load_image(picture, size, fit_of(frame))
+            pictures[frame] = load_moving(picture, size, fit_of(frame), moving if frame else 1)
         except ValueError as error:
             raise ValueError(f"the keyframe on {frame_name(frame)}: {error}") from None
     return pictures
@@ -67,3 +70,14 @@ def known_frames(timeline: Timeline, pictures: Collection[int]) -> dict[int, int
             f"{MAX_LEVEL} (noise)"
         )
     return timeline.starts_from(pictures)
+
+
+def frames_of_columns(frames: int, frames_per_latent: int = 1) -> list[slice]:
+    """Which of a clip's frames stand for each column: one for the first, then so many for each.
+
+    Frames that are too many for that are left out at the start, so that a clip can go on at its
+    end.
+    """
+    surplus = (frames - 1) % frames_per_latent
+    ends = range(surplus + 1, frames + 1, frames_per_latent)
+    return [slice(surplus, ends[0]), *(slice(end - frames_per_latent, end) for end in ends[1:])]

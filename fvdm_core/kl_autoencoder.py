@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fvdm_core.files import open_plain
+from fvdm_core.files import open_plain, save_error
 from fvdm_core.hub import resolve_autoencoder
 from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.model_folder import CONFIG, folder_config
@@ -23,6 +23,7 @@ from fvdm_core.tensors import open_tensors
 from fvdm_core.weights import build, config_from
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"
+VAE = "vae"  # the folder of one, in a model's folder or beside its file
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8
@@ -96,6 +97,13 @@ class KLAutoencoder(nn.Module):
         video = torch.cat([self.network.decode(one).sample for one in flat.split(1)]).clamp(-1, 1)
         return video.reshape(*latents.shape[:-3], *video.shape[-3:])
 
+    def save(self, folder: Path) -> None:
+        """Write the folder that `load_kl_autoencoder` reads; raises `SaveError` for the disk."""
+        try:
+            self.network.save_pretrained(folder)
+        except OSError as error:
+            raise save_error(folder, error.strerror or type(error).__name__) from error
+
     def preview(self, latents: Tensor) -> Tensor:
         """As `decode`, by a linear map from latents to colours: blurred, and nearly free."""
         flat = latents.reshape(-1, *latents.shape[-3:])
@@ -127,7 +135,7 @@ def autoencoder_beside(
     chosen: a folder or "owner/repo" of diffusers, else Stable Diffusion's is taken.
     Raises `ValueError` where it does not fit the model's `latent_channels`.
     """
-    beside = (path if path.is_dir() else path.parent) / "vae"
+    beside = (path if path.is_dir() else path.parent) / VAE
     if chosen is None and latent_channels != 4 and not beside.is_dir():
         raise ValueError(
             f"{name} comes without an autoencoder, so it cannot make pictures; open a model folder "

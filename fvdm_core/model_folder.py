@@ -224,7 +224,7 @@ def _check_config(
                 f"transformer takes {model.latent_channels} of size {model.latent_size}"
             )
     values = config.get("schedule", {})
-    known = {"name": str, "num_train_timesteps": int, "prediction_type": str}
+    known = {"name": str, "num_train_timesteps": int, "prediction_type": str, "shift": float}
     if not isinstance(values, dict) or any(
         type(value) is not known.get(key) for key, value in values.items()
     ):

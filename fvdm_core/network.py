@@ -111,7 +111,8 @@ class Coder(Protocol):
     `preview`, where there is one, decodes quickly what is shown on the way, a picture for each
     latent. `frames_per_latent` r, 1 where there is none, is for those that compress time, too: F
     latents are decoded to 1 + r·(F − 1) frames, as in causal video autoencoders, where the first
-    stands for one frame. `encode` still takes pictures one by one.
+    stands for one frame. `encode` still takes pictures one by one; `encode_clip`, where there is
+    one, makes F latents of the 1 + r·(F − 1) frames of a clip, for frames that are kept.
     """
 
     @property
@@ -168,6 +169,11 @@ def coder_of(module: nn.Module) -> Coder:
 def frames_per_latent(coder: Coder) -> int:
     """How many frames of a clip each latent but the first stands for."""
     return int(getattr(coder, "frames_per_latent", 1))
+
+
+def clip_encoder_of(coder: Coder) -> Callable[[Tensor], Tensor] | None:
+    """(1 + r·(F − 1), 3, H, W) -> latents (F, C, h, w), where a coder can make them."""
+    return getattr(coder, "encode_clip", None) if frames_per_latent(coder) > 1 else None
 
 
 def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:

@@ -21,27 +21,29 @@ import numpy as np
 
 from fvdm_core.decoder import Child, ChildLimits, confined
 from fvdm_core.files import file_name
-from fvdm_core.pictures import Fit, Frame, load_image, read_note
+from fvdm_core.pictures import Fit, Picture, load_moving, read_note
 
 LIMITS = ChildLimits(memory=2 << 30, cpu_seconds=30, wall_seconds=120)
-Wanted = tuple[Path, tuple[int, int], Fit]  # a picture, (height, width) and how it is fitted
+# a picture, (height, width), how it is fitted, and of how many frames it may be
+Wanted = tuple[Path, tuple[int, int], Fit, int]
 _AT_ONCE = 8  # pictures of a child, of which the largest take 2 of its 30 seconds each
 
 
-def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Iterator[Frame]:
-    """Each picture as `load_image` makes it, uint8 (H, W, 3).
+def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Iterator[Picture]:
+    """Each picture as `load_moving` makes it, uint8 (H, W, 3) or (N, H, W, 3).
 
-    Raises `ValueError` at the first that cannot be read, in the words of `load_image`, or with what
-    ended the child.
+    Raises `ValueError` at the first that cannot be read, in its words, or with what ended the
+    child.
     """
     for first in range(0, len(wanted), _AT_ONCE):
         part = wanted[first : first + _AT_ONCE]
-        paths = [path for path, _, _ in part]
-        asked = [("load", str(path.resolve()), size, fit) for path, size, fit in part]
+        paths = [path for path, *_ in part]
+        asked = [("load", str(path.resolve()), *how) for path, *how in part]
         with _reading(asked, paths, limits) as answers:
-            for _, (height, width), _ in part:
-                pixels = next(answers)
-                yield np.frombuffer(bytearray(pixels), np.uint8).reshape(height, width, 3)
+            for _, (height, width), *_ in part:
+                pixels = np.frombuffer(bytearray(next(answers)), np.uint8)
+                frames = pixels.reshape(-1, height, width, 3)
+                yield frames if len(frames) > 1 else frames[0]
 
 
 def read_picture_note(path: Path, kind: str, limits: ChildLimits = LIMITS) -> str | None:
@@ -87,8 +89,8 @@ def _answer(asked: list[list[Any]]) -> None:
     for what, path, *how in asked:
         try:
             if what == "load":
-                size, fit = how
-                answer = load_image(path, tuple(size), fit).tobytes()
+                size, fit, count = how
+                answer = load_moving(path, tuple(size), fit, count).tobytes()
             else:
                 answer = json.dumps(read_note(path, *how)).encode()
             head: dict[str, Any] = {"bytes": len(answer)}

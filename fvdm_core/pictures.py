@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from fvdm_core.files import atomic_write, file_name, open_plain
 from fvdm_core.limits import MAX_FPS, MAX_SIDE, MIN_FPS, checked_sides, shown
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
+Picture = NDArray[np.uint8]  # (H, W, 3), or (N, H, W, 3): it moves
 Fit = Literal["crop", "contain", "stretch"]
 FITS = ("crop", "contain", "stretch")
 PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
@@ -43,21 +45,38 @@ def load_image(
     Raises `ValueError` that names the file and the reason: not a picture of an allowed kind,
     damaged, or more than `MAX_PICTURE_PIXELS`, which is read from the header before decoding.
     """
+    return load_moving(src, size, fit, 1)
+
+
+def load_moving(
+    src: str | os.PathLike[str] | Image.Image | NDArray[np.uint8],
+    size: tuple[int, int],
+    fit: Fit = "crop",
+    count: int = 1,
+) -> Picture:
+    """As `load_image`; or an animation, or an array (count, H, W, 3), that has just so many frames,
+    as all of them, uint8 (count, H, W, 3).
+
+    Raises what `load_image` raises, and `ValueError` for an array of another number of frames.
+    """
     check_fit(size, fit)
     if isinstance(src, Image.Image):
-        picture = _upright_rgb(src, "the picture")
+        pictures = _frames_of(src, "the picture", count)
     elif isinstance(src, np.ndarray):
-        picture = _from_array(src)
+        if src.ndim == 4 and 1 < count != len(src):
+            raise ValueError(f"the picture has {len(src)} frames; it must have {count}, or be one")
+        pictures = map(_from_array, src if src.ndim == 4 and count > 1 else [src])
     elif isinstance(src, str | os.PathLike):
-        picture = _open(src)
+        pictures = _open(src, count)
     else:
         raise ValueError(f"a picture is a path, a PIL image or a uint8 array, got {shown(src)}")
-    return fit_picture(picture, size, fit)
+    frames = [fit_picture(picture, size, fit) for picture in pictures]
+    return np.stack(frames) if len(frames) > 1 else frames[0]
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(height, width) of a picture once it is upright. Raises `ValueError` as `load_image` does."""
-    picture = _open(path)
+    (picture,) = _open(path)
     return picture.height, picture.width
 
 
@@ -81,31 +100,34 @@ def fit_picture(picture: Image.Image, size: tuple[int, int], fit: Fit = "crop") 
     return np.array(canvas)
 
 
-def write_png(
-    path: str | os.PathLike[str], frame: NDArray[np.uint8], metadata: str | None = None
-) -> None:
-    """Writes a frame, uint8 (H, W, 3), with JSON text beside it; the same input, the same bytes.
+def write_png(path: str | os.PathLike[str], picture: Picture, metadata: str | None = None) -> None:
+    """Writes a picture as `png_bytes`, with JSON text beside it; the same input, the same bytes.
 
     Raises `ValueError` for another shape or text that is not JSON, `SaveError` for the disk.
     """
-    check_frames(np.asarray(frame)[None])
     info = PngInfo()
     if metadata is not None:
         info.add_itxt(_NOTE, check_metadata(metadata))
+    data = png_bytes(picture, info)
     with atomic_write(path) as temporary:
-        Image.fromarray(frame).save(temporary, format="PNG", pnginfo=info)
+        temporary.write_bytes(data)
 
 
-def png_bytes(frame: NDArray[np.uint8]) -> bytes:
-    """A frame, uint8 (H, W, 3), as the bytes of a PNG file; the same input, the same bytes."""
-    check_frames(np.asarray(frame)[None])
+def png_bytes(picture: Picture, info: PngInfo | None = None) -> bytes:
+    """A picture, uint8 (H, W, 3), as the bytes of a PNG file, of an animated one where it moves,
+    (N, H, W, 3); the same input, the same bytes."""
+    frames = picture if np.ndim(picture) == 4 else np.asarray(picture)[None]
+    check_frames(frames)
+    first, *others = map(Image.fromarray, frames)
     file = io.BytesIO()
-    Image.fromarray(frame).save(file, format="PNG")
+    # without a duration, with which frames that are alike would become one
+    moving = {"save_all": True, "append_images": others} if others else {}
+    first.save(file, format="PNG", pnginfo=info, **moving)
     return file.getvalue()
 
 
-def png_frame(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Frame:
-    """The bytes of a PNG file as uint8 (H, W, 3), at its own size.
+def png_picture(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Picture:
+    """The bytes of a PNG file as uint8 (H, W, 3), at its own size, or (N, H, W, 3) if it moves.
 
     `what` names it in messages. Raises `ValueError`: not a PNG, damaged, more than `MAX_SIDE`
     pixels a side or `max_pixels` in all, which is read from the header before decoding.
@@ -115,8 +137,10 @@ def png_frame(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Frame:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
             width, height = picture.size
-            if max(width, height) <= MAX_SIDE and width * height <= max_pixels:
-                return np.array(_upright_rgb(picture, what))
+            count = getattr(picture, "n_frames", 1)
+            if max(width, height) <= MAX_SIDE and width * height * count <= max_pixels:
+                frames = [np.array(frame) for frame in _frames_of(picture, what, count)]
+                return np.stack(frames) if count > 1 else frames[0]
     except ValueError:
         raise
     except Exception as error:
@@ -175,7 +199,8 @@ def check_metadata(text: str) -> str:
     return text
 
 
-def _open(path: str | os.PathLike[str]) -> Image.Image:
+def _open(path: str | os.PathLike[str], count: int = 1) -> Iterator[Image.Image]:
+    """The first frame of a file or, if it is an animation of `count` frames, each."""
     name = file_name(path)
     with open_plain(path, "picture") as file:
         kind = kind_of(file)
@@ -197,7 +222,21 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
         except Exception as error:
             raise ValueError(f"{name} is damaged: {_reason(error)}") from None
         with picture:
-            return _upright_rgb(picture, name)
+            yield from _frames_of(picture, name, count)
+
+
+def _frames_of(picture: Image.Image, name: str, count: int) -> Iterator[Image.Image]:
+    """The first frame, upright in RGB, or all of an animation that has `count` of them."""
+    yield _upright_rgb(picture, name)
+    try:
+        following = range(1, count) if getattr(picture, "n_frames", 1) == count else ()
+        for frame in following:
+            picture.seek(frame)
+            yield _upright_rgb(picture, name)
+    except (MemoryError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} is damaged: {_reason(error)}") from None
 
 
 def _tile_by_tile(picture: Image.Image) -> Image.Image:

@@ -79,6 +79,7 @@ class Pipeline:
         self.model_hash = model_hash
         self.num_frames = network.config.num_frames
         self.frames_per_latent = self._codec.per_latent
+        self.frames_per_picture = self._codec.per_picture  # of all columns but the first
         self.sizes = self._codec.sizes  # all that it makes frames of
         self.image_size = self.sizes[0]  # (height, width), where no other is asked for
         # the options that not every model can carry out
@@ -124,6 +125,17 @@ class Pipeline:
             device=device,
             dtype=dtype,
         )
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+        """Write a model folder, which `from_pretrained` and the studio open.
+
+        An AutoencoderKL goes into the folder vae in it, as diffusers has it. dtype: of the
+        weights; else that in which they are here, which may be less than they came with.
+        Raises `ValueError` for networks of your own and for a schedule without a name, `SaveError`
+        where the folder cannot be written.
+        """
+        parts = self.model, self.autoencoder
+        checkpoint.save_parts(folder, *parts, self.schedule, self.card, dtype)
 
     def to(
         self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
@@ -204,7 +216,9 @@ class Pipeline:
     ) -> Iterator[State]:
         """Yield the start and then a state per step; the last one carries the clip.
 
-        keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}.
+        keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}. Where a latent stands
+        for several frames, the picture of any but the first may move: an animation or an array
+        (`frames_per_picture`, H, W, 3) of just so many.
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
         reuse: states of earlier runs of this pipeline. If this run comes through some of them,
         because its first rows and all options are theirs, it starts at the furthest instead, and
@@ -376,12 +390,8 @@ class Pipeline:
             window=timeline.window_size,
         )
         x_start = torch.zeros_like(noise)
-        if known:
-            frames = sorted(set(known.values()))
-            given = np.stack([pictures[frame] for frame in frames])
-            latents = self.encode(given)
-            for frame, source in known.items():
-                x_start[frame] = latents[frames.index(source)]
+        for frame, latent in self._codec.encode_columns(pictures, known).items():
+            x_start[frame] = latent
         levels = torch.from_numpy(np.array(timeline.levels[0]))
         return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
 
@@ -391,6 +401,16 @@ class Pipeline:
         Raises `ValueError` where the autoencoder makes others.
         """
         return self._codec.encode(frames)
+
+    def encode_clip(self, frames: np.ndarray) -> Tensor:
+        """The frames uint8 (N, H, W, 3) of a clip, together, as latents (F, C, h, w) on the CPU.
+
+        N is F, or more where the autoencoder makes several `frames_per_latent` of whole clips; one
+        that takes pictures only is given a picture for each latent.
+
+        Raises `ValueError` for another N, and where the autoencoder makes others.
+        """
+        return self._codec.encode_clip(frames)
 
     def decode(self, latents: Tensor) -> np.ndarray:
         """Latents (1, F, C, h, w) as frames uint8 (N, H, W, 3), in full quality.
@@ -416,7 +436,8 @@ class Pipeline:
     def _fitted(
         self, timeline: Timeline, keyframes: Mapping[int, Picture], options: RunOptions
     ) -> dict[int, np.ndarray]:
-        return fit_pictures(timeline, keyframes, options.size or self.image_size, options.fit_of)
+        size = options.size or self.image_size
+        return fit_pictures(timeline, keyframes, size, options.fit_of, self.frames_per_picture)
 
     def _recipe(
         self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions

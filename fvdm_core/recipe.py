@@ -19,7 +19,7 @@ from fvdm_core.files import file_name, open_plain
 from fvdm_core.limits import MAX_FRAMES, SAMPLING, shown
 from fvdm_core.media import read_metadata
 from fvdm_core.options import RunOptions
-from fvdm_core.pictures import MAX_METADATA_BYTES, Frame, png_bytes, png_frame
+from fvdm_core.pictures import MAX_METADATA_BYTES, Picture, png_bytes, png_picture
 from fvdm_core.timeline import Timeline
 
 FORMAT, VERSION = "fvdm-studio-recipe", 1
@@ -36,7 +36,8 @@ _OPTIONS = [each.name for each in fields(RunOptions) if each.name != "fit"]  # p
 class Recipe:
     """What repeats a clip. `keyframes` and `pictures` are by frame, from 0.
 
-    keyframes: the SHA-256 of each picture's pixels, uint8 (H, W, 3) row by row.
+    keyframes: the SHA-256 of each picture's pixels, uint8 (H, W, 3) row by row, or of each
+        frame where it moves.
     pictures: those that the file brought along; each has the hash that `keyframes` says.
     page: what the studio's page wrote beside it, unchecked.
     """
@@ -44,7 +45,7 @@ class Recipe:
     timeline: Timeline
     options: RunOptions
     keyframes: dict[int, str] = field(default_factory=dict)
-    pictures: dict[int, Frame] = field(default_factory=dict)
+    pictures: dict[int, Picture] = field(default_factory=dict)
     model_name: str = ""
     model_hash: str = ""
     stopped_after_step: int | None = None
@@ -56,22 +57,22 @@ class Recipe:
         return sorted(self.keyframes.keys() - self.pictures.keys())
 
 
-def picture_hash(picture: Frame) -> str:
+def picture_hash(picture: Picture) -> str:
     """What a recipe calls a picture by."""
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
 def recipe_of(
     timeline: Timeline,
-    pictures: Mapping[int, Frame],
+    pictures: Mapping[int, Picture],
     options: RunOptions,
     model: Mapping[str, str],
     dtype: str,
 ) -> dict[str, Any]:
     """Everything that repeats a clip exactly on a machine of the same kind, as JSON has it.
 
-    pictures: {frame: uint8 (H, W, 3)}, as they were fitted. model: its name, and the sha256 of its
-    weights. dtype: in which the network was run, "float32" or "bfloat16".
+    pictures: {frame: uint8 (H, W, 3) or (N, H, W, 3)}, as they were fitted. model: its name, and
+    the sha256 of its weights. dtype: in which the network was run, "float32" or "bfloat16".
     """
     fit = options.fit
     return {
@@ -101,12 +102,12 @@ def _version(package: str) -> str:
 
 
 def with_pictures(
-    recipe: Mapping[str, Any], pictures: Mapping[int, Frame], room: int = MAX_METADATA_BYTES
+    recipe: Mapping[str, Any], pictures: Mapping[int, Picture], room: int = MAX_METADATA_BYTES
 ) -> dict[str, Any]:
     """The recipe with its pictures inside, as PNG in base64, as many as `room` bytes of JSON hold
     and a reader takes.
 
-    Pictures are {frame: uint8 (H, W, 3)}; those that find no room are left out.
+    Pictures are {frame: uint8 (H, W, 3) or (N, H, W, 3)}; those that find no room are left out.
     """
     pixels = MAX_PIXELS
     free = room - len(json.dumps(recipe, indent=1, ensure_ascii=False).encode()) - 64
@@ -194,7 +195,7 @@ def _recipe(document: Any) -> Recipe:
     for frame, known in hashes.items():
         if not isinstance(known, str) or not _HASH.fullmatch(known):
             raise ValueError(f"keyframes: {shown(known)} of frame {frame + 1} is no SHA-256")
-    pictures: dict[int, Frame] = {}
+    pictures: dict[int, Picture] = {}
     pixels = MAX_PIXELS
     for frame, packed in _by_frame(document, "pictures", timeline.frames).items():
         pictures[frame] = _unpacked(packed, frame, pixels)
@@ -238,7 +239,7 @@ def _by_frame(document: dict[str, Any], name: str, frames: int) -> dict[int, Any
     return {int(key): value for key, value in found.items()}
 
 
-def _unpacked(packed: Any, frame: int, max_pixels: int) -> Frame:
+def _unpacked(packed: Any, frame: int, max_pixels: int) -> Picture:
     what = f"the picture of frame {frame + 1}"
     if not isinstance(packed, str):
         raise ValueError(f"{what} is {shown(packed)}; it must be a PNG in base64")
@@ -246,7 +247,7 @@ def _unpacked(packed: Any, frame: int, max_pixels: int) -> Frame:
         data = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"{what} is not base64") from None
-    return png_frame(data, what, max_pixels)
+    return png_picture(data, what, max_pixels)
 
 
 def _integer(digits: str) -> int:

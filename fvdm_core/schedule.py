@@ -148,6 +148,20 @@ class NoiseSchedule:
         made._told_levels = True
         return made
 
+    def written(self) -> dict[str, str | int | float]:
+        """As config.json has it; raises `ValueError` for one from a table or a function."""
+        if self.name not in SCHEDULES:
+            raise ValueError(
+                "a schedule from a table or a function has no name to write down; make it in the "
+                "program that loads the network"
+            )
+        said = {
+            "name": self.name,
+            "num_train_timesteps": self.num_train_timesteps,
+            "prediction_type": self.prediction_type,
+        }
+        return said if self.shift == 1 else said | {"shift": float(self.shift)}
+
     def __repr__(self) -> str:
         shift = f", shift {self.shift:g}" if self.shift != 1 else ""
         return f"<NoiseSchedule: {self.name}, predicts {self.prediction_type}{shift}>"

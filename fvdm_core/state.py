@@ -27,8 +27,8 @@ class Clip:
     """A finished video: frames uint8 (N, H, W, 3) RGB, frames per second, and its recipe.
 
     N is the timeline's F or, where each latent stands for r frames of it, 1 + r·(F − 1).
-    pictures: {column: uint8 (H, W, 3)}, the keyframes as they were fitted. kept: the columns that
-    were clean from the first row to the last.
+    pictures: {column: uint8 (H, W, 3) or (r, H, W, 3)}, the keyframes as they were fitted. kept:
+    the columns that were clean from the first row to the last.
     """
 
     frames: np.ndarray

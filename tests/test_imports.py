@@ -51,8 +51,8 @@ CORE = {  # what a module of the core may import of the core
     "loss": {"schedule", "solvers"},
     "state": {"measures", "media", "recipe", "timeline"},
     "measures": set(),
-    "keyframes": {"limits", "media", "pictures", "timeline"},
-    "codec": {"device", "limits", "network", "pixels", "sampler"},
+    "keyframes": {"limits", "pictures", "timeline"},
+    "codec": {"device", "limits", "network", "pictures", "pixels", "sampler"},
     "offer": {"card", "limits", "network", "options", "timeline"},
     "pipeline": {
         *(

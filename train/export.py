@@ -16,6 +16,7 @@ from fvdm_core.card import ModelCard
 from fvdm_core.checkpoint import save_model_folder
 from fvdm_core.files import atomic_write
 from fvdm_core.hub import DIFFUSERS_FILES
+from fvdm_core.kl_autoencoder import VAE
 from fvdm_core.model import VideoDiT
 
 from .aspects import Size
@@ -59,9 +60,9 @@ def export(
     A folder of an autoencoder that was not trained is copied, as `vae`, where the pipeline looks.
     """
     if isinstance(autoencoder, Path):
-        (folder / "vae").mkdir(parents=True, exist_ok=True)
+        (folder / VAE).mkdir(parents=True, exist_ok=True)
         for name in DIFFUSERS_FILES:
-            with atomic_write(folder / "vae" / name) as temporary:
+            with atomic_write(folder / VAE / name) as temporary:
                 shutil.copyfile(autoencoder / name, temporary)
     save_model_folder(
         folder,

@@ -12,6 +12,7 @@ from gradio.data_classes import FileData
 
 from fvdm_core.recipe import read_recipe
 from ui.continuing import (
+    Columns,
     ContinueRequest,
     ExtendRequest,
     FrameRequest,
@@ -87,13 +88,13 @@ class Afterwards:
         self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ContinueRequest(**_only(sent, "tail")))
-        return continued(self._columns(saved), request, self._steps(saved), self.studio.window)
+        return continued(*self._going_on(saved, request))
 
     def extend_clip(self, session: Any, sent: Any) -> EditorValue:
         self.studio.room_for_upload()
         saved = self.run_of(session, sent)
         request = checked(lambda: ExtendRequest(**_only(sent, "frames", "way")))
-        return extended(self._columns(saved), request, self._steps(saved), self.studio.window)
+        return extended(*self._going_on(saved, request))
 
     def exactly(self, exact: Any) -> bool:
         """What is there of a clip stays as it is, pixel for pixel, when it goes on, where the model
@@ -116,11 +117,13 @@ class Afterwards:
     def _pipeline(self) -> Any | None:
         return self.studio.model.get() if self.studio.model.ready else None
 
-    def _columns(self, saved: Saved) -> list[Path]:
-        return saved.columns(self.studio.frames_per_latent)
-
-    def _steps(self, saved: Saved) -> int:
-        return steps_of_clip(checked(lambda: read_recipe(saved.recipe)))
+    def _going_on(self, saved: Saved, request: Any) -> tuple[Columns, Any, int, int, bool]:
+        """What `continued` and `extended` need of a clip and of the model that goes on."""
+        steps = steps_of_clip(checked(lambda: read_recipe(saved.recipe)))
+        model = self._pipeline()
+        moving = model is not None and model.frames_per_picture > 1
+        columns = saved.columns(self.studio.frames_per_latent)
+        return columns, request, steps, self.studio.window, moving
 
 
 def wire(

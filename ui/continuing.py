@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from fvdm_core.limits import MAX_FRAMES, MAX_ROWS
+from fvdm_core.pictures import png_picture
 from fvdm_core.recipe import Recipe
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, KeyframeValue, PresetValue, Strict, Whole
-from ui.restoring import as_upload
+from ui.restoring import as_upload, written_upload
 from ui.saved import Saved
 
 WAYS = ("extend", "diagonal", "hierarchical")  # presets that make a clip of any length
 TAIL = 8
+Columns = Sequence[Sequence[Path]]  # of a clip: the frames that stand for each
 
 
 class ContinueRequest(Strict):
@@ -40,24 +43,24 @@ class FrameRequest(Strict):
 
 
 def continued(
-    files: Sequence[Path], request: ContinueRequest, steps: int, window: int
+    columns: Columns, request: ContinueRequest, steps: int, window: int, moving: bool = False
 ) -> EditorValue:
     """A timeline as long as the clip, or as may be, that begins with the clip's last frames.
 
     Raises:
         RequestError: the clip has fewer frames, or the model would see none but those.
     """
-    most = min(len(files), window - 1)
+    most = min(len(columns), window - 1)
     tail = request.tail or max(1, min(TAIL, window // 2, most))
     if tail > most:
         raise RequestError(
             f"tail is {tail}: this clip can be continued from its last 1 to {most} frames."
         )
     params = {"context": tail, "given": tail}
-    timeline = _as_long(max(len(files), tail + 1), steps, window, params)
+    timeline = _as_long(max(len(columns), tail + 1), steps, window, params)
     return editing.painted(
         timeline,
-        keyframes=_pictures(files[-tail:]),
+        keyframes=_pictures(columns[-tail:], moving),
         preset=PresetValue(name="extend", params=params, steps=steps),
     )
 
@@ -73,7 +76,9 @@ def _as_long(frames: int, steps: int, window: int, params: dict[str, int]) -> Ti
             frames = max(window, frames // 2)
 
 
-def extended(files: Sequence[Path], request: ExtendRequest, steps: int, window: int) -> EditorValue:
+def extended(
+    columns: Columns, request: ExtendRequest, steps: int, window: int, moving: bool = False
+) -> EditorValue:
     """A longer timeline that begins with the whole clip; what comes after it is generated.
 
     The model is called on windows of its own length, so memory does not grow with the frames.
@@ -83,21 +88,22 @@ def extended(files: Sequence[Path], request: ExtendRequest, steps: int, window: 
     """
     if request.way not in WAYS:
         raise RequestError(f"way is {request.way!r}: choose one of {', '.join(WAYS)}.")
-    if request.frames <= len(files):
+    there = len(columns)
+    if request.frames <= there:
         raise RequestError(
-            f"The clip has {len(files)} frames already: choose more than that to extend it."
+            f"The clip has {there} frames already: choose more than that to extend it."
         )
-    params = {"given": len(files)} if request.way == "extend" else {}
+    params = {"given": there} if request.way == "extend" else {}
     timeline = checked(
         lambda: (
             Timeline.preset(
                 request.way, frames=request.frames, steps=steps, window=window, **params
             )
-            .keeping(range(len(files)))
+            .keeping(range(there))
             .with_windows(window)
         )
     )
-    return editing.painted(timeline, keyframes=_pictures(files), steps_before=steps)
+    return editing.painted(timeline, keyframes=_pictures(columns, moving), steps_before=steps)
 
 
 def frame_used(saved: Saved, request: FrameRequest, editor: EditorValue) -> EditorValue:
@@ -122,9 +128,16 @@ def steps_of_clip(recipe: Recipe) -> int:
     return int((levels[1:] != levels[:-1]).sum(axis=0).max()) or 1
 
 
-def _pictures(files: Sequence[Path]) -> list[KeyframeValue]:
-    """The frames of a clip as the pictures of frames 1, 2, …"""
-    return [
-        KeyframeValue(frame=frame, file=as_upload(path, int(path.stem) - 1))
-        for frame, path in enumerate(files)
-    ]
+def _pictures(columns: Columns, moving: bool) -> list[KeyframeValue]:
+    """What is on the columns of a clip as the pictures of frames 1, 2, …, all but the first with
+    all their frames where these may be `moving`."""
+    pictures = []
+    for frame, files in enumerate(columns):
+        name = int(files[-1].stem) - 1
+        if moving and frame and len(files) > 1:
+            whole = np.stack([png_picture(file.read_bytes(), file.name) for file in files])
+            upload = written_upload(whole, name)
+        else:
+            upload = as_upload(files[-1], name)
+        pictures.append(KeyframeValue(frame=frame, file=upload))
+    return pictures

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fvdm_core.formula import MAX_FORMULA
 from fvdm_core.limits import SAMPLING, frame_names
 from fvdm_core.options import written_size
-from fvdm_core.pictures import png_bytes
+from fvdm_core.pictures import Picture, png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
 from ui.outputs import Outputs
@@ -141,11 +141,7 @@ def of_file(path: Path, outputs: Outputs, session: str) -> tuple[Recipe, dict[in
         RequestError: the file carries no recipe, or one that is wrong; the text says what.
     """
     recipe = checked(lambda: read_recipe(path))
-    uploads = get_upload_folder()
-    pictures = {}
-    for frame, picture in recipe.pictures.items():
-        file = save_bytes_to_cache(png_bytes(picture), _name(frame), uploads)
-        pictures[frame] = FileData(path=file, orig_name=_name(frame))
+    pictures = {frame: written_upload(each, frame) for frame, each in recipe.pictures.items()}
     wanted = {recipe.keyframes[frame] for frame in recipe.missing}
     for saved in outputs.runs(session) if wanted else []:
         for known, file in _pictures_of(saved, wanted).items():
@@ -162,6 +158,12 @@ def as_upload(path: Path, frame: int) -> FileData:
     """A picture of a run, copied to where uploads lie, so that it is treated as one."""
     file = save_file_to_cache(path, get_upload_folder())
     os.utime(file)  # it is as old as the run, and the oldest uploads go first
+    return FileData(path=file, orig_name=_name(frame))
+
+
+def written_upload(picture: Picture, frame: int) -> FileData:
+    """A picture that is in no file, written to where uploads lie."""
+    file = save_bytes_to_cache(png_bytes(picture), _name(frame), get_upload_folder())
     return FileData(path=file, orig_name=_name(frame))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fvdm_core.limits import frame_names
 from fvdm_core.measures import changes, kept_frames
-from fvdm_core.picture_reader import load_images
+from fvdm_core.picture_reader import Wanted, load_images
 from fvdm_core.pictures import Fit
 from fvdm_core.timeline import Timeline
 from ui.costs import Costs
@@ -88,7 +88,7 @@ def make_work(
     refuse_missing_pictures(timeline, given)
     for frame in timeline.unused_pictures(given):  # the page says so beside the timeline
         del given[frame]
-    keyframes = read_pictures(given, (height, width))
+    keyframes = read_pictures(given, (height, width), pipeline.frames_per_picture)
 
     options = request.options()
     # The call checks everything and starts nothing: steps are made when they are asked for.
@@ -129,22 +129,27 @@ def make_work(
 
 
 def read_pictures(
-    given: dict[int, tuple[Path, Fit]], size: tuple[int, int]
+    given: dict[int, tuple[Path, Fit]], size: tuple[int, int], moving: int = 1
 ) -> dict[int, np.ndarray]:
     """The picture of every frame, uint8 (H, W, 3); one that lies on many frames is read once.
+
+    moving: as how many frames one may move, (moving, H, W, 3), on any but the first.
 
     Raises:
         RequestError: one cannot be read; its frame is named.
     """
-    first = {picture: frame for frame, picture in reversed(given.items())}
-    read: dict[tuple[Path, Fit], np.ndarray] = {}
-    pictures = load_images([(path, size, fit) for path, fit in first])
+    wanted = {
+        frame: (path, size, fit, moving if frame else 1) for frame, (path, fit) in given.items()
+    }
+    first = {picture: frame for frame, picture in reversed(wanted.items())}
+    read: dict[Wanted, np.ndarray] = {}
+    pictures = load_images(list(first))
     for picture, frame in first.items():
         try:
             read[picture] = next(pictures)
         except ValueError as error:
             raise RequestError(f"The picture for frame {frame + 1}: {error}") from None
-    return {frame: read[picture] for frame, picture in given.items()}
+    return {frame: read[picture] for frame, picture in wanted.items()}
 
 
 def refuse_missing_pictures(timeline: Timeline, pictures: Iterable[int]) -> None:

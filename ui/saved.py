@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fvdm_core.keyframes import frames_of_columns
+
 NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job registry make
 
 
@@ -41,9 +43,10 @@ class Saved:
         files = (self.folder / "frames").glob("*.png")
         return sorted(files, key=lambda file: (len(file.name), file.name))
 
-    def columns(self, frames_per_latent: int) -> list[Path]:
-        """The last frame, and each before it that stands for a column of a model's timelines."""
-        return self.frames[::-frames_per_latent][::-1]
+    def columns(self, frames_per_latent: int) -> list[list[Path]]:
+        """The frames of each column that a model's timelines have for such a clip."""
+        frames = self.frames
+        return [frames[own] for own in frames_of_columns(len(frames), frames_per_latent)]
 
     @property
     def keyframes(self) -> dict[int, Path]:

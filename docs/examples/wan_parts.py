@@ -37,7 +37,7 @@ class Prompted(nn.Module):
 
 
 class WanCoder(nn.Module):
-    """The causal video autoencoder of Wan: pictures are encoded one by one, clips decoded whole."""
+    """The causal video autoencoder of Wan, which takes pictures one by one and clips whole."""
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         super().__init__()
@@ -51,10 +51,12 @@ class WanCoder(nn.Module):
 
     def encode(self, video: Tensor) -> Tensor:
         """(K, 3, H, W) -> (K, C, h, w)"""
-        latents = [
-            self.vae.encode(picture[None, :, None]).latent_dist.mode()[0, :, 0] for picture in video
-        ]
-        return (torch.stack(latents) - self.mean) / self.std
+        return torch.cat([self.encode_clip(picture[None]) for picture in video])
+
+    def encode_clip(self, video: Tensor) -> Tensor:
+        """(4 F − 3, 3, H, W) -> (F, C, h, w)"""
+        latents = self.vae.encode(rearrange(video, "n c h w -> 1 c n h w")).latent_dist.mode()[0]
+        return (rearrange(latents, "c f h w -> f c h w") - self.mean) / self.std
 
     def decode(self, latents: Tensor) -> Tensor:
         """(F, C, h, w) -> (4 F − 3, 3, H, W)"""

@@ -326,7 +326,7 @@ def test_a_video_that_cannot_be_kept_is_refused(model, here, capsys, monkeypatch
     assert "o.gif: fps is 60" in capsys.readouterr().err
     monkeypatch.setattr("fvdm_core.codec.frames_per_latent", lambda coder: 2)
     assert generate(model, *"--continue given.mp4 -o o.mp4".split()) == 1
-    assert "makes 2 frames of each latent, so given.mp4 cannot be kept" in capsys.readouterr().err
+    assert "takes pictures only, so given.mp4 cannot be kept as it is" in capsys.readouterr().err
 
 
 def test_a_video_is_continued_in_the_size_and_fit_that_is_asked_for(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from tiny import randomised, save_tiny
 
 from benchmarks.made_up import save_vae
 from fvdm_core import Pipeline, Timeline, load_model
+from fvdm_core.files import SaveError
 from fvdm_core.kl_autoencoder import CONFIG, WEIGHTS, KLAutoencoder, KLConfig, load_kl_autoencoder
 from fvdm_core.model import VideoDiT
 from fvdm_core.shape import VideoDiTConfig
@@ -146,6 +147,19 @@ def test_a_bare_file_of_weights_makes_pictures_with_it(vae, weights, tmp_path):
     save_file({key: value + 1e-3 for key, value in tensors.items()}, other / WEIGHTS)
     different = Pipeline.from_pretrained(weights, device="cpu", autoencoder=other)
     assert pipe.model_hash == again.model_hash != different.model_hash
+
+
+def test_a_model_is_saved_with_it(vae, weights, tmp_path):
+    pipe = Pipeline.from_pretrained(weights, device="cpu", dtype=torch.float32, autoencoder=vae[0])
+    pipe.save_pretrained(tmp_path / "whole")
+    again = Pipeline.from_pretrained(tmp_path / "whole", device="cpu", dtype=torch.float32)
+    assert again.card == pipe.card
+    timeline = Timeline.preset("image-to-video", frames=4, steps=2)
+    given = {0: np.full((8, 8, 3), 90, np.uint8)}
+    assert np.array_equal(pipe(timeline, given).frames, again(timeline, given).frames)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="vae"):
+        pipe.save_pretrained(tmp_path / "file")
 
 
 def test_a_model_with_an_autoencoder_of_its_own_takes_no_other(vae, tmp_path):

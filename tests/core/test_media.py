@@ -227,12 +227,18 @@ def test_a_child_reads_pictures_as_we_do(tmp_path):
     Image.fromarray(rng.integers(0, 255, (9, 13, 3), np.uint8)).save(tmp_path / "ä b.png")
     Image.fromarray(rng.integers(0, 255, (20, 5), np.uint8)).save(tmp_path / "grey.jpg")
     wanted = [
-        (tmp_path / "ä b.png", (4, 6), "crop"),
-        (tmp_path / "grey.jpg", (8, 3), "contain"),
+        (tmp_path / "ä b.png", (4, 6), "crop", 1),
+        (tmp_path / "grey.jpg", (8, 3), "contain", 1),
     ] * 9
-    for (path, size, fit), frame in zip(wanted, load_images(wanted), strict=True):
+    for (path, size, fit, _), frame in zip(wanted, load_images(wanted), strict=True):
         np.testing.assert_array_equal(frame, load_image(path, size, fit))
         assert frame.flags.writeable
+    write_png(tmp_path / "moving.png", moving := rng.integers(0, 256, (3, 4, 6, 3), np.uint8))
+    asked = [(tmp_path / "moving.png", (4, 6), "stretch", count) for count in (1, 2, 3)]
+    one, of_two, of_three = load_images(asked)
+    np.testing.assert_array_equal(one, moving[0])
+    np.testing.assert_array_equal(of_two, moving[0])
+    np.testing.assert_array_equal(of_three, moving)
     Image.new("P", (4, 4)).save(tmp_path / "a.gif", comment=b"x" * 600)
     assert read_picture_note(tmp_path / "a.gif", "gif") == "x" * 600
     assert read_picture_note(tmp_path / "ä b.png", "png") is None
@@ -243,11 +249,18 @@ def test_what_a_child_refuses_is_said_in_the_same_words(tmp_path):
     (tmp_path / "bad.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
     (tmp_path / "text.jpg").write_text("no picture")
     for name in ("bad.png", "text.jpg", "gone.png"):
-        images = load_images([(tmp_path / n, (4, 4), "crop") for n in ("a.png", name, "a.png")])
+        images = load_images([(tmp_path / n, (4, 4), "crop", 1) for n in ("a.png", name, "a.png")])
         assert next(images).shape == (4, 4, 3)
         with pytest.raises(ValueError) as caught:
             next(images)
         assert str(caught.value) == refusal(load_image, tmp_path / name, (4, 4))
+    write_png(
+        tmp_path / "cut.png", np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
+    )
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) * 5 // 6])  # in the third frame
+    with pytest.raises(ValueError, match=r"cut\.png is damaged"):
+        list(load_images([(tmp_path / "cut.png", (4, 4), "crop", 3)]))
 
 
 def _png(chunks: int) -> bytes:
@@ -275,11 +288,11 @@ def test_a_picture_that_asks_too_much_ends_its_child_only(tmp_path):
     said = {}
     for name in ("many.png", "large.tiff"):
         with pytest.raises(ValueError) as caught:
-            list(load_images([(tmp_path / name, (4, 4), "crop")], limits))
+            list(load_images([(tmp_path / name, (4, 4), "crop", 1)], limits))
         said[name] = str(caught.value)
     assert said["many.png"] == "many.png takes too long to decode; make it shorter or smaller"
     assert "large.tiff needs more memory than" in said["large.tiff"]
-    assert next(load_images([(tmp_path / "large.tiff", (4, 4), "crop")])).shape == (4, 4, 3)
+    assert next(load_images([(tmp_path / "large.tiff", (4, 4), "crop", 1)])).shape == (4, 4, 3)
 
 
 def test_the_largest_picture_fits_into_what_a_child_may_take(tmp_path):
@@ -289,8 +302,8 @@ def test_the_largest_picture_fits_into_what_a_child_may_take(tmp_path):
     exif[0x0112] = 6
     Image.new("RGBA", (side, side), (255, 0, 0, 128)).save(tmp_path / "a.png", exif=exif)
     Image.new("I;16", (side, side), 40000).save(tmp_path / "b.png", exif=exif)
-    assert next(load_images([(tmp_path / "a.png", (2, 2), "crop")]))[0, 0, 0] == 255
-    assert next(load_images([(tmp_path / "b.png", (2, 2), "crop")]))[0, 0, 0] == 156
+    assert next(load_images([(tmp_path / "a.png", (2, 2), "crop", 1)]))[0, 0, 0] == 255
+    assert next(load_images([(tmp_path / "b.png", (2, 2), "crop", 1)]))[0, 0, 0] == 156
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".mp4", 3), (".webm", 3), (".gif", 8)])

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
@@ -12,6 +13,8 @@ from fvdm_core.card import ModelCard
 from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.measures import changes
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
+from fvdm_core.pictures import write_png
+from fvdm_core.recipe import read_recipe
 
 X0 = NoiseSchedule("cosine", prediction_type="x0")
 FLOW = NoiseSchedule("flow", prediction_type="flow")
@@ -373,3 +376,111 @@ def test_frames_of_a_kept_column_are_kept():
     clip = made(Constant(clip_of(3)), Slow())(timeline, {1: picture})
     assert clip.kept == (1,) and len(clip.frames) == 7
     assert clip.changes == changes(clip.frames, [1, 2, 3])
+
+
+class Together(Slow):
+    """A clip's latents are the means of their frames and, a little, the frame before them."""
+
+    def encode_clip(self, video):
+        before, means = video[:-1:3], video[1:].unflatten(0, (-1, 3)).mean(1)
+        return torch.cat([video[:1], 0.8 * means + 0.2 * before])
+
+
+def moving(columns, seed=0):
+    """The pictures of neighbouring columns of a clip, and all its frames."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (1 + 3 * columns, 8, 8, 3), dtype=np.uint8)
+    return [frames[0], *frames[1:].reshape(-1, 3, 8, 8, 3)], frames
+
+
+def together(frames):
+    return Together().encode_clip(torch.from_numpy(frames).permute(0, 3, 1, 2) / 127.5 - 1)
+
+
+def begun(pipe, timeline, pictures):
+    """The latents (F, C, h, w) that a run begins with."""
+    return next(pipe.stream(timeline, pictures)).x[0]
+
+
+@pytest.mark.parametrize("columns", [4, 11])
+def test_the_frames_of_kept_columns_are_encoded_together(columns):
+    """In parts too, of as many as the network sees, where there are many."""
+    pipe = made(Constant(clip_of()), Together())
+    assert (pipe.frames_per_latent, pipe.frames_per_picture) == (3, 3)
+    pictures, frames = moving(columns - 1)
+    kept = timeline("extend", frames=columns + 2, given=columns, context=2)
+    x = begun(pipe, kept.with_windows(4), dict(enumerate(pictures)))
+    torch.testing.assert_close(x[:columns], together(frames))
+    torch.testing.assert_close(pipe.encode_clip(frames), together(frames))
+    assert pipe.decode(x[None]).shape == (1 + 3 * (columns + 1), 8, 8, 3)
+    with pytest.raises(ValueError, match="the clip has 9 frames; it must have 1 \\+ 3 n"):
+        pipe.encode_clip(frames[:9])
+
+
+def test_what_moves_in_the_middle_follows_the_picture_before_it_or_itself():
+    pipe = made(Constant(clip_of(7)), Together())
+    (_, one, two, three), frames = moving(3)
+    still = np.full((8, 8, 3), 90, np.uint8)
+    levels = np.array([[1000, 0, 0, 1000, 0, 0, 1000], [0] * 7])
+    x = begun(pipe, Timeline(levels), {1: still, 2: one, 4: two, 5: three})
+    torch.testing.assert_close(x[1], torch.from_numpy(still).permute(2, 0, 1) / 127.5 - 1)
+    torch.testing.assert_close(x[2], together(np.stack([still, *one]))[1])
+    torch.testing.assert_close(x[4:6], together(np.stack([two[0], *two, *three]))[1:])
+
+
+def test_what_is_held_starts_as_the_last_frame_of_what_moves():
+    pipe = made(Constant(clip_of()), Together())
+    pictures, frames = moving(1)
+    sources = ("keyframe", "keyframe", "hold", "noise")
+    held = Timeline([[0, 0, 1, 1000], [0] * 4], sources=sources)
+    start = next(pipe.stream(held, dict(enumerate(pictures))))
+    signal, noise = (float(part) for part in pipe.schedule.pair(torch.tensor(1)))
+    last = torch.from_numpy(frames[3]).permute(2, 0, 1) / 127.5 - 1
+    assert (start.x[0, 2] - signal * last).abs().max() < 5 * noise < 0.1
+
+
+def test_what_moves_is_in_the_file_and_comes_back(tmp_path):
+    pipe = made(Constant(clip_of()), Together())
+    pictures, _ = moving(1)
+    pictures[1][2] = pictures[1][1]  # frames that are alike are no fewer
+    levels = np.array([[0, 0, 1000, 1000], [0] * 4])
+    clip = pipe(Timeline(levels), dict(enumerate(pictures)))
+    clip.save(tmp_path / "clip.mp4")
+    recipe = read_recipe(tmp_path / "clip.mp4")
+    assert not recipe.missing and np.array_equal(recipe.pictures[1], pictures[1])
+    again = pipe(recipe.timeline, recipe.pictures, recipe.options)
+    assert again.recipe["keyframes"] == clip.recipe["keyframes"]
+    assert np.array_equal(again.frames, clip.frames)
+    stills = made(Constant(clip_of()), Slow())  # takes pictures only
+    assert (stills.frames_per_latent, stills.frames_per_picture) == (3, 1)
+    with pytest.raises(
+        ValueError, match=r"frame 2 \(index 1\): the picture is uint8 of shape \(3, 8"
+    ):
+        stills(recipe.timeline, recipe.pictures)
+
+
+def test_an_animation_moves_where_it_has_as_many_frames_as_the_latent(tmp_path):
+    pipe = made(Constant(clip_of()), Together())
+    levels = np.array([[0, 0, 1000, 1000], [0] * 4])
+    pictures, frames = moving(1)
+    for count, moves in ((2, False), (3, True), (4, False)):
+        file = tmp_path / f"{count}.png"
+        write_png(file, np.concatenate([pictures[1], frames[:1]])[:count])
+        for given in (file, Image.open(file)):
+            x = begun(pipe, Timeline(levels), {0: pictures[0], 1: given})
+            still = torch.from_numpy(pictures[1][0]).permute(2, 0, 1) / 127.5 - 1
+            torch.testing.assert_close(x[1], together(frames)[1] if moves else still)
+        first = begun(pipe, Timeline(levels), {0: file, 1: pictures[1]})[0]
+        torch.testing.assert_close(first, still)  # which stands for one frame
+    for wrong in (2, 4):
+        with pytest.raises(ValueError, match=f"the picture has {wrong} frames; it must have 3"):
+            begun(pipe, Timeline(levels), {0: pictures[0], 1: frames[:1].repeat(wrong, 0)})
+
+
+def test_an_autoencoder_that_makes_other_latents_of_clips_is_told_so():
+    class Wrong(Together):
+        def encode_clip(self, video):
+            return video[::2]
+
+    with pytest.raises(ValueError, match=r"latents of shape \(4, 3, 8, 8\).*expected \(3,"):
+        made(Constant(clip_of()), Wrong()).encode_clip(moving(2)[1])

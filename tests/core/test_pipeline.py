@@ -17,10 +17,12 @@ from tiny import CODER, LABELS, load, save_tiny
 
 from fvdm_core import Pipeline, Timeline
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.files import SaveError
 from fvdm_core.guidance import denoiser
 from fvdm_core.measures import changes
 from fvdm_core.media import read_metadata, read_video
 from fvdm_core.model import VideoDiT
+from fvdm_core.network import PixelSpace
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
 from fvdm_core.recipe import read_recipe
@@ -134,6 +136,57 @@ def test_a_dtype_that_was_asked_for_stays_when_the_model_moves(tmp_path, monkeyp
     assert pipe.to("cpu", torch.float64).to("cpu").dtype == torch.float64
     free = Pipeline(pipe.model, pipe.autoencoder, pipe.schedule, pipe.card)
     assert free.dtype == free.model.final_layer.linear.weight.dtype == torch.bfloat16
+
+
+SAMPLING = {"temporal_scale": 1.5, "by_label": {"sky": {"guidance_from": 200}}}
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [NoiseSchedule("cosine", prediction_type="x0"), NoiseSchedule("flow", 1000, "flow", shift=3.0)],
+    ids=["cosine", "shifted flow"],
+)
+def test_what_is_saved_makes_the_same_clip(tmp_path, schedule):
+    from_disk = load(save_tiny(tmp_path / "first", sampling=SAMPLING))
+    card = replace(from_disk.card, name="Mine", prior="progressive", prior_alpha=2.0)
+    compiled = torch.compile(from_disk.model)
+    pipe = Pipeline(
+        *(compiled, from_disk.autoencoder, schedule, card), device="cpu", dtype=torch.float32
+    )
+    pipe.save_pretrained(tmp_path / "second")
+    again = load(tmp_path / "second")
+    assert again.card == card and again.schedule.written() == schedule.written()
+    one, other = (
+        each(preset("image-to-video"), {0: picture()}, label="sky") for each in (from_disk, again)
+    )
+    assert not np.array_equal(one.frames, other.frames)  # another schedule
+    from_disk.schedule = schedule
+    one = from_disk(preset("image-to-video"), {0: picture()}, label="sky")
+    assert np.array_equal(one.frames, other.frames)
+    again.save_pretrained(str(tmp_path / "third"))
+    assert load(tmp_path / "third").model_hash == again.model_hash == from_disk.model_hash
+
+
+def test_a_model_is_saved_in_the_precision_that_is_asked_for(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "half", torch.bfloat16)
+    assert next(pipe.model.parameters()).dtype == torch.float32
+    again = load(tmp_path / "half")
+    for mine, its in zip(pipe.tensors(), again.tensors(), strict=True):
+        assert torch.equal(mine.bfloat16().float(), its)
+
+
+def test_what_a_model_folder_cannot_hold_is_not_saved(pipe, tmp_path):
+    parts = pipe.model, pipe.autoencoder, pipe.schedule, pipe.card
+    own = Pipeline(*parts[:2], NoiseSchedule.from_function(lambda s: 1 - s), parts[3])
+    with pytest.raises(ValueError, match="from a table or a function"):
+        own.save_pretrained(tmp_path / "own")
+    foreign = Pipeline(pipe.model, PixelSpace(), *parts[2:])
+    with pytest.raises(ValueError, match="Tiny has networks of its own"):
+        foreign.save_pretrained(tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="file"):
+        pipe.save_pretrained(tmp_path / "file")
 
 
 def test_states_and_clips_are_told_apart_and_copied_whole(pipe):

@@ -82,7 +82,7 @@ class FakePipeline:
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     skills = frozenset({"temporal_scale", "step_cache", "splice_exact"})
-    frames_per_latent = 1
+    frames_per_latent = frames_per_picture = 1
     decode = None
 
     def __init__(self, pause: float = 0.0, reuses: bool = False) -> None:
