@@ -105,8 +105,10 @@ class Codec:
         """
         moving = [c for c, own in known.items() if c == own and pictures[c].ndim == 4]
         still = sorted({own for column, own in known.items() if column not in moving})
-        of_stills = self.encode(np.stack([_last(pictures[c]) for c in still])) if still else []
-        made = dict(zip(still, of_stills, strict=True))
+        made: dict[int, Tensor] = {}
+        if still:
+            latents_of_stills = self.encode(np.stack([_last(pictures[c]) for c in still]))
+            made.update(zip(still, latents_of_stills, strict=True))
         latents = {column: made[own] for column, own in known.items() if column not in moving}
         part: list[int] = []
         for column in sorted(moving):

@@ -155,7 +155,7 @@ class NoiseSchedule:
                 "a schedule from a table or a function has no name to write down; make it in the "
                 "program that loads the network"
             )
-        said = {
+        said: dict[str, str | int | float] = {
             "name": self.name,
             "num_train_timesteps": self.num_train_timesteps,
             "prediction_type": self.prediction_type,

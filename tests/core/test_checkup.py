@@ -422,6 +422,30 @@ def test_latents_that_stand_for_several_frames_are_stills_and_nothing_is_decoded
     assert "Each latent is of a still" in str(found)
 
 
+def test_where_the_autoencoder_takes_clips_the_latents_are_of_one():
+    class Together(Scaled):
+        """Latents are the last frames that they stand for; the others are lost."""
+
+        frames_per_latent = 3
+
+        def encode_clip(self, video):
+            return self.encode(video[::3])
+
+        def decode(self, latents):
+            made = super().decode(latents)
+            return torch.cat([made[:1], made[1:].repeat_interleave(3, 0)])
+
+    schedule = schedule_of("x0")
+    coder = Together()
+    pipe = made(Gaussian(schedule), schedule, coder)
+    whole = np.repeat(clip(), 3, axis=0)[2:]  # of columns that stand still
+    found, stills = check_up(pipe, whole), check_up(made(Gaussian(schedule), schedule), clip())
+    assert [row.alike for row in found.rows] == [row.alike for row in stills.rows]
+    assert found.psnr == stills.psnr and "of a still" not in str(found)
+    with pytest.raises(ValueError, match="it must be"):
+        check_up(pipe, clip())
+
+
 # ── The command ──────────────────────────────────────────────────────────────────────────────
 
 OWN = """
@@ -437,6 +461,7 @@ class Mine(torch.nn.Module):
 
 class Slow(PixelSpace):
     frames_per_latent = {each}
+    {maybe}encode_clip = lambda self, video: video[::{each}]
     def decode(self, latents):
         return latents[:1].expand(1 + {each} * (len(latents) - 1), -1, -1, -1)
 
@@ -446,10 +471,12 @@ def load():
 """
 
 
-@pytest.mark.parametrize("each", [1, 2])
-def test_the_command_takes_as_many_frames_as_the_model_sees(each, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("each, clips", [(1, False), (2, False), (2, True)])
+def test_the_command_takes_as_many_frames_as_the_model_sees(
+    each, clips, tmp_path, capsys, monkeypatch
+):
     file, video = tmp_path / "mine.py", tmp_path / "clip.mp4"
-    file.write_text(OWN.format(each=each))
+    file.write_text(OWN.format(each=each, maybe="" if clips else "# "))
     shades = np.arange(0, 256, 32, dtype=np.uint8)[:, None, None, None]
     write_video(video, np.broadcast_to(shades, (8, 32, 32, 3)).repeat(3, axis=0), 24)
     seen = []
@@ -463,12 +490,14 @@ def test_the_command_takes_as_many_frames_as_the_model_sees(each, tmp_path, caps
     assert main([*command, "--seed", "3"]) == 0
     said = capsys.readouterr().out
     assert "Missed of the clip" in said and GUESS in said
-    assert np.abs(seen[0][0] - 32 * each * np.arange(4)).max() < 4 and seen[0][1:] == (None, 3)
+    shades = 32 * np.arange(7) if clips else 32 * each * np.arange(4)
+    assert np.abs(seen[0][0] - shades).max() < 4 and seen[0][1:] == (None, 3)
     assert main([*command, "--label", "walk"]) == 1
     assert "label 'walk' is unknown" in capsys.readouterr().err
     write_video(video, clip(5), 24)
     assert main(command) == 1
-    said = f"clip.mp4 has 1 frames at {8 / each:g} a second, and Mine sees 4 at once"
+    rate, sees = (8, 7) if clips else (8 / each, 4)
+    said = f"clip.mp4 has 1 frames at {rate:g} a second, and Mine sees {sees}"
     assert said in capsys.readouterr().err
     assert main(["check", str(tmp_path / "gone.mp4"), *command[2:]]) == 1
     assert "gone.mp4" in capsys.readouterr().err

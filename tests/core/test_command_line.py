@@ -16,6 +16,7 @@ from fvdm_core import __main__ as command_line
 from fvdm_core.__main__ import main
 from fvdm_core.options import SOLVERS
 from fvdm_core.presets import PRESETS
+from fvdm_core.recipe import read_recipe
 from fvdm_core.sampler import SOLVERS as ALL_SOLVERS
 
 DATA = Path(__file__).parents[1] / "data"
@@ -327,6 +328,53 @@ def test_a_video_that_cannot_be_kept_is_refused(model, here, capsys, monkeypatch
     monkeypatch.setattr("fvdm_core.codec.frames_per_latent", lambda coder: 2)
     assert generate(model, *"--continue given.mp4 -o o.mp4".split()) == 1
     assert "takes pictures only, so given.mp4 cannot be kept as it is" in capsys.readouterr().err
+
+
+COMPRESSING = """
+import torch
+from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core.card import ModelCard
+from fvdm_core.network import NetworkShape, PixelSpace
+
+class White(torch.nn.Module):
+    config = NetworkShape(4, 3, 16)
+    def forward(self, x, t, y=None):
+        return torch.ones_like(x)
+
+class Slow(PixelSpace):
+    frames_per_latent = 3
+    def encode_clip(self, video):
+        middles = video[2::3]  # where it is shown stills, it is the last of a column
+        return torch.cat([video[:1], middles])
+    def decode(self, latents):
+        return torch.cat([latents[:1], latents[1:].repeat_interleave(3, 0)])
+
+def load():
+    schedule = NoiseSchedule("cosine", prediction_type="x0")
+    return Pipeline(White(), Slow(), schedule, ModelCard(name="White", fps=8))
+"""
+
+
+def test_a_video_is_continued_by_a_model_that_compresses_time(here, capsys):
+    """Of 12 frames the last 10 are four columns, and each is kept with all its frames."""
+    Path("white.py").write_text(COMPRESSING)
+    shades = np.arange(0, 240, 20, dtype=np.uint8)[:, None, None, None]
+    media.write_video("given.mp4", np.broadcast_to(shades, (12, 16, 16, 3)), 6)
+    words = "--continue given.mp4 --steps 1 -o o.mp4".split()
+    assert generate("white.py", *words) == 0
+    said = capsys.readouterr()
+    assert "The first 2 of its frames are left out" in said.err
+    assert said.out == "o.mp4: 16 frames, 2.66667 s\n"  # 10, and two columns of 3
+    means = media.read_video("o.mp4").frames.mean((1, 2, 3))
+    wanted = [40, *[80] * 3, *[140] * 3, *[200] * 3, *[255] * 6]
+    assert np.abs(means - wanted).max() < 6
+    found = read_recipe("o.mp4")
+    assert not found.missing and [found.pictures[k].ndim for k in range(4)] == [3, 4, 4, 4]
+    assert generate("white.py", *"--recipe o.mp4 -o again.mp4".split()) == 0
+    assert np.array_equal(media.read_video("again.mp4").frames, media.read_video("o.mp4").frames)
+    assert generate("white.py", *words, "--frames", "4") == 1
+    said = "given.mp4 has 4 frames already, of 3 of the video's each but the first: a clip has"
+    assert said in capsys.readouterr().err
 
 
 def test_a_video_is_continued_in_the_size_and_fit_that_is_asked_for(tmp_path, monkeypatch):

@@ -351,6 +351,17 @@ def test_a_published_model_runs_as_diffusers_has_it(name, shift, tmp_path, monke
     wanted = (latent - mean[:, None, None]) / std[:, None, None]
     torch.testing.assert_close(kept.x[0, 0], wanted, atol=1e-4, rtol=1e-4)
 
+    # a clip that goes on is kept as a clip
+    given = np.random.default_rng(1).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    known = {0: given[0], 1: given[1:5], 2: given[5:]}
+    longer = preset("extend", frames=6, steps=1, given=3, context=2).with_windows(5)
+    begun = next(pipe.stream(longer, keyframes=known))
+    with torch.no_grad():
+        pixels = torch.from_numpy(given).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        latents = vae.encode(pixels).latent_dist.mode()[0].transpose(0, 1)
+    wanted = (latents - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(begun.x[0, :3], wanted, atol=1e-4, rtol=1e-4)
+
 
 @pytest.mark.parametrize("style", ["{}", "diffusion_model.{}", "{}.default", "pipe.dit.{}.default"])
 def test_a_lora_is_read_under_whichever_names_it_was_saved(style, tmp_path, example):

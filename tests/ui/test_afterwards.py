@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 
 from fvdm_core import Timeline, media
 from fvdm_core.media import load_image, read_metadata, read_video, write_png
-from fvdm_core.pictures import png_frame
+from fvdm_core.pictures import png_picture
 from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
@@ -250,7 +250,7 @@ def test_what_more_has_brought_stays_listed() -> None:
 
 
 def pixels(keyframe: Any) -> np.ndarray:
-    return png_frame(Path(keyframe.file.path).read_bytes(), "it")
+    return png_picture(Path(keyframe.file.path).read_bytes(), "it")
 
 
 def test_the_tail_of_a_clip_begins_the_next(studio: Studio, made: Saved) -> None:
@@ -269,7 +269,7 @@ def test_a_clip_too_long_to_go_on_at_its_length_goes_on_shorter(
     studio: Studio, made: Saved
 ) -> None:
     """600 frames of 30 steps would be 74 windows, more cells than a timeline may have."""
-    long = [made.frames[k % len(made.frames)] for k in range(600)]
+    long = [[made.frames[k % len(made.frames)]] for k in range(600)]
     editor = continued(long, ContinueRequest(tail=None), steps=30, window=16)
     assert editor.frames == 300 and len(editor.keyframes) == 8
     assert editor.timeline().needs_picture(range(8)) == []

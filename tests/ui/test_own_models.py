@@ -3,8 +3,9 @@ timeline has columns."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from fake import example_pictures
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 from torch import nn
 
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
@@ -19,6 +22,7 @@ from fvdm_core.card import ModelCard
 from fvdm_core.measures import kept_frames
 from fvdm_core.media import load_image, read_video
 from fvdm_core.network import NetworkShape, PixelSpace
+from fvdm_core.pictures import png_picture, write_png
 from fvdm_core.recipe import read_recipe
 from ui import editing
 from ui.afterwards import Afterwards
@@ -200,9 +204,11 @@ def test_a_prompt_has_a_box_in_place_of_the_labels(
 def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) -> None:
     saved = run(studio, painting(studio))
     assert len(read_video(saved.video).frames) == len(saved.frames) == 9
-    assert [path.stem for path in saved.columns(2)] == ["0001", "0003", "0005", "0007", "0009"]
-    assert [path.stem for path in saved.columns(3)] == ["0003", "0006", "0009"]  # another model's
-    assert saved.columns(1) == saved.frames
+    columns = [[path.stem for path in own] for own in saved.columns(2)]
+    assert columns[:2] == [["0001"], ["0002", "0003"]] and columns[-1] == ["0008", "0009"]
+    columns = [[path.stem for path in own] for own in saved.columns(3)]  # another model's
+    assert columns == [["0003"], ["0004", "0005", "0006"], ["0007", "0008", "0009"]]
+    assert saved.columns(1) == [[path] for path in saved.frames]
     for each, columns in ((1, 9), (2, 5), (3, 3)):
         files = clip_files(saved, each)
         assert (files.frames, files.columns) == (9, columns) and len(saved.columns(each)) == columns
@@ -245,16 +251,72 @@ def test_such_a_clip_goes_on_by_its_columns(studio: Studio) -> None:
     assert after.exactly(False) is after.exactly(True) is False
 
 
+class Together(Slow):
+    """Both frames of a latent are in it: the earlier in its upper half."""
+
+    def encode_clip(self, video: torch.Tensor) -> torch.Tensor:
+        earlier, later = video[1::2], video[2::2]
+        halves = torch.cat([earlier[:, :, :8], later[:, :, 8:]], dim=2)
+        return torch.cat([video[:1], halves])
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        upper, lower = latents[1:, :, :8], latents[1:, :, 8:]
+        both = [half.repeat(1, 1, 2, 1) for half in (upper, lower)]
+        return torch.cat([latents[:1], torch.stack(both, dim=1).flatten(0, 1)])
+
+
+@pytest.mark.parametrize("way", ["extend", "diagonal", "hierarchical"])
+def test_what_is_kept_of_such_a_clip_moves(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """As a still it would be what the autoencoder never makes of a clip."""
+    monkeypatch.setattr(sys.modules[__name__], "Slow", Together)
+    studio.change_model(GIVEN)
+    wait_for(lambda: not studio.model.coming)
+    saved, after = run(studio, painting(studio)), Afterwards(studio)
+    # a clip whose frames all differ
+    for number, path in enumerate(saved.frames):
+        write_png(path, np.full((16, 16, 3), 20 * number, np.uint8))
+    onward = after.continue_clip(KEPT, {"job": saved.job, "tail": 2})
+    first, second = (Path(each.file.path) for each in onward.keyframes)
+    assert shades(first) == [120] and shades(second) == [140, 160]
+    longer = after.extend_clip(KEPT, {"job": saved.job, "frames": 8, "way": way})
+    assert len(longer.keyframes) == 5
+    made = run(studio, longer)
+    assert [value for path in made.frames[:9] for value in shades(path)] == [*range(0, 180, 20)]
+    kept = {frame: shades(path) for frame, path in made.keyframes.items()}
+    assert kept == {0: [0], 1: [20, 40], 2: [60, 80], 3: [100, 120], 4: [140, 160]}
+    for found in (
+        after.restore_run(KEPT, {"job": made.job}),
+        after.restore_file(KEPT, {"path": save_file_to_cache(made.video, get_upload_folder())}),
+    ):
+        assert found.notes == ()
+        back = {each.frame: shades(Path(each.file.path)) for each in found.editor.keyframes}
+        assert back == kept
+    again = run(studio, found.editor)
+    assert [path.read_bytes() for path in again.frames] == [p.read_bytes() for p in made.frames]
+
+
+def shades(path: Path) -> list[int]:
+    """The upper left pixel of each frame."""
+    picture = png_picture(path.read_bytes(), "it")
+    return [int(frame[0, 0, 0]) for frame in (picture if picture.ndim == 4 else [picture])]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_its_program_may_be_chosen_again_and_is_named_in_the_code(studio: Studio) -> None:
     entries = {entry["key"]: entry for entry in panel_value(studio)["entries"]}
     assert entries[GIVEN]["again"] and entries[GIVEN]["title"] == "grey.py"
     assert not entries[SHIPPED]["again"]
     before = studio.model.get()
     studio.change_model(GIVEN)
-    until = time.monotonic() + 60
-    while studio.model.coming:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(lambda: not studio.model.coming)
     assert studio.model.get() is not before
     saved = run(studio, painting(studio))
     given = studio.models.source_of(studio.model.get().model_hash)

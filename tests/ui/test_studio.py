@@ -20,7 +20,8 @@ from fake import FakePipeline, example_pictures
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from fvdm_core.media import load_image, read_metadata, read_video, write_png
+from fvdm_core.media import read_metadata, read_video, write_png
+from fvdm_core.pictures import load_moving
 from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.jobs import Status
@@ -288,7 +289,7 @@ def test_a_picture_is_read_once_where_it_is_used_and_not_for_a_full_queue(
     def counted(wanted: list[Any]) -> Iterator[Any]:
         for path, *how in wanted:
             read.append(path)
-            yield load_image(path, *how)
+            yield load_moving(path, *how)
 
     monkeypatch.setattr("ui.runs.load_images", counted)
     one, other = (example.file.model_dump() for example in server.studio.examples.examples)
