@@ -120,8 +120,9 @@ def png_bytes(picture: Picture, info: PngInfo | None = None) -> bytes:
     check_frames(frames)
     first, *others = map(Image.fromarray, frames)
     file = io.BytesIO()
-    # without a duration, with which frames that are alike would become one
-    moving = {"save_all": True, "append_images": others} if others else {}
+    # without a duration, with which frames that are alike would become one; and quickly, as there
+    # may be hundreds of them
+    moving = {"save_all": True, "append_images": others, "compress_level": 1} if others else {}
     first.save(file, format="PNG", pnginfo=info, **moving)
     return file.getvalue()
 

@@ -134,13 +134,19 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
 
 
 def frames_of(pipeline: Any, size: Any) -> dict[str, Any]:
-    """What the canvas has to know of a model's frames: their size, and how they become noise.
+    """What the canvas has to know of a model's frames: their size, how they become noise, of how
+    many the picture of a column may be, and how long one lasts.
 
     `size` is what the panel says; one that the model does not know is its usual one.
     """
     known = {written_size(each): each for each in pipeline.sizes}
     height, width = known.get(size, pipeline.sizes[0])
-    return {"picture_size": [width, height], "mixing": pipeline.schedule.mixing()}
+    return {
+        "picture_size": [width, height],
+        "mixing": pipeline.schedule.mixing(),
+        "moving": pipeline.frames_per_picture,
+        "pace": pipeline.frames_per_latent / pipeline.card.fps,
+    }
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -74,6 +74,7 @@ with gr.Blocks() as page:
         long = gr.Button("64 × 200")
         small = gr.Button("16 × 30")
         start = gr.Button("run")
+        slow = gr.Button("of three")
     seen = gr.Textbox(elem_id="seen", max_lines=1)
     editor.edited(
         lambda value: value.model_dump_json(),
@@ -84,6 +85,7 @@ with gr.Blocks() as page:
     )
     long.click(lambda: timeline(64, 200, (0, 63)), None, editor, show_progress="hidden")
     small.click(lambda: timeline(16, 30, (0, 15)), None, editor, show_progress="hidden")
+    slow.click(lambda: gr.update(moving=3, pace=3 / 8), None, editor, show_progress="hidden")
     start.click(run, editor, film, show_progress="hidden")
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import CDPSession, Page, Route, expect
 
+from fvdm_core.media import read_video, write_video
+from fvdm_core.pictures import png_picture
+
 APP = Path(__file__).parent / "editor_app.py"
 
 Open = Callable[..., Page]
@@ -509,6 +512,34 @@ def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_pat
     sent = wait_on_server(editor, "clip.mp4")["keyframes"]
     brightness = [read_picture(Path(k["file"]["path"]).read_bytes()).mean() for k in sent]
     assert brightness == pytest.approx([10 * (16 + k) for k in range(8)], abs=12)
+
+
+def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
+    editor: Page, tmp_path: Path
+) -> None:
+    """The first column for one frame, each other for three."""
+    page = editor
+    page.get_by_role("button", name="of three").click()
+    video = np.array([[[[10 * k, 0, 0]] * 32, [[0, 10 * k, 90]] * 32] for k in range(24)])
+    write_video(tmp_path / "clip.mp4", video.repeat(12, axis=1).astype(np.uint8), 8)
+    frames = read_video(tmp_path / "clip.mp4").frames
+    for slot, first, begin in (("slot-0", 0, [0, 1, 4]), ("slot-4", 4, [0, 3, 6])):
+        drop_files(page, [tmp_path / "clip.mp4"], middle(page, slot))
+        expect(page.get_by_test_id("clip-pace")).to_have_value("0.375")
+        set_range(page, "clip-count", 3)
+        set_range(page, "clip-from", 0.06)  # in the middle of a frame
+        page.get_by_test_id("clip-fill").click()
+        wait_keyframes(page, sorted({0, 1, 2} | {first, first + 1, first + 2}))
+        sent = wait_on_server(page, f'"frame":{first + 2}')["keyframes"][-3:]
+        for column, (keyframe, start) in enumerate(zip(sent, begin, strict=True)):
+            whole = png_picture(Path(keyframe["file"]["path"]).read_bytes(), "it")
+            wanted = frames[start : start + 3] if first or column else frames[0]
+            assert whole.shape == wanted.shape
+            # by another decoder, so away from where the colours meet
+            assert np.abs(whole.astype(int) - wanted)[..., [4, 20], :, :].max() < 5
+    shown = page.locator("[data-testid=slot-2] img")
+    expect(shown).to_have_js_property("complete", True)
+    assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [32, 24]
 
 
 def test_every_button_and_slider_takes_the_focus_in_safari_too(editor: Page) -> None:

@@ -39,7 +39,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ui.refusals import RequestError
-from ui.requests import EditorValue
+from ui.requests import USUAL_FPS, EditorValue
 
 __all__ = ["TimelineEditor"]
 
@@ -54,6 +54,7 @@ SCRIPTS = (
     "dom.js",
     "view.js",
     "tip.js",
+    "apng.js",
     "clip.js",
     "slots.js",
     "controls.js",
@@ -68,7 +69,8 @@ class TimelineEditor(gr.HTML):
     """Canvas, tools and keyframe slots; handlers receive a checked `EditorValue`.
 
     picture_size: width and height of the model's frames, to show how a picture is cut. mixing: its
-    (signal, noise) of evenly spaced levels, to show how a frame looks at them.
+    (signal, noise) of evenly spaced levels, to show how a frame looks at them. moving: of how many
+    frames the picture of a column but the first may be. pace: seconds of a clip for each column.
     """
 
     data_model = EditorValue
@@ -79,12 +81,16 @@ class TimelineEditor(gr.HTML):
         *,
         picture_size: tuple[int, int] = (1, 1),
         mixing: list[tuple[float, float]] | None = None,
+        moving: int = 1,
+        pace: float = 1 / USUAL_FPS,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             value,
             picture_size=list(picture_size),
             mixing=mixing,
+            moving=moving,
+            pace=pace,
             html_template='<div class="fvdm-editor" data-testid="timeline-editor"></div>',
             css_template=(HERE / "style.css").read_text(encoding="utf-8"),
             js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),

@@ -4,8 +4,8 @@
 const FvdmClip = (() => {
   const C = FvdmCore;
   const { h, placeMenu } = FvdmDom;
-  const LARGEST = 512; // pixels of the longer side of a picture that is taken
-  const PACE = 1 / 8; // seconds between pictures at first: the studio's clips run at 8 fps
+  const LARGEST = 512; // pixels of the longer side of a picture that is taken, or what the model makes
+  const QUICKEST = 1 / 48; // seconds between pictures
   const PATIENCE = 30_000; // milliseconds for the video to open or to reach a place
 
   const isVideo = (file) => file.type.startsWith("video/");
@@ -33,7 +33,8 @@ const FvdmClip = (() => {
   }
 
   class Clip {
-    /** io: { state(), fill(frame, files), say(text, isError) }. */
+    /** io: { state(), fill(frame, files), say(text, isError), pictureSize(), moving(), pace() }, the
+        latter three as the editor has them. */
     constructor(io) {
       this.io = io;
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Pictures from a video",
@@ -83,15 +84,16 @@ const FvdmClip = (() => {
       };
       const [from, fromRow] = slider("From", "clip-from",
         { min: 0, max: Math.max(0, duration - 0.04), step: 0.01, value: 0 }, (s) => `${s.toFixed(2)} s`);
+      const usual = this.io.pace(); // seconds between pictures
       const [pace, paceRow] = slider("Every", "clip-pace",
-        { min: 1 / 24, max: Math.max(1, Math.min(4, duration / 2)), step: 1 / 24, value: PACE }, (s) => `${s.toFixed(2)} s`);
+        { min: QUICKEST, max: Math.max(1, Math.min(4, duration / 2)), step: QUICKEST, value: usual }, (s) => `${s.toFixed(2)} s`);
       const room = this.io.state().frames - this.first;
       const part = FvdmPictures.partFor(this.io.state(), this.first);
       const [count, countRow] = slider("Frames", "clip-count",
         { min: 1, max: room, step: 1, value: part.count }, (n) => String(n));
       Object.assign(this, { from, pace, count });
       if (part.end) { // the last pictures of the video, up to its end
-        from.value = String(Math.max(0, duration - 0.04 - (part.count - 1) * PACE));
+        from.value = String(Math.max(0, duration - 0.04 - (part.count - 1) * usual));
         fromRow.querySelector("output").textContent = `${Number(from.value).toFixed(2)} s`;
       }
       this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
@@ -101,13 +103,19 @@ const FvdmClip = (() => {
       this.plan();
     }
 
-    /** The times of the pictures: as many as the video and the timeline have room for. */
+    /** The times of each picture's frames, the pictures as many as the video and the timeline have
+        room for. A column but the first may stand for several frames, of which the last are a pace
+        apart. */
     times() {
       const from = Number(this.from.value);
-      const pace = Number(this.pace.value);
-      const there = Math.floor((this.video.duration - from - 0.02) / pace) + 1;
-      const count = C.clamp(Math.min(there, Number(this.count.value)), 1, this.io.state().frames - this.first);
-      return Array.from({ length: count }, (_, k) => from + k * pace);
+      const each = this.io.moving();
+      const step = Number(this.pace.value) / each;
+      const alone = this.first === 0 ? 1 : 0;
+      const there = Math.floor((this.video.duration - from - 0.02) / step) + 1;
+      const whole = alone + Math.floor((there - alone) / each);
+      const count = C.clamp(Math.min(whole, Number(this.count.value)), 1, this.io.state().frames - this.first);
+      const frames = (k) => (k < alone ? [0] : Array.from({ length: each }, (_, n) => alone + (k - alone) * each + n));
+      return Array.from({ length: count }, (_, k) => frames(k).map((frame) => from + frame * step));
     }
 
     plan() {
@@ -122,23 +130,38 @@ const FvdmClip = (() => {
       const times = this.times();
       this.action.disabled = true;
       this.io.say(`Taking ${times.length} pictures from ${file.name}…`);
-      const scale = Math.min(1, LARGEST / Math.max(video.videoWidth, video.videoHeight));
+      const largest = Math.max(LARGEST, ...this.io.pictureSize());
+      const scale = Math.min(1, largest / Math.max(video.videoWidth, video.videoHeight));
       const canvas = new OffscreenCanvas(Math.max(1, Math.round(video.videoWidth * scale)),
         Math.max(1, Math.round(video.videoHeight * scale)));
+      const pen = canvas.getContext("2d", { willReadFrequently: this.io.moving() > 1 });
       const pictures = [];
+      let at = 0;
+      const show = async (time) => {
+        at = time;
+        if (Math.abs(video.currentTime - time) > 1e-4 || video.seeking) {
+          const there = once(video, "seeked");
+          video.currentTime = time;
+          await there;
+        }
+        pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+      };
+      const picture = async (own) => {
+        const frames = [];
+        for (const time of own) {
+          await show(time);
+          if (own.length > 1) frames.push(pen.getImageData(0, 0, canvas.width, canvas.height).data);
+        }
+        return frames.length ? FvdmApng.apng(canvas.width, canvas.height, frames)
+          : canvas.convertToBlob({ type: "image/png" });
+      };
       try {
-        for (const time of times) {
-          if (Math.abs(video.currentTime - time) > 1e-4 || video.seeking) {
-            const there = once(video, "seeked");
-            video.currentTime = time;
-            await there;
-          }
-          canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-          const blob = await canvas.convertToBlob({ type: "image/png" });
-          pictures.push(new File([blob], `${file.name} ${time.toFixed(2)} s.png`, { type: "image/png" }));
+        for (const own of times) {
+          const made = await picture(own);
+          pictures.push(new File([made], `${file.name} ${at.toFixed(2)} s.png`, { type: "image/png" }));
         }
       } catch (error) {
-        this.io.say(`${file.name} could not be read at ${times[pictures.length].toFixed(2)} s: ${error.message}.`, true);
+        this.io.say(`${file.name} could not be read at ${at.toFixed(2)} s: ${error.message}.`, true);
       }
       this.menu.hidePopover();
       if (pictures.length) await this.io.fill(first, pictures);

@@ -122,6 +122,16 @@ const FvdmCore = (() => {
     for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
     return n;
   });
+  /** Of the bytes of some arrays, one behind the other. */
+  function crc32(...parts) {
+    let crc = ~0;
+    for (const part of parts) {
+      const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+      for (let k = 0; k < bytes.length; k++) crc = (crc >>> 8) ^ CRC[(crc ^ bytes[k]) & 255];
+    }
+    return ~crc >>> 0;
+  }
+
   const marks = new WeakMap(); // a state is never changed
 
   /** CRC-32 of size, levels and pictures, as the server computes it for what a run was made of. */
@@ -129,12 +139,7 @@ const FvdmCore = (() => {
     if (!marks.has(state)) {
       const { frames, rows, levels, keyframes } = state;
       const pictures = keyframes.map((k) => `${k.frame} ${k.fit ?? "crop"} ${k.file.path}\n`).join("");
-      let crc = ~0;
-      for (const part of [Uint16Array.of(frames, rows), levels, new TextEncoder().encode(pictures)]) {
-        const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-        for (let k = 0; k < bytes.length; k++) crc = (crc >>> 8) ^ CRC[(crc ^ bytes[k]) & 255];
-      }
-      marks.set(state, ~crc >>> 0);
+      marks.set(state, crc32(Uint16Array.of(frames, rows), levels, new TextEncoder().encode(pictures)));
     }
     return marks.get(state);
   }
@@ -531,7 +536,7 @@ const FvdmCore = (() => {
 
   return {
     MAX, clamp, lerp, rint, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
-    markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
+    crc32, markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
     resample, columnWidth,

@@ -20,7 +20,8 @@ const FvdmEditor = (() => {
 
   class Editor {
     /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames,
-        mixing() → its [signal, noise] of evenly spaced levels, or null }. */
+        mixing() → its [signal, noise] of evenly spaced levels, or null, moving() → of how many
+        frames the picture of a column but the first may be, pace() → seconds for each column }. */
     constructor(root, io) {
       this.root = root;
       this.closing = new AbortController(); // ends what listens outside the component
@@ -64,7 +65,8 @@ const FvdmEditor = (() => {
       this.view = new FvdmView.View(this.canvas);
       this.curves = new FvdmCurves.Curves();
       this.slots = new FvdmSlots.Slots({
-        upload: this.io.upload, pictureSize: this.io.pictureSize, state: () => this.state,
+        upload: this.io.upload, pictureSize: this.io.pictureSize, moving: this.io.moving, pace: this.io.pace,
+        state: () => this.state,
         change: (edit, label) => this.change(edit, label), say: (...words) => this.say(...words),
         editCurve: (frame) => this.editCurve(frame),
       });

@@ -10,6 +10,8 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   upload,
   pictureSize: () => plain(props.picture_size) ?? [1, 1],
   mixing: () => plain(props.mixing),
+  moving: () => props.moving,
+  pace: () => props.pace,
   send: (value) => {
     props.value = structuredClone(value); // gradio sees new objects only
     trigger("edited");

@@ -32,8 +32,8 @@ const FvdmSlots = (() => {
   }
 
   class Slots {
-    /** io: { upload(file), state(), change(edit, label), say(text, isError) }; an edit makes a state
-        of a state. */
+    /** io: { upload(file), state(), change(edit, label), say(text, isError), pictureSize(), moving(),
+        pace() }, the latter as the editor has them; an edit makes a state of a state. */
     constructor(io) {
       this.io = io;
       this.slots = [];
@@ -49,6 +49,7 @@ const FvdmSlots = (() => {
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Picture", "data-testid": "slot-menu" });
       this.clip = new FvdmClip.Clip({
         state: io.state, fill: (...what) => this.fill(...what), say: io.say,
+        pictureSize: io.pictureSize, moving: io.moving, pace: io.pace,
       });
       this.target = 0;
     }
