@@ -85,7 +85,12 @@ with gr.Blocks() as page:
     )
     long.click(lambda: timeline(64, 200, (0, 63)), None, editor, show_progress="hidden")
     small.click(lambda: timeline(16, 30, (0, 15)), None, editor, show_progress="hidden")
-    slow.click(lambda: gr.update(moving=3, pace=3 / 8), None, editor, show_progress="hidden")
+    slow.click(
+        lambda: (gr.update(moving=3, pace=3 / 8), "of three"),
+        None,
+        [editor, seen],
+        show_progress="hidden",
+    )
     start.click(run, editor, film, show_progress="hidden")
 
 if __name__ == "__main__":
