@@ -521,8 +521,8 @@ def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
     page = editor
     page.get_by_role("button", name="of three").click()
     expect(page.locator("#seen :is(input, textarea)")).to_have_value("of three")
-    video = np.array([[[[25 * k, 0, 0]] * 32, [[0, 25 * k, 90]] * 32] for k in range(10)])
-    write_video(tmp_path / "clip.mp4", video.repeat(12, axis=1).astype(np.uint8), 8)
+    greys = np.arange(0, 250, 25, dtype=np.uint8)[:, None, None, None]
+    write_video(tmp_path / "clip.mp4", np.broadcast_to(greys, (10, 24, 32, 3)), 8)
     frames = read_video(tmp_path / "clip.mp4").frames
     for slot, first, begin in (("slot-0", 0, [0, 1, 4]), ("slot-4", 4, [0, 3, 6])):
         drop_files(page, [tmp_path / "clip.mp4"], middle(page, slot))
@@ -536,8 +536,7 @@ def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
             whole = png_picture(Path(keyframe["file"]["path"]).read_bytes(), "it")
             wanted = frames[start : start + 3] if first or column else frames[0]
             assert whole.shape == wanted.shape
-            # by another decoder: its colours differ a little, and more where they meet
-            assert np.abs(whole.astype(int) - wanted)[..., [4, 20], :, :].max() < 15
+            assert np.abs(whole.astype(int) - wanted).max() < 12  # by another decoder
     shown = page.locator("[data-testid=slot-2] img")
     expect(shown).to_have_js_property("complete", True)
     assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [32, 24]
