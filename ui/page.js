@@ -170,9 +170,11 @@ const FvdmPage = (() => {
   /** What somebody is typing into stays: the answer was made of a painting from before. A formula
       that is not entered yet stays too, until the painting gets another one. */
   let said = ""; // the formula that the box was given last; at first it is empty
+  let reread = null; // the mark of the painting that was read once more
 
   function settle(panel, frames, steps, formula) {
     if (!panel) return Array(4).fill(UNCHANGED);
+    readAgain(panel.mark);
     const told = said;
     said = panel.formula;
     const typed = (id) => document.activeElement?.closest(id);
@@ -182,6 +184,15 @@ const FvdmPage = (() => {
       typed("#formula") || told === panel.formula ? formula : panel.formula,
       panel.prior,
     ];
+  }
+
+  /** Of two readings at once the earlier may be answered last: where the last is not of what is
+      painted, once more. */
+  function readAgain(mark) {
+    const now = globalThis.fvdmEditor?.mark;
+    if (under > 1 || now == null || now === mark || now === reread) return;
+    reread = now;
+    globalThis.fvdmEditor.reread();
   }
 
   // ── Changes under way ──────────────────────────────────────────────────────────────────────

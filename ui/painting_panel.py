@@ -195,6 +195,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
                 "steps_label": editing.steps_words(timeline, window),
                 "formula": timeline.formula,
                 "prior": timeline.prior,
+                "mark": timeline.mark,
             },
             *liked(rest[FIELDS.index("label")]),
         )
@@ -265,6 +266,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     for refused in changes[:3]:  # picker and boxes show what was asked for already
         reading(refused.failure)
     reading(parts.editor.edited).then(**keeping)
+    reading(parts.editor.reread)
     label.input(liked, [label], sampling, trigger_mode="always_last", **quick, **unlisted)
     typed = [has[name].input for name in ("conditioning", "size", *SAMPLING)]
     moved = [has[name].input for name in ("cfg_scale", "step_cache", "eta")]  # its number box too

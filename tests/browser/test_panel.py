@@ -38,6 +38,27 @@ def test_a_late_answer_leaves_a_box_alone_that_is_typed_in(
     expect(page.locator(".fvdm-strip .tile")).to_have_count(20)
 
 
+def test_an_answer_that_comes_after_a_newer_one_does_not_stay(
+    new_page: Callable[..., Page], address: str
+) -> None:
+    page = opened(new_page(address))
+    summary, frames = page.locator("#summary"), page.locator("#frames input")
+    held: list[Route] = []
+    page.route(re.compile(r"/gradio_api/run/"), lambda route: held.append(route), times=1)
+    page.get_by_test_id("head-3").click()
+    while not held:
+        page.wait_for_timeout(50)
+    late = held[0].fetch()  # of the painting as it is now
+    frames.fill("5")
+    frames.press("Enter")
+    expect(page.locator(".fvdm-strip .tile")).to_have_count(5)
+    expect(summary).to_contain_text("3 frames are generated")
+    held[0].fulfill(response=late)
+    page.wait_for_timeout(500)  # it would stay
+    expect(summary).to_contain_text("3 frames are generated")
+    expect(frames).to_have_value("5")
+
+
 def test_each_tab_brings_its_own_painting_back_and_a_new_one_the_newest(
     new_page: Callable[..., Page], address: str
 ) -> None:

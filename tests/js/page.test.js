@@ -139,6 +139,33 @@ test("what is typed into the prompt is not written over by what came back of it"
   assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });
 
+test("a painting is read once more where the answer that came last is of another one", (t) => {
+  global.document = { activeElement: { closest: () => null } };
+  const reread = t.mock.fn();
+  global.fvdmEditor = { mark: 2, reread, ask() {} };
+  t.after(() => { delete global.document; delete global.fvdmEditor; });
+  const answered = (mark) => { P.settle({ frames: 4, steps: 3, formula: "", prior: "", mark }, 4, 3, ""); P.changed(); };
+  P.reading();
+  P.reading(); // of the new one, which is answered first
+  answered(2);
+  assert.equal(reread.mock.callCount(), 0);
+  answered(1);
+  assert.equal(reread.mock.callCount(), 1);
+  P.reading();
+  answered(1); // it would not help to go on for ever
+  assert.equal(reread.mock.callCount(), 1);
+  global.fvdmEditor.mark = 3;
+  P.reading();
+  P.reading();
+  answered(2); // the other one is still under way
+  assert.equal(reread.mock.callCount(), 1);
+  answered(3);
+  global.fvdmEditor.mark = null; // it is being painted
+  P.reading();
+  answered(3);
+  assert.equal(reread.mock.callCount(), 1);
+});
+
 test("a formula that is typed stays until the painting gets another one", (t) => {
   global.document = { activeElement: { closest: () => null } }; // on the button that was pressed
   t.after(() => { delete global.document; });

@@ -24,7 +24,10 @@ window.fvdmEditor = {
   close: () => editor.closing.abort(),
   ask: (asked) => { editor.asked = asked ? editor.state : null; },
   say: (text, isError) => editor.say(text, isError),
+  reread: () => trigger("reread"),
   lastDrawMs: 0,
+  /** Of what is painted, and null while it changes. */
+  get mark() { return editor.gesture ? null : FvdmCore.markOf(editor.state); },
   get value() { return FvdmCore.toValue(editor.state); },
   get geometry() { return window.fvdmGeometry; },
 };
