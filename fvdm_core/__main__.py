@@ -181,8 +181,7 @@ def _continuing(
     if surplus := columns[0].start:
         notes.append(f"The first {surplus} of its frames are left out: 1 + {each} n can be kept.")
     for column, own in enumerate(columns):
-        picture = video.frames[own]
-        keyframes.setdefault(column, picture if len(picture) > 1 else picture[0])
+        keyframes.setdefault(column, video.frames[own])
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     return Timeline.preset(
         "extend", frames=frames, steps=steps, window=pipe.num_frames, given=there

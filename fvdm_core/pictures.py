@@ -54,18 +54,20 @@ def load_moving(
     fit: Fit = "crop",
     count: int = 1,
 ) -> Picture:
-    """As `load_image`; or an animation, or an array (count, H, W, 3), that has just so many frames,
-    as all of them, uint8 (count, H, W, 3).
+    """As `load_image`; or an animation, or an array (N, H, W, 3), that has just `count` frames, as
+    all of them, uint8 (count, H, W, 3).
 
-    Raises what `load_image` raises, and `ValueError` for an array of another number of frames.
+    Raises what `load_image` raises, and `ValueError` for an array of other frames than one or so
+    many.
     """
     check_fit(size, fit)
     if isinstance(src, Image.Image):
         pictures = _frames_of(src, "the picture", count)
     elif isinstance(src, np.ndarray):
-        if src.ndim == 4 and 1 < count != len(src):
-            raise ValueError(f"the picture has {len(src)} frames; it must have {count}, or be one")
-        pictures = map(_from_array, src if src.ndim == 4 and count > 1 else [src])
+        if src.ndim == 4 and len(src) not in (1, count):
+            several = f" or {count}" if count > 1 else ""
+            raise ValueError(f"the picture has {len(src)} frames; it must have one{several}")
+        pictures = map(_from_array, src if src.ndim == 4 else [src])
     elif isinstance(src, str | os.PathLike):
         pictures = _open(src, count)
     else:

@@ -1,6 +1,7 @@
 """Networks and autoencoders that are not ours, driven by the pipeline."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
 from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.measures import changes
+from fvdm_core.media import write_video
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
 from fvdm_core.pictures import write_png
 from fvdm_core.recipe import read_recipe
@@ -453,9 +455,7 @@ def test_what_moves_is_in_the_file_and_comes_back(tmp_path):
     assert np.array_equal(again.frames, clip.frames)
     stills = made(Constant(clip_of()), Slow())  # takes pictures only
     assert (stills.frames_per_latent, stills.frames_per_picture) == (3, 1)
-    with pytest.raises(
-        ValueError, match=r"frame 2 \(index 1\): the picture is uint8 of shape \(3, 8"
-    ):
+    with pytest.raises(ValueError, match=r"index 1\): the picture has 3 frames; it must have one"):
         stills(recipe.timeline, recipe.pictures)
 
 
@@ -473,8 +473,22 @@ def test_an_animation_moves_where_it_has_as_many_frames_as_the_latent(tmp_path):
         first = begun(pipe, Timeline(levels), {0: file, 1: pictures[1]})[0]
         torch.testing.assert_close(first, still)  # which stands for one frame
     for wrong in (2, 4):
-        with pytest.raises(ValueError, match=f"the picture has {wrong} frames; it must have 3"):
+        with pytest.raises(ValueError, match=f"has {wrong} frames; it must have one or 3"):
             begun(pipe, Timeline(levels), {0: pictures[0], 1: frames[:1].repeat(wrong, 0)})
+
+
+def test_the_code_of_the_page_goes_on_from_a_video(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "own-network.md").read_text("utf-8")
+    code = next(part for part in page.split("```python\n") if "frames_of_columns" in part)
+    monkeypatch.chdir(tmp_path)
+    for coder in (Together(), PixelSpace()):
+        each = 3 if isinstance(coder, Together) else 1
+        write_video("walk.mp4", np.full((9, 8, 8, 3), 200, np.uint8), 8)
+        made_here = {"pipe": made(Constant(clip_of()), coder)}
+        exec(code.split("```")[0], made_here)
+        assert len(made_here["clip"].frames) == 1 + each * 11
+        kept = made_here["clip"].of_columns[: 1 + 8 // each]
+        assert np.abs(kept.astype(int) - 200).max() < 3
 
 
 def test_an_autoencoder_that_makes_other_latents_of_clips_is_told_so():
