@@ -57,6 +57,10 @@ def generate(options: argparse.Namespace) -> str:
     if options.repeated and options.repeated.model_hash != pipe.model_hash:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
+        for frame, picture in options.repeated.pictures.items():
+            moves = pipe.frames_per_picture if frame else 1
+            if keyframes[frame] is picture and picture.ndim == 4 and len(picture) != moves:
+                keyframes[frame] = picture[-1]
     if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
     elif not (options.prior or options.timeline or options.repeated):  # which say what they want

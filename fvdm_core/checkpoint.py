@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +13,14 @@ from torch import Tensor, nn
 
 from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.card import ModelCard
-from fvdm_core.files import SaveError, atomic_write
+from fvdm_core.files import SaveError, atomic_write, make_folder
 from fvdm_core.hub import resolve_source
-from fvdm_core.kl_autoencoder import VAE, KLAutoencoder
+from fvdm_core.kl_autoencoder import CONFIG, VAE, WEIGHTS, KLAutoencoder
+from fvdm_core.limits import shown
 from fvdm_core.model import VideoDiT
 from fvdm_core.model_folder import ModelFolder, config_of, load_model_folder, save_model_folder
 from fvdm_core.schedule import NoiseSchedule
-from fvdm_core.tensors import read_tensors, write_safetensors
+from fvdm_core.tensors import DTYPES, read_tensors, write_safetensors
 from fvdm_core.weights import load_model, open_model, save_model
 
 __all__ = [
@@ -65,7 +67,9 @@ def save_parts(
     dtype: torch.dtype | None = None,
 ) -> None:
     """What `Pipeline.save_pretrained` does, and raises, with the parts of a pipeline."""
-    network = getattr(network, "_orig_mod", network)  # of a compiled one
+    if dtype is not None and (dtype not in DTYPES or not dtype.is_floating_point):
+        raise ValueError(f"dtype is {shown(dtype)}; weights are saved as torch.float32 or bfloat16")
+    network, coder = (getattr(part, "_orig_mod", part) for part in (network, coder))  # if compiled
     ours = isinstance(coder, Autoencoder)
     if not isinstance(network, VideoDiT) or not (ours or isinstance(coder, KLAutoencoder)):
         raise ValueError(
@@ -79,7 +83,11 @@ def save_parts(
         "schedule": schedule.written(),
     }
     if not ours:
-        coder.save(Path(folder) / VAE)
+        beside = Path(folder) / VAE
+        make_folder(beside)
+        write_safetensors(beside / WEIGHTS, _weights(coder.network, dtype))
+        with atomic_write(beside / CONFIG) as temporary:
+            temporary.write_text(json.dumps(coder.written(), indent=2) + "\n", "utf-8")
     save_model_folder(
         folder,
         config=config,
@@ -89,4 +97,6 @@ def save_parts(
 
 
 def _weights(network: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
-    return {name: tensor.detach().to("cpu", dtype) for name, tensor in network.state_dict().items()}
+    """Copies on the CPU, the real numbers among them as `dtype`."""
+    weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    return {n: t.to(dtype) if t.is_floating_point() else t for n, t in weights.items()}

@@ -79,7 +79,7 @@ class Codec:
         N is 1 + r·(F − 1), of the r that a latent stands for; where that is one, or the autoencoder
         takes pictures only, N is F, and each is encoded by itself.
 
-        Raises `ValueError` for another N, and where the autoencoder makes others.
+        Raises `ValueError` for an N that is of no F, and where the autoencoder makes others.
         """
         together, each = clip_encoder_of(self.coder), self.per_picture
         if together is None:
@@ -100,22 +100,26 @@ class Codec:
         """{column: latent (C, h, w)} on the CPU, each of the column's own picture or of another's.
 
         pictures: {column: uint8 (H, W, 3), or (r, H, W, 3) where it moves}. known: {column: the
-        one whose picture it is of}. Neighbours that move are encoded together, behind the frame
-        before them.
+        one whose picture it is of}, which where it moves is the nearest of its frames. Neighbours
+        that move are encoded together, behind the frame before them.
         """
         moving = [c for c, own in known.items() if c == own and pictures[c].ndim == 4]
-        still = sorted({own for column, own in known.items() if column not in moving})
-        made: dict[int, Tensor] = {}
-        if still:
-            latents_of_stills = self.encode(np.stack([_last(pictures[c]) for c in still]))
-            made.update(zip(still, latents_of_stills, strict=True))
-        latents = {column: made[own] for column, own in known.items() if column not in moving}
+        nearest = {  # of the frames of the picture, so that one that many columns hold is one
+            column: (own, -1 if column >= own else 0)
+            for column, own in known.items()
+            if column not in moving
+        }
+        stills = sorted(set(nearest.values()))
+        latents: dict[int, Tensor] = {}
+        if stills:
+            made = self.encode(np.stack([_frame(pictures[own], at) for own, at in stills]))
+            latents = {column: made[stills.index(still)] for column, still in nearest.items()}
         part: list[int] = []
         for column in sorted(moving):
             part.append(column)
             if column + 1 not in moving or len(part) == max(1, self.at_once - 1):
-                before = pictures.get(part[0] - 1)
-                first = pictures[part[0]][0] if before is None else _last(before)
+                own = known.get(part[0] - 1)
+                first = pictures[part[0]][0] if own is None else _frame(pictures[own], -1)
                 clip = np.concatenate([first[None], *(pictures[c] for c in part)])
                 latents |= zip(part, self.encode_clip(clip)[1:], strict=True)
                 part = []
@@ -162,6 +166,6 @@ class Codec:
             return decode_frames(decode, latents[0], self.at_once, self.device, per_latent)
 
 
-def _last(picture: Picture) -> np.ndarray:
-    """(H, W, 3), of one that moves the last."""
-    return picture if picture.ndim == 3 else picture[-1]
+def _frame(picture: Picture, at: int) -> np.ndarray:
+    """(H, W, 3), of one that moves the first or the last."""
+    return picture if picture.ndim == 3 else picture[at]

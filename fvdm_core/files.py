@@ -103,6 +103,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise save_error(target, error.strerror or str(error)) from error
 
 
+def make_folder(path: Path) -> None:
+    """A folder and those that it lies in, where they are not there; `SaveError` if they cannot."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise save_error(path, error.strerror or type(error).__name__) from error
+
+
 def save_error(path: str | os.PathLike[str], reason: str) -> SaveError:
     """The error for a file that could not be written, with the place and the space that is left."""
     try:

@@ -78,6 +78,8 @@ def frames_of_columns(frames: int, frames_per_latent: int = 1) -> list[slice]:
     Frames that are too many for that are left out at the start, so that a clip can go on at its
     end.
     """
+    if not frames:
+        return []
     surplus = (frames - 1) % frames_per_latent
     ends = range(surplus + 1, frames + 1, frames_per_latent)
     return [slice(surplus, ends[0]), *(slice(end - frames_per_latent, end) for end in ends[1:])]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fvdm_core.files import open_plain, save_error
+from fvdm_core.files import open_plain
 from fvdm_core.hub import resolve_autoencoder
 from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.model_folder import CONFIG, folder_config
@@ -97,12 +97,11 @@ class KLAutoencoder(nn.Module):
         video = torch.cat([self.network.decode(one).sample for one in flat.split(1)]).clamp(-1, 1)
         return video.reshape(*latents.shape[:-3], *video.shape[-3:])
 
-    def save(self, folder: Path) -> None:
-        """Write the folder that `load_kl_autoencoder` reads; raises `SaveError` for the disk."""
-        try:
-            self.network.save_pretrained(folder)
-        except OSError as error:
-            raise save_error(folder, error.strerror or type(error).__name__) from error
+    def written(self) -> dict[str, Any]:
+        """As diffusers has it in its config.json."""
+        stages = len(self.config.block_out_channels)
+        blocks = {"down_block_types": [DOWN] * stages, "up_block_types": [UP] * stages}
+        return {"_class_name": "AutoencoderKL", **asdict(self.config), **blocks}
 
     def preview(self, latents: Tensor) -> Tensor:
         """As `decode`, by a linear map from latents to colours: blurred, and nearly free."""

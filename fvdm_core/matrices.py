@@ -266,13 +266,14 @@ def diagonal(size: Size) -> PresetResult:
 def extend(size: Size, context: int, given: int) -> PresetResult:
     """Window after window: the first `context` frames of each are done, the others go down.
 
-    FVDM's long video: windows of F frames hop F − context. `given` frames are there at the start,
-    so that windows which see no others are left out.
+    FVDM's long video: windows of F frames hop F − context. `given` frames are there at the start;
+    where they are more than the context, the first window begins with their last.
     """
     seen = size.seen  # F
     hop = seen - context
     last = size.frames - seen
-    starts = [min(start, last) for start in range(0, last + hop, hop) if start + seen > given]
+    begin = min(max(0, given - context), last)
+    starts = [min(start, last) for start in range(begin, last + hop, hop)]
     rows = size.steps * len(starts)
     check_size(size.frames, rows, f"extend in {len(starts)} windows")
     tau = np.ones((rows + 1, size.frames))

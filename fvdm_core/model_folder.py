@@ -16,7 +16,7 @@ from torch import Tensor
 from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.card import CARD_FIELDS, MAX_NAME, ModelCard, Timesteps
 from fvdm_core.containers import kind_of, why_not
-from fvdm_core.files import atomic_write, file_name, open_plain, save_error
+from fvdm_core.files import atomic_write, file_name, make_folder, open_plain
 from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.shape import VideoDiTConfig
@@ -67,10 +67,7 @@ def save_model_folder(
     whole.pop("sha256", None)
     whole = json.loads(json.dumps(whole))
     _check_config(whole, CONFIG)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise save_error(path, error.strerror or type(error).__name__) from error
+    make_folder(path)
     write_safetensors(path / TRANSFORMER, transformer)
     sums = {TRANSFORMER: _checksum(path / TRANSFORMER)}
     if autoencoder is not None:

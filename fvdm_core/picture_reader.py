@@ -26,7 +26,7 @@ from fvdm_core.pictures import Fit, Picture, load_moving, read_note
 LIMITS = ChildLimits(memory=2 << 30, cpu_seconds=30, wall_seconds=120)
 # a picture, (height, width), how it is fitted, and of how many frames it may be
 Wanted = tuple[Path, tuple[int, int], Fit, int]
-_AT_ONCE = 8  # pictures of a child, of which the largest take 2 of its 30 seconds each
+_AT_ONCE = 8  # frames of a child, of which the largest take 2 of its 30 seconds each
 
 
 def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Iterator[Picture]:
@@ -35,8 +35,10 @@ def load_images(wanted: Sequence[Wanted], limits: ChildLimits = LIMITS) -> Itera
     Raises `ValueError` at the first that cannot be read, in its words, or with what ended the
     child.
     """
-    for first in range(0, len(wanted), _AT_ONCE):
-        part = wanted[first : first + _AT_ONCE]
+    left = list(wanted)
+    while left:
+        part = left[: max(1, _AT_ONCE // max(count for *_, count in left[:_AT_ONCE]))]
+        left = left[len(part) :]
         paths = [path for path, *_ in part]
         asked = [("load", str(path.resolve()), *how) for path, *how in part]
         with _reading(asked, paths, limits) as answers:

@@ -25,6 +25,8 @@ PICTURE_KINDS = ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 MAX_PICTURE_PIXELS = 64_000_000  # above every telephone's photograph; 13000² is a bomb
 MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second
 MAX_METADATA_BYTES = 4 << 20
+MAX_MOVING = 64  # frames of a picture; no latent stands for as many
+_MOVING = ("PNG", "GIF", "WEBP")  # and not, say, the previews inside a telephone's photograph
 _TILE = 1024  # pixels
 _NOTE = "Comment"  # a keyword that the PNG specification registers
 _ALLOWED = "PNG, JPEG, WebP, BMP, GIF or TIFF"
@@ -133,14 +135,17 @@ def png_picture(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Pictur
     """The bytes of a PNG file as uint8 (H, W, 3), at its own size, or (N, H, W, 3) if it moves.
 
     `what` names it in messages. Raises `ValueError`: not a PNG, damaged, more than `MAX_SIDE`
-    pixels a side or `max_pixels` in all, which is read from the header before decoding.
+    pixels a side, `MAX_MOVING` frames or `max_pixels` in all, which is read from the header before
+    decoding.
     """
     if not data.startswith(b"\x89PNG"):
         raise ValueError(f"{what} is not a PNG")
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
             width, height = picture.size
-            count = getattr(picture, "n_frames", 1)
+            count = _frames_in(picture, what)
+            if count > MAX_MOVING:
+                raise ValueError(f"{what} has {count} frames; at most {MAX_MOVING} are allowed")
             if max(width, height) <= MAX_SIDE and width * height * count <= max_pixels:
                 frames = [np.array(frame) for frame in _frames_of(picture, what, count)]
                 return np.stack(frames) if count > 1 else frames[0]
@@ -148,7 +153,10 @@ def png_picture(data: bytes, what: str, max_pixels: int = MAX_SIDE**2) -> Pictur
         raise
     except Exception as error:
         raise ValueError(f"{what} is damaged: {_reason(error)}") from None
-    raise ValueError(f"{what} is {width}×{height} pixels, which is more than there is room for")
+    times = f" in {count} frames" if count > 1 else ""
+    raise ValueError(
+        f"{what} is {width}×{height} pixels{times}, which is more than there is room for"
+    )
 
 
 def read_note(path: str | os.PathLike[str], kind: str) -> str | None:
@@ -229,15 +237,30 @@ def _open(path: str | os.PathLike[str], count: int = 1) -> Iterator[Image.Image]
 
 
 def _frames_of(picture: Image.Image, name: str, count: int) -> Iterator[Image.Image]:
-    """The first frame, upright in RGB, or all of an animation that has `count` of them."""
-    yield _upright_rgb(picture, name)
+    """The frame that it is at, upright in RGB, or all of an animation that has `count` of them."""
+    if count == 1 or picture.format not in _MOVING:  # whose frames are not looked for
+        yield _upright_rgb(picture, name)
+        return
+    at = picture.tell()
     try:
-        following = range(1, count) if getattr(picture, "n_frames", 1) == count else ()
-        for frame in following:
-            picture.seek(frame)
+        for frame in range(count) if _frames_in(picture, name) == count else (at,):
+            _go_to(picture, frame, name)
             yield _upright_rgb(picture, name)
-    except (MemoryError, ValueError):
-        raise
+    finally:
+        _go_to(picture, at, name)
+
+
+def _frames_in(picture: Image.Image, name: str) -> int:
+    try:
+        return getattr(picture, "n_frames", 1)
+    except Exception as error:
+        raise ValueError(f"{name} is damaged: {_reason(error)}") from None
+
+
+def _go_to(picture: Image.Image, frame: int, name: str) -> None:
+    try:
+        if picture.tell() != frame:
+            picture.seek(frame)
     except Exception as error:
         raise ValueError(f"{name} is damaged: {_reason(error)}") from None
 

@@ -131,8 +131,8 @@ class Pipeline:
 
         An AutoencoderKL goes into the folder vae in it, as diffusers has it. dtype: of the
         weights; else that in which they are here, which may be less than they came with.
-        Raises `ValueError` for networks of your own and for a schedule without a name, `SaveError`
-        where the folder cannot be written.
+        Raises `ValueError` for networks of your own, for a schedule without a name and for a dtype
+        of whole numbers, `SaveError` where the folder cannot be written.
         """
         parts = self.model, self.autoencoder
         checkpoint.save_parts(folder, *parts, self.schedule, self.card, dtype)
@@ -408,7 +408,7 @@ class Pipeline:
         N is F, or more where the autoencoder makes several `frames_per_latent` of whole clips; one
         that takes pictures only is given a picture for each latent.
 
-        Raises `ValueError` for another N, and where the autoencoder makes others.
+        Raises `ValueError` for an N that is of no F, and where the autoencoder makes others.
         """
         return self._codec.encode_clip(frames)
 

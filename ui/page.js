@@ -170,11 +170,14 @@ const FvdmPage = (() => {
   /** What somebody is typing into stays: the answer was made of a painting from before. A formula
       that is not entered yet stays too, until the painting gets another one. */
   let said = ""; // the formula that the box was given last; at first it is empty
-  let reread = null; // the mark of the painting that was read once more
+  let behind = false; // the last answer was of an older painting
+  let reread = null; // the mark of the painting that was read once more, which would not help again
 
   function settle(panel, frames, steps, formula) {
     if (!panel) return Array(4).fill(UNCHANGED);
-    readAgain(panel.mark);
+    const now = globalThis.fvdmEditor?.mark; // null while it is being painted
+    behind = now != null && now !== panel.mark && now !== reread;
+    if (behind) return Array(4).fill(UNCHANGED);
     const told = said;
     said = panel.formula;
     const typed = (id) => document.activeElement?.closest(id);
@@ -184,15 +187,6 @@ const FvdmPage = (() => {
       typed("#formula") || told === panel.formula ? formula : panel.formula,
       panel.prior,
     ];
-  }
-
-  /** Of two readings at once the earlier may be answered last: where the last is not of what is
-      painted, once more. */
-  function readAgain(mark) {
-    const now = globalThis.fvdmEditor?.mark;
-    if (under > 1 || now == null || now === mark || now === reread) return;
-    reread = now;
-    globalThis.fvdmEditor.reread();
   }
 
   // ── Changes under way ──────────────────────────────────────────────────────────────────────
@@ -216,6 +210,11 @@ const FvdmPage = (() => {
 
   function changed() {
     under = Math.max(0, under - 1);
+    if (!under && behind) { // of two readings at once the earlier was answered last: once more
+      behind = false;
+      reread = globalThis.fvdmEditor.mark;
+      globalThis.fvdmEditor.reread();
+    }
     setTimeout(() => { if (!under) globalThis.fvdmEditor?.ask(false); }, BEGINS);
   }
 

@@ -195,7 +195,7 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
                 "steps_label": editing.steps_words(timeline, window),
                 "formula": timeline.formula,
                 "prior": timeline.prior,
-                "mark": timeline.mark,
+                "mark": timeline.reading_mark,
             },
             *liked(rest[FIELDS.index("label")]),
         )

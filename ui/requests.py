@@ -170,6 +170,11 @@ class EditorValue(GradioModel):
         mark = zlib.crc32(np.array(self.levels, "<u2").tobytes(), zlib.crc32(size))
         return zlib.crc32(told.encode(errors="replace"), mark)
 
+    @property
+    def reading_mark(self) -> str:
+        """`mark`, and what the panel says beside of a painting; as `readingMark` in core.js."""
+        return " ".join([str(self.mark), self.prior, *(self.sources or ())])
+
     def timeline(self) -> Timeline:
         """The painted cells, one by one, as a `Timeline`.
 

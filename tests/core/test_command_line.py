@@ -372,6 +372,13 @@ def test_a_video_is_continued_by_a_model_that_compresses_time(here, capsys):
     assert not found.missing and [found.pictures[k].ndim for k in range(4)] == [3, 4, 4, 4]
     assert generate("white.py", *"--recipe o.mp4 -o again.mp4".split()) == 0
     assert np.array_equal(media.read_video("again.mp4").frames, media.read_video("o.mp4").frames)
+    Path("still.py").write_text(
+        COMPRESSING.replace("encode_clip", "not_that").replace("= 3", "= 1")
+    )
+    capsys.readouterr()
+    assert generate("still.py", *"--recipe o.mp4 -o other.mp4".split()) == 0  # of stills
+    assert "It was made with White, so the clip will differ" in capsys.readouterr().err
+    assert np.abs(media.read_video("other.mp4").frames[1].mean() - 100) < 6  # the last of 60 to 100
     assert generate("white.py", *words, "--frames", "4") == 1
     said = "given.mp4 has 4 frames already, of 3 of the video's each but the first: a clip has"
     assert said in capsys.readouterr().err
@@ -403,7 +410,7 @@ def test_a_video_is_continued_at_its_own_rate(model, here, capsys):
     assert made["keyframes"].keys() == {str(frame) for frame in range(20)}
     found = Timeline.from_json(json.dumps(made["timeline"]))
     assert found.kept == tuple(range(20)) and found.window_size == 16
-    assert found.model_calls == 4 and {len(w.frames) for w in found.active_windows(0)} == {16}
+    assert found.model_calls == 2 and {len(w.frames) for w in found.active_windows(0)} == {16}
     frames = media.read_video("long.mp4").frames[:20].astype(int)
     assert np.abs(frames.mean((1, 2, 3)) - given.mean((1, 2, 3))).max() < 4
     assert generate(model, *words.split(), *"--frames 33 --fps 12 -o x.mp4".split()) == 0

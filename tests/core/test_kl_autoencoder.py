@@ -157,9 +157,18 @@ def test_a_model_is_saved_with_it(vae, weights, tmp_path):
     timeline = Timeline.preset("image-to-video", frames=4, steps=2)
     given = {0: np.full((8, 8, 3), 90, np.uint8)}
     assert np.array_equal(pipe(timeline, given).frames, again(timeline, given).frames)
-    (tmp_path / "file").write_text("")
+    from diffusers import AutoencoderKL  # can open it too
+
+    theirs = AutoencoderKL.from_pretrained(tmp_path / "whole" / "vae")
+    for name, tensor in pipe.autoencoder.network.state_dict().items():
+        assert torch.equal(theirs.state_dict()[name], tensor)
+    assert theirs.config.scaling_factor == pipe.autoencoder.config.scaling_factor
+    pipe.save_pretrained(tmp_path / "half", torch.bfloat16)
+    assert load_file(tmp_path / "half" / "vae" / WEIGHTS)[name].dtype == torch.bfloat16
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "vae").write_text("")
     with pytest.raises(SaveError, match="vae"):
-        pipe.save_pretrained(tmp_path / "file")
+        pipe.save_pretrained(tmp_path / "other")
 
 
 def test_a_model_with_an_autoencoder_of_its_own_takes_no_other(vae, tmp_path):

@@ -15,7 +15,7 @@ from fvdm_core.defaults import SamplingDefaults
 from fvdm_core.measures import changes
 from fvdm_core.media import write_video
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
-from fvdm_core.pictures import write_png
+from fvdm_core.pictures import load_image, load_moving, write_png
 from fvdm_core.recipe import read_recipe
 
 X0 = NoiseSchedule("cosine", prediction_type="x0")
@@ -435,10 +435,18 @@ def test_what_is_held_starts_as_the_last_frame_of_what_moves():
     pictures, frames = moving(1)
     sources = ("keyframe", "keyframe", "hold", "noise")
     held = Timeline([[0, 0, 1, 1000], [0] * 4], sources=sources)
-    start = next(pipe.stream(held, dict(enumerate(pictures))))
+    start = begun(pipe, held, dict(enumerate(pictures)))
     signal, noise = (float(part) for part in pipe.schedule.pair(torch.tensor(1)))
-    last = torch.from_numpy(frames[3]).permute(2, 0, 1) / 127.5 - 1
-    assert (start.x[0, 2] - signal * last).abs().max() < 5 * noise < 0.1
+    first, last = (torch.from_numpy(frames[k]).permute(2, 0, 1) / 127.5 - 1 for k in (1, 3))
+    assert (start[2] - signal * last).abs().max() < 5 * noise < 0.1
+    before = Timeline([[1, 0, 1000, 1000], [0] * 4], sources=("hold", *["keyframe"] * 3))
+    start = begun(pipe, before, {1: pictures[1]})  # from the nearest frame of it
+    assert (start[0] - signal * first).abs().max() < 5 * noise
+    # and what moves behind a column that is held follows what that holds
+    levels = [[0, 1, 0, 1000], [0] * 4]
+    held = Timeline(levels, sources=("keyframe", "hold", "keyframe", "noise"))
+    x = begun(pipe, held, {0: frames[0], 2: pictures[1]})
+    torch.testing.assert_close(x[2], together(frames)[1])
 
 
 def test_what_moves_is_in_the_file_and_comes_back(tmp_path):
@@ -475,6 +483,37 @@ def test_an_animation_moves_where_it_has_as_many_frames_as_the_latent(tmp_path):
     for wrong in (2, 4):
         with pytest.raises(ValueError, match=f"has {wrong} frames; it must have one or 3"):
             begun(pipe, Timeline(levels), {0: pictures[0], 1: frames[:1].repeat(wrong, 0)})
+
+
+def test_an_animation_is_the_same_however_often_it_is_given(tmp_path):
+    pipe = made(Constant(clip_of()), Together())
+    pictures, _ = moving(2)
+    write_png(tmp_path / "a.png", pictures[1])
+    animation = Image.open(tmp_path / "a.png")
+    levels = Timeline(np.array([[1000, 0, 0, 1000], [0] * 4]))
+    once, twice = (begun(pipe, levels, {1: animation, 2: animation}) for _ in range(2))
+    expected = begun(pipe, levels, {1: pictures[1], 2: pictures[1]})
+    assert torch.equal(once, expected) and torch.equal(twice, expected)
+    clips = pipe.batch(levels, [1, 2], {1: animation, 2: animation})
+    assert clips[0].recipe["keyframes"] == clips[1].recipe["keyframes"]
+    assert animation.tell() == 0
+
+
+def test_pictures_with_previews_and_pages_do_not_move(tmp_path):
+    """Nor are they looked through: what is damaged behind the first does not matter."""
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    red.save(tmp_path / "pages.tiff", save_all=True, append_images=[blue, blue])
+    red.save(tmp_path / "a.gif", save_all=True, append_images=[blue, red, blue])
+    whole = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(whole[: len(whole) - 12])
+    assert load_moving(tmp_path / "pages.tiff", (8, 8), "crop", 3).shape == (8, 8, 3)
+    assert load_moving(tmp_path / "a.gif", (8, 8), "crop", 4)[1, 0, 0].tolist() == [0, 0, 255]
+    with Image.open(tmp_path / "a.gif") as closed:
+        closed.load()
+    for given in (tmp_path / "cut.gif", closed):
+        assert load_image(given, (8, 8))[0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(ValueError, match="the picture is damaged"):
+        load_moving(closed, (8, 8), "crop", 4)
 
 
 def test_the_code_of_the_page_goes_on_from_a_video(tmp_path, monkeypatch):

@@ -149,10 +149,8 @@ SAMPLING = {"temporal_scale": 1.5, "by_label": {"sky": {"guidance_from": 200}}}
 def test_what_is_saved_makes_the_same_clip(tmp_path, schedule):
     from_disk = load(save_tiny(tmp_path / "first", sampling=SAMPLING))
     card = replace(from_disk.card, name="Mine", prior="progressive", prior_alpha=2.0)
-    compiled = torch.compile(from_disk.model)
-    pipe = Pipeline(
-        *(compiled, from_disk.autoencoder, schedule, card), device="cpu", dtype=torch.float32
-    )
+    compiled = torch.compile(from_disk.model), torch.compile(from_disk.autoencoder)
+    pipe = Pipeline(*compiled, schedule, card, device="cpu", dtype=torch.float32)
     pipe.save_pretrained(tmp_path / "second")
     again = load(tmp_path / "second")
     assert again.card == card and again.schedule.written() == schedule.written()
@@ -173,6 +171,10 @@ def test_a_model_is_saved_in_the_precision_that_is_asked_for(pipe, tmp_path):
     again = load(tmp_path / "half")
     for mine, its in zip(pipe.tensors(), again.tensors(), strict=True):
         assert torch.equal(mine.bfloat16().float(), its)
+    for wrong in (torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64, "bfloat16"):
+        with pytest.raises(ValueError, match=r"dtype is .*; weights are saved as torch\.float32"):
+            pipe.save_pretrained(tmp_path / "wrong", wrong)
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_what_a_model_folder_cannot_hold_is_not_saved(pipe, tmp_path):

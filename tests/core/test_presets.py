@@ -171,22 +171,29 @@ def test_extend_can_begin_from_one_picture_or_from_nothing():
     assert nothing.needs_picture() == []
 
 
-@pytest.mark.parametrize("given", [8, 15, 16, 20, 24, 25, 39])
-def test_extend_goes_on_from_as_many_frames_as_are_there(given):
-    """As if all were made and those then kept, whose steps cost nothing."""
-    begun = preset("extend", 40, 5, given=given)
-    kept = preset("extend", 40, 5).keeping(range(given))
-    assert begun.levels.tolist() == kept.levels.tolist()
-    for step in range(begun.num_steps):
-        (window,), (other,) = begun.windows_at(step), kept.windows_at(step)
-        assert window.frames == other.frames
-        assert window.updates == tuple(frame for frame in other.updates if frame >= given)
+@pytest.mark.parametrize("given", [1, 8, 9, 15, 16, 17, 20, 24, 25, 31, 39])
+@pytest.mark.parametrize("context", [4, 8])
+def test_extend_goes_on_from_as_many_frames_as_are_there(given, context):
+    """As if the clip began with the last of them that are context, in as few windows."""
+    timeline = preset("extend", 40, 5, given=given, context=context)
+    before = max(0, given - context)
+    alone = preset("extend", 40 - before, 5, given=given - before, context=context)
+    if 40 - before >= 16:
+        assert timeline.levels[:, before:].tolist() == alone.levels.tolist()
+    assert timeline.kept == tuple(range(given))
+    hops = -(-(40 - max(given, context)) // (16 - context)) if given < 40 - 16 + context else 1
+    assert timeline.model_calls == timeline.num_steps == 5 * hops
+    for step in range(timeline.num_steps):
+        (window,) = timeline.windows_at(step)
+        assert len(window.frames) == 16 and min(window.updates) >= given
+        known = timeline.levels[step, list(window.frames)] == 0
+        assert known[: min(context, given)].all()
 
 
 def test_a_long_clip_is_extended_by_a_little():
     """Of what is there no step is made, so it is not too large."""
     timeline = preset("extend", 1024, 30, given=1000)
-    assert timeline.model_calls == timeline.num_steps == 90
+    assert timeline.model_calls == timeline.num_steps == 90  # three hops of 8
     assert timeline.kept == tuple(range(1000))
 
 

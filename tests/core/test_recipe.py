@@ -136,6 +136,14 @@ def test_hostile_json_is_refused(text, says):
         parse_recipe(text)
 
 
+def test_a_picture_of_thousands_of_frames_is_refused_before_they_are_decoded():
+    for count, size, said in ((65, 1, "has 65 frames; at most 64"), (60, 800, "800 pixels in 60")):
+        picture = np.zeros((count, size, size, 3), np.uint8)
+        changes = {"keyframes": {"0": picture_hash(picture)}, "pictures": {"0": packed(picture)}}
+        with pytest.raises(ValueError, match=said):
+            parse_recipe(json.dumps(recipe(**changes)))
+
+
 def test_many_bombs_in_one_recipe_are_refused():
     """Each decodes to 48 MB from 16 KB; a file of the allowed size could hold two hundred."""
     black = np.zeros((4096, 4096, 3), np.uint8)

@@ -139,31 +139,39 @@ test("what is typed into the prompt is not written over by what came back of it"
   assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });
 
-test("a painting is read once more where the answer that came last is of another one", (t) => {
+test("an answer about an older painting changes no box, and the painting is read once more", (t) => {
   global.document = { activeElement: { closest: () => null } };
-  const reread = t.mock.fn();
-  global.fvdmEditor = { mark: 2, reread, ask() {} };
+  const reread = t.mock.fn(() => P.reading());
+  global.fvdmEditor = { mark: "2", reread, ask() {} };
   t.after(() => { delete global.document; delete global.fvdmEditor; });
-  const answered = (mark) => { P.settle({ frames: 4, steps: 3, formula: "", prior: "", mark }, 4, 3, ""); P.changed(); };
+  const frames = (mark, count) => {
+    const boxes = P.settle({ frames: count, steps: 3, formula: "", prior: "", mark }, 1, 3, "");
+    P.changed();
+    return boxes[0];
+  };
+  const unchanged = { __type__: "update" };
   P.reading();
   P.reading(); // of the new one, which is answered first
-  answered(2);
-  assert.equal(reread.mock.callCount(), 0);
-  answered(1);
+  assert.equal(frames("2", 5), 5);
+  assert.deepEqual(frames("1", 16), unchanged);
   assert.equal(reread.mock.callCount(), 1);
-  P.reading();
-  answered(1); // it would not help to go on for ever
-  assert.equal(reread.mock.callCount(), 1);
-  global.fvdmEditor.mark = 3;
+  assert.equal(frames("2", 5), 5);
   P.reading();
   P.reading();
-  answered(2); // the other one is still under way
+  global.fvdmEditor.mark = "3";
+  assert.deepEqual(frames("2", 5), unchanged);
+  assert.equal(reread.mock.callCount(), 1); // the other one is still under way
+  assert.equal(frames("3", 6), 6);
   assert.equal(reread.mock.callCount(), 1);
-  answered(3);
+  P.reading();
+  global.fvdmEditor.mark = "4";
+  assert.deepEqual(frames("3", 6), unchanged);
+  assert.equal(reread.mock.callCount(), 2);
+  assert.equal(frames("3", 6), 6); // once more would not help again
+  assert.equal(reread.mock.callCount(), 2);
+  P.reading();
   global.fvdmEditor.mark = null; // it is being painted
-  P.reading();
-  answered(3);
-  assert.equal(reread.mock.callCount(), 1);
+  assert.equal(frames("4", 7), 7);
 });
 
 test("a formula that is typed stays until the painting gets another one", (t) => {

@@ -2,10 +2,8 @@
    they lie; the browser decodes it, so that only pictures are sent. */
 
 const FvdmClip = (() => {
-  const C = FvdmCore;
   const { h, placeMenu } = FvdmDom;
   const LARGEST = 512; // pixels of the longer side of a picture that is taken, or what the model makes
-  const QUICKEST = 1 / 48; // seconds between pictures
   const PATIENCE = 30_000; // milliseconds for the video to open or to reach a place
 
   const isVideo = (file) => file.type.startsWith("video/");
@@ -86,14 +84,16 @@ const FvdmClip = (() => {
         { min: 0, max: Math.max(0, duration - 0.04), step: 0.01, value: 0 }, (s) => `${s.toFixed(2)} s`);
       const usual = this.io.pace(); // seconds between pictures
       const [pace, paceRow] = slider("Every", "clip-pace",
-        { min: QUICKEST, max: Math.max(1, Math.min(4, duration / 2)), step: QUICKEST, value: usual }, (s) => `${s.toFixed(2)} s`);
+        { min: usual / 4, max: Math.max(1, usual, Math.min(4, duration / 2)), step: usual / 4, value: usual },
+        (s) => `${s.toFixed(2)} s`);
       const room = this.io.state().frames - this.first;
       const part = FvdmPictures.partFor(this.io.state(), this.first);
       const [count, countRow] = slider("Frames", "clip-count",
         { min: 1, max: room, step: 1, value: part.count }, (n) => String(n));
       Object.assign(this, { from, pace, count });
       if (part.end) { // the last pictures of the video, up to its end
-        from.value = String(Math.max(0, duration - 0.04 - (part.count - 1) * usual));
+        from.value = String(FvdmPictures.beginning({ first: this.first, each: this.io.moving(),
+          pace: Number(pace.value), duration, count: part.count }));
         fromRow.querySelector("output").textContent = `${Number(from.value).toFixed(2)} s`;
       }
       this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
@@ -103,19 +103,11 @@ const FvdmClip = (() => {
       this.plan();
     }
 
-    /** The times of each picture's frames, the pictures as many as the video and the timeline have
-        room for. A column but the first may stand for several frames, of which the last are a pace
-        apart. */
+    /** Of each picture's frames. */
     times() {
-      const from = Number(this.from.value);
-      const each = this.io.moving();
-      const step = Number(this.pace.value) / each;
-      const alone = this.first === 0 ? 1 : 0;
-      const there = Math.floor((this.video.duration - from - 0.02) / step) + 1;
-      const whole = alone + Math.floor((there - alone) / each);
-      const count = C.clamp(Math.min(whole, Number(this.count.value)), 1, this.io.state().frames - this.first);
-      const frames = (k) => (k < alone ? [0] : Array.from({ length: each }, (_, n) => alone + (k - alone) * each + n));
-      return Array.from({ length: count }, (_, k) => frames(k).map((frame) => from + frame * step));
+      return FvdmPictures.times({ first: this.first, each: this.io.moving(), pace: Number(this.pace.value),
+        from: Number(this.from.value), duration: this.video.duration,
+        most: Math.min(Number(this.count.value), this.io.state().frames - this.first) });
     }
 
     plan() {

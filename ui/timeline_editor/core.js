@@ -152,6 +152,10 @@ const FvdmCore = (() => {
 
   // ── Reading ────────────────────────────────────────────────────────────────────────────────
 
+  /** `markOf`, and what the panel says beside of a painting; as `EditorValue.reading_mark`. */
+  const readingMark = (state) =>
+    [markOf(state), state.extra.prior ?? "independent", ...(state.sources ?? [])].join(" ");
+
   const levelAt = (state, frame, row) => state.levels[row * state.frames + frame];
 
   const column = (state, frame, levels = state.levels) =>
@@ -536,7 +540,7 @@ const FvdmCore = (() => {
 
   return {
     MAX, clamp, lerp, rint, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
-    crc32, markOf, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
+    crc32, markOf, readingMark, levelAt, column, isFrozen, frozenFrames, keyframeOn, isHeld, frameSummary, frameNames, withLevels,
     Stroke, rectangle, fill, ramp, freeze, hold, setKeyframe, removeKeyframe,
     moveKeyframe, setFit, soften, slotsFor, copyBlock, pasteBlock, restore, mirrorBlock, scaleBlock,
     resample, columnWidth,

@@ -27,7 +27,7 @@ window.fvdmEditor = {
   reread: () => trigger("reread"),
   lastDrawMs: 0,
   /** Of what is painted, and null while it changes. */
-  get mark() { return editor.gesture ? null : FvdmCore.markOf(editor.state); },
+  get mark() { return editor.gesture ? null : FvdmCore.readingMark(editor.state); },
   get value() { return FvdmCore.toValue(editor.state); },
   get geometry() { return window.fvdmGeometry; },
 };

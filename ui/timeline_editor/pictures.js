@@ -69,6 +69,26 @@ const FvdmPictures = (() => {
     return { count: last - frame + 1, end: begins && last < state.frames - 1 };
   }
 
+  /** The times in a video, in seconds, of the frames of each picture that it gives from a time on,
+      for the columns from `first` on. A column but the very first stands for `each` frames, of
+      which the last are a `pace` apart; there are as many pictures as the video has whole, `most`
+      at the most, or a single frame. */
+  function times({ first, each, pace, from, duration, most }) {
+    const step = pace / each;
+    const alone = first === 0 ? 1 : 0;
+    const there = Math.floor((duration - from - 0.02) / step) + 1;
+    const whole = alone + Math.floor((there - alone) / each);
+    if (whole < 1 || most < 1) return [[from]];
+    const frames = (k) => (k < alone ? [0] : Array.from({ length: each }, (_, n) => alone + (k - alone) * each + n));
+    return Array.from({ length: Math.min(whole, most) }, (_, k) => frames(k).map((frame) => from + frame * step));
+  }
+
+  /** Where `times` has to begin for the last `count` pictures of a video. */
+  function beginning({ first, each, pace, duration, count }) {
+    const alone = first === 0 ? 1 : 0;
+    return Math.max(0, duration - 0.04 - (alone + (count - alone) * each - 1) * pace / each);
+  }
+
   // ── How a picture is cut ───────────────────────────────────────────────────────────────────
 
   /** How a picture of w × h pixels comes into a frame of W × H: the part of it that is kept, and
@@ -99,7 +119,7 @@ const FvdmPictures = (() => {
     return stretch < 0.995 ? `made ${(1 / stretch).toFixed(2)} times wider` : "all of it is used";
   }
 
-  return { troubles, mend, partFor, fitted, cutOff };
+  return { troubles, mend, partFor, times, beginning, fitted, cutOff };
 })();
 
 if (typeof module === "object") module.exports = FvdmPictures; // for node --test
