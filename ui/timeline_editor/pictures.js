@@ -71,7 +71,7 @@ const FvdmPictures = (() => {
 
   /** The times in a video, in seconds, of the frames of each picture that it gives from a time on,
       for the columns from `first` on. A column but the very first stands for `each` frames, of
-      which the last are a `pace` apart; there are as many pictures as the video has whole, `most`
+      which the last are a pace apart; there are as many pictures as the video has whole, `most`
       at the most, or a single frame. */
   function times({ first, each, pace, from, duration, most }) {
     const step = pace / each;
