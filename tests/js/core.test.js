@@ -37,6 +37,9 @@ test("a painting has the mark that the server gives it, and another one another"
   assert.notEqual(C.markOf(C.freeze(state, [0], true)), C.markOf(state));
   const pictures = [{ frame: 1, file: file("ü.png") }, { frame: 0, file: file("a.png"), fit: "contain" }];
   assert.equal(C.markOf(C.fromValue({ levels: [[0, 0], [0, 0]], keyframes: pictures })), 1123627402);
+  assert.equal(C.readingMark(state), "1035844552 independent");
+  const other = { levels: [[1000, 0], [500, 3], [0, 700]], sources: ["noise", "hold"], prior: "mixed" };
+  assert.equal(C.readingMark(C.fromValue(other)), "1035844552 mixed noise hold");
 });
 
 test("a hard brush of one cell paints the cell under the pointer and no other", () => {

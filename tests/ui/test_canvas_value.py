@@ -20,6 +20,9 @@ def test_a_dict_becomes_a_checked_value() -> None:
 def test_a_painting_has_the_mark_that_the_page_gives_it() -> None:
     value = EditorValue.model_validate({"levels": [[1000, 0], [500, 3], [0, 700]]})
     assert value.mark == 1035844552  # tests/js/core.test.js has the same
+    assert value.reading_mark == "1035844552 independent"
+    changes = {"sources": ["noise", "hold"], "prior": "mixed"}
+    assert value.model_copy(update=changes).reading_mark == "1035844552 mixed noise hold"
     assert value.mark != value.model_copy(update={"levels": [[1000, 0, 500], [3, 0, 700]]}).mark
     pictures = [
         {"frame": 1, "file": {"path": "ü.png"}},
