@@ -24,12 +24,12 @@ from .keyframes import Picture, fit_pictures, known_frames
 from .kl_autoencoder import autoencoder_beside
 from .limits import shown
 from .network import Prompted, cast_real, coder_of, network_of, skills_of
-from .noise import frame_noise
 from .offer import Offer
 from .options import RunOptions, with_changes
 from .recipe import recipe_of
 from .sampler import SampleState, sample
 from .schedule import NoiseSchedule
+from .start import first_row
 from .state import Clip, State, spliced
 from .step_cache import StepCache
 from .timeline import MAX_LEVEL, Timeline
@@ -286,7 +286,7 @@ class Pipeline:
             own = replace(options, seed=seed)
             pictures = self._fitted(timeline, given, own)
             known = known_frames(timeline, pictures)
-            starts.append(self._initial(timeline, pictures, known, own))
+            starts.append(self._first_row(timeline, pictures, known, own))
             recipes.append(self._recipe(timeline, pictures, own) | {"batch": len(seeds)})
             fitted.append(pictures)
         x = torch.cat(starts)
@@ -325,7 +325,7 @@ class Pipeline:
             )
 
         if start is None:
-            x = self._initial(timeline, pictures, known, options)
+            x = self._first_row(timeline, pictures, known, options)
             first = SampleState(0, np.array(timeline.levels[0]), x, x, x)
         else:
             latents = start.x, start.pred_x_start, start.last_x_start
@@ -370,30 +370,16 @@ class Pipeline:
             return math.inf
         return float(self.schedule.timesteps(torch.tensor(int(level) + 1))) if level > 0 else 0
 
-    def _initial(
+    def _first_row(
         self,
         timeline: Timeline,
         pictures: dict[int, np.ndarray],
         known: dict[int, int],
         options: RunOptions,
     ) -> Tensor:
-        """Row 0 of every frame, (1, F, C, h, w): noise, on a picture's latent if it has one."""
-        size = self._codec.latent_size(options.size or self.image_size)
-        shape = (self.model.config.latent_channels, *size)
-        noise = frame_noise(
-            options.seed,
-            range(timeline.frames),
-            0,
-            shape,
-            prior=timeline.prior,
-            alpha=timeline.prior_alpha,
-            window=timeline.window_size,
-        )
-        x_start = torch.zeros_like(noise)
-        for frame, latent in self._codec.encode_columns(pictures, known).items():
-            x_start[frame] = latent
-        levels = torch.from_numpy(np.array(timeline.levels[0]))
-        return self.schedule.q_sample(x_start, levels, noise)[None].to(self.device)
+        size = options.size or self.image_size
+        begin = self._codec, self.schedule, size, options.seed
+        return first_row(timeline, pictures, known, *begin).to(self.device)
 
     def encode(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 (K, H, W, 3), each by itself, as latents (K, C, h, w) on the CPU.

@@ -53,6 +53,7 @@ CORE = {  # what a module of the core may import of the core
     "measures": set(),
     "keyframes": {"limits", "pictures", "timeline"},
     "codec": {"device", "limits", "network", "pictures", "pixels", "sampler"},
+    "start": {"codec", "noise", "pictures", "schedule", "timeline"},
     "offer": {"card", "limits", "network", "options", "timeline"},
     "pipeline": {
         *(
@@ -65,8 +66,8 @@ CORE = {  # what a module of the core may import of the core
             "guidance",
             "keyframes",
         ),
-        *("kl_autoencoder", "limits", "network", "noise", "offer", "options", "recipe"),
-        *("sampler", "schedule", "state", "step_cache", "timeline"),
+        *("kl_autoencoder", "limits", "network", "offer", "options", "recipe"),
+        *("sampler", "schedule", "start", "state", "step_cache", "timeline"),
     },
     "readings": {"schedule", "timeline"},
     "checkup": {
