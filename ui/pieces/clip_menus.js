@@ -41,9 +41,8 @@ const FvdmClipMenus = (() => {
   /** How many last frames to continue from, and how to make the clip longer.
       act: (event, details), which tells the server. */
   function goOn(clip, act) {
-    const tail = number("Last frames", "clip-tail", Math.min(8, clip.columns), clip.columns);
-    let touched = false; // until then the server says what suits the model, whose window it knows
-    tail.addEventListener("input", () => { touched = true; });
+    const tail = number("Last frames", "clip-tail", "", clip.columns);
+    tail.placeholder = "auto"; // empty, the server says what suits the model, whose window it knows
     const menu = menuOf("Go on from this clip");
     const done = (event, details) => {
       menu.hidePopover();
@@ -70,8 +69,9 @@ const FvdmClipMenus = (() => {
       menu,
       /** Continues at once, or shows the box that is wrong. */
       go(button) {
-        const count = whole(tail);
-        if (count !== null) return done("continue", touched ? { tail: count } : {});
+        const auto = tail.value === "" && tail.validity.valid;
+        const count = auto ? null : whole(tail);
+        if (auto || count !== null) return done("continue", auto ? {} : { tail: count });
         menu.showPopover();
         placeMenu(menu, button);
         tail.focus();
