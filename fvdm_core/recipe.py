@@ -171,7 +171,9 @@ def parse_recipe(text: str) -> Recipe:
         raise ValueError("this JSON is too deep for a recipe") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise ValueError(f"this is no recipe: not JSON, {error.msg} at {where}") from None
+        raise ValueError(
+            f"this is no recipe: not JSON, {error.msg} at {where}; drop {_ALLOWED}"
+        ) from None
 
 
 def _recipe(document: Any) -> Recipe:
