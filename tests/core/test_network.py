@@ -407,12 +407,20 @@ def begun(pipe, timeline, pictures):
 @pytest.mark.parametrize("columns", [4, 11])
 def test_the_frames_of_kept_columns_are_encoded_together(columns):
     """In parts too, of as many as the network sees, where there are many."""
-    pipe = made(Constant(clip_of()), Together())
+    lengths = []
+
+    class Counted(Together):
+        def encode_clip(self, video):
+            lengths.append(len(video))
+            return super().encode_clip(video)
+
+    pipe = made(Constant(clip_of()), Counted())
     assert (pipe.frames_per_latent, pipe.frames_per_picture) == (3, 3)
     pictures, frames = moving(columns - 1)
     kept = timeline("extend", frames=columns + 2, given=columns, context=2)
     x = begun(pipe, kept.with_windows(4), dict(enumerate(pictures)))
     torch.testing.assert_close(x[:columns], together(frames))
+    assert max(lengths) == 10  # of four latents
     torch.testing.assert_close(pipe.encode_clip(frames), together(frames))
     assert pipe.decode(x[None]).shape == (1 + 3 * (columns + 1), 8, 8, 3)
     with pytest.raises(ValueError, match="the clip has 9 frames; it must have 1 \\+ 3 n"):
