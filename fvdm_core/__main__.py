@@ -57,6 +57,11 @@ def generate(options: argparse.Namespace) -> str:
     if options.repeated and options.repeated.model_hash != pipe.model_hash:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
+        label = options.repeated.options.label
+        known = label in (None, *pipe.card.labels) or "prompts" in pipe.skills
+        if not known and options.label == label:
+            notes.append(f"This model does not know {label!r}, so any label is chosen.")
+            options.label = None
         for frame, picture in options.repeated.pictures.items():
             moves = pipe.frames_per_picture if frame else 1
             if keyframes[frame] is picture and picture.ndim == 4 and len(picture) != moves:
@@ -160,32 +165,30 @@ def _continuing(
 ) -> Timeline:
     """A timeline that begins with a whole video, whose frames are filled in as pictures."""
     from fvdm_core.files import file_name
-    from fvdm_core.keyframes import frames_of_columns
     from fvdm_core.media import read_video
     from fvdm_core.timeline import Timeline
 
     name, each = file_name(options.continued), pipe.frames_per_latent
-    if each > pipe.frames_per_picture:
-        raise ValueError(
-            f"{pipe.card.name} makes {each} frames of each latent, and its autoencoder takes "
-            f"pictures only, so {name} cannot be kept as it is"
-        )
-    size, most = options.size or pipe.image_size, each * MAX_FRAMES
-    video = read_video(options.continued, size, options.fit, max_frames=most)
+    size = options.size or pipe.image_size
+    video = read_video(options.continued, size, options.fit, max_frames=each * MAX_FRAMES)
     options.fps = video.fps if options.fps is None else options.fps
-    columns = frames_of_columns(len(video.frames), each)
-    there, half = len(columns), max(1, pipe.num_frames // 2)
+    pictures = pipe.pictures_of(video.frames)
+    there, half = len(pictures), max(1, pipe.num_frames // 2)
     frames = min(there + half, MAX_FRAMES) if options.frames is None else options.frames
-    said = "" if each == 1 else f", of {each} of the video's each but the first"
     if there == MAX_FRAMES or frames <= there:
+        takes = f"takes {there} columns" if each > 1 else f"has {there} frames"
+        what = f"columns, of {each} frames each but the first" if each > 1 else "frames"
         raise ValueError(
-            f"{name} has {there} frames already{said}: a clip has {MAX_FRAMES} at most, and "
-            "--frames must be more than what is there"
+            f"{name} {takes} already: --frames must be more than that, and at most {MAX_FRAMES} "
+            f"{what}"
         )
-    if surplus := columns[0].start:
-        notes.append(f"The first {surplus} of its frames are left out: 1 + {each} n can be kept.")
-    for column, own in enumerate(columns):
-        keyframes.setdefault(column, video.frames[own])
+    if surplus := len(video.frames) - 1 - each * (there - 1):
+        which = "frame is" if surplus == 1 else f"{surplus} frames are"
+        notes.append(f"Its first {which} left out, as 1 + {each} n frames can be kept.")
+    if each > pipe.frames_per_picture:
+        notes.append("Of what is kept there are stills, as the autoencoder takes pictures only.")
+    for column, picture in pictures.items():
+        keyframes.setdefault(column, picture)
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     return Timeline.preset(
         "extend", frames=frames, steps=steps, window=pipe.num_frames, given=there
@@ -241,10 +244,14 @@ def check(options: argparse.Namespace) -> str:
     ).frames
     if len(clip) < wanted:
         raise ValueError(
-            f"{options.video.name} has {len(clip)} frames at {pipe.card.fps / stride:g} a second, "
-            f"and {pipe.card.name} sees {wanted} at once; take a longer video"
+            f"{options.video.name} has {_counted(len(clip))} at {pipe.card.fps / stride:g} a "
+            f"second, and {pipe.card.name} sees {wanted} at once; take a longer video"
         )
     return str(check_up(pipe, clip, options.label, options.seed))
+
+
+def _counted(frames: int) -> str:
+    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 def presets(_: argparse.Namespace) -> str:

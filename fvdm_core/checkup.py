@@ -286,6 +286,8 @@ def _ignorance(rows: Sequence[AtLevel], prediction_type: str) -> Iterator[str]:
 
 
 def _company(rows: Sequence[AtLevel]) -> Iterator[str]:
+    if any(row.alike >= LACKING and row.among_clean < BETTER * row.alike for row in rows):
+        return  # clean frames do help, if only where there is little else to go by
     lacking = [row for row in rows if row.signal >= TELLING and row.alike >= LACKING]
     if sum(row.among_clean >= GAIN * row.alike for row in lacking) > len(lacking) / 2:
         yield (

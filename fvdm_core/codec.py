@@ -68,9 +68,7 @@ class Codec:
 
         Raises `ValueError` where the autoencoder makes others.
         """
-        with naming_its_line():
-            latents = encode_frames(self.coder.encode, frames, self.at_once, self.device)
-        return self._checked(latents, len(frames), frames)
+        return self._encoded("encode", frames, self.at_once, len(frames))
 
     @torch.no_grad()
     def encode_clip(self, frames: np.ndarray) -> Tensor:
@@ -81,8 +79,8 @@ class Codec:
 
         Raises `ValueError` for an N that is of no F, and where the autoencoder makes others.
         """
-        together, each = clip_encoder_of(self.coder), self.per_picture
-        if together is None:
+        each = self.per_picture
+        if each == 1:
             return self.encode(frames)
         latents, left = divmod(len(frames) - 1, each)
         if left:
@@ -90,9 +88,7 @@ class Codec:
                 f"the clip has {len(frames)} frames; it must have 1 + {each} n, as {self.name} "
                 f"makes {each} frames of each latent but the first"
             )
-        with naming_its_line():
-            made = encode_frames(together, frames, len(frames), self.device)
-        return self._checked(made, 1 + latents, frames)
+        return self._encoded("encode_clip", frames, len(frames), 1 + latents)
 
     def encode_columns(
         self, pictures: Mapping[int, Picture], known: Mapping[int, int]
@@ -125,14 +121,25 @@ class Codec:
                 part = []
         return latents
 
-    def _checked(self, latents: Tensor, count: int, frames: np.ndarray) -> Tensor:
-        size = self.latent_size((frames.shape[1], frames.shape[2]))
-        expected = (count, self.channels, *size)
+    def _encoded(self, method: str, frames: np.ndarray, at_once: int, count: int) -> Tensor:
+        """What a method of the autoencoder makes of frames, which should be `count` latents."""
+
+        def encode(video: Tensor) -> Tensor:
+            made = getattr(self.coder, method)(video)
+            if not isinstance(made, Tensor):
+                raise ValueError(f"{method} returned a {type(made).__name__}, not a tensor")
+            return made
+
+        with naming_its_line():
+            latents = encode_frames(encode, frames, at_once, self.device)
+        expected = (count, self.channels, *self.latent_size((frames.shape[1], frames.shape[2])))
         if latents.shape != expected:
             raise ValueError(
-                f"the autoencoder made latents of shape {tuple(latents.shape)} of pictures of "
-                f"shape {frames.shape}; expected {expected}"
+                f"the autoencoder's {method} made latents of shape {tuple(latents.shape)} of "
+                f"pictures of shape {frames.shape}; expected {expected}"
             )
+        if not bool(latents.isfinite().all()):
+            raise NotFinite(f"the autoencoder's {method} gave a value that is not a number")
         return latents
 
     @torch.no_grad()

@@ -76,8 +76,10 @@ def frames_of_columns(frames: int, frames_per_latent: int = 1) -> list[slice]:
     """Which of a clip's frames stand for each column: one for the first, then so many for each.
 
     Frames that are too many for that are left out at the start, so that a clip can go on at its
-    end.
+    end. Raises `ValueError` for what are no numbers of frames.
     """
+    frames = checked_integer("frames", frames, 0, 10**9)
+    frames_per_latent = checked_integer("frames_per_latent", frames_per_latent, 1, 10**9)
     if not frames:
         return []
     surplus = (frames - 1) % frames_per_latent

@@ -20,6 +20,8 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from .limits import checked_integer
+
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).resolve().parent
 LIBRARIES = {_HERE, _HERE.parent / "ui", _HERE.parent / "train", Path(os.__file__).parent}
@@ -168,12 +170,18 @@ def coder_of(module: nn.Module) -> Coder:
 
 def frames_per_latent(coder: Coder) -> int:
     """How many frames of a clip each latent but the first stands for."""
-    return int(getattr(coder, "frames_per_latent", 1))
+    return checked_integer("frames_per_latent", getattr(coder, "frames_per_latent", 1), 1, 64)
 
 
 def clip_encoder_of(coder: Coder) -> Callable[[Tensor], Tensor] | None:
-    """(1 + r·(F − 1), 3, H, W) -> latents (F, C, h, w), where a coder can make them."""
-    return getattr(coder, "encode_clip", None) if frames_per_latent(coder) > 1 else None
+    """(1 + r·(F − 1), 3, H, W) -> latents (F, C, h, w), where a coder can make them.
+
+    Raises `ValueError` where that is no function.
+    """
+    encode = getattr(coder, "encode_clip", None) if frames_per_latent(coder) > 1 else None
+    if encode is not None and not callable(encode):
+        raise ValueError(f"encode_clip is a {type(encode).__name__}, not a method")
+    return encode
 
 
 def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:

@@ -95,6 +95,9 @@ def _try(pipe: Pipeline, file: Path) -> None:
                 f"the autoencoder makes frames of {frames.shape[1]}×{frames.shape[2]} of what it "
                 f"made of {height}×{width}; its downsample is {pipe.autoencoder.downsample}"
             )
+        if pipe.frames_per_latent > 1:
+            grey = np.full((1 + pipe.frames_per_picture, height, width, 3), 128, np.uint8)
+            pipe.decode(pipe.encode_clip(grey)[None])
         timeline = Timeline.preset("standard", frames=pipe.num_frames, steps=2)
         label = next(iter(pipe.card.labels), None)
         for state in pipe.stream(timeline, label=label, cfg_scale=2.0):

@@ -20,7 +20,7 @@ from .conditioning import replacement
 from .device import pick_device, pick_dtype
 from .files import is_program
 from .guidance import denoiser
-from .keyframes import Picture, fit_pictures, known_frames
+from .keyframes import Picture, fit_pictures, frames_of_columns, known_frames
 from .kl_autoencoder import autoencoder_beside
 from .limits import shown
 from .network import Prompted, cast_real, coder_of, network_of, skills_of
@@ -380,6 +380,16 @@ class Pipeline:
         size = options.size or self.image_size
         begin = self._codec, self.schedule, size, options.seed
         return first_row(timeline, pictures, known, *begin).to(self.device)
+
+    def pictures_of(self, frames: np.ndarray) -> dict[int, np.ndarray]:
+        """The frames of a video, uint8 (N, H, W, 3), as pictures for the columns that they fill.
+
+        Where a latent stands for several frames, each but the first gets as many, or the last of
+        them if the autoencoder takes pictures only; those too many are left out at the start.
+        """
+        moves = self.frames_per_picture > 1
+        columns = enumerate(frames_of_columns(len(frames), self.frames_per_latent))
+        return {column: frames[own] if moves else frames[own][-1] for column, own in columns}
 
     def encode(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 (K, H, W, 3), each by itself, as latents (K, C, h, w) on the CPU.

@@ -37,7 +37,7 @@ CORE = {  # what a module of the core may import of the core
     "blocks": {"device", "rotary"},
     "model": {"blocks", "embeddings", "rotary", "shape", "step_cache"},
     "pixels": set(),
-    "network": set(),
+    "network": {"limits"},
     "linear_preview": set(),
     "own": {"device", "files", "network", "pipeline", "sampler", "timeline"},
     "guidance": {"network", "step_cache"},

@@ -117,7 +117,10 @@ class Studio:
         pictures = [keyframe.frame for keyframe in editor.keyframes]
         lines: list[dict[str, Any]] = [{"kind": "says", "text": timeline.describe()}]
         first = self._known_steps(editor, request, session)
-        cost = {"kind": "cost", "text": self._cost(timeline, request, first)}
+        cost = {
+            "kind": "cost",
+            "text": self._cost(timeline, request, first) + self._length(timeline),
+        }
         lines.append(cost | ({"known": first} if first else {}))
         trained_with = self.model.get().card.prior if self.model.ready else PRIORS[0]
         warnings = timeline.warnings(pictures, trained_with) + unlike_training(
@@ -136,6 +139,12 @@ class Studio:
         if (levels == levels[:, :1]).all() if clean else timeline.moves_together:
             return []
         return ["This model was trained on frames of equal noise; here they differ: expect little."]
+
+    def _length(self, timeline: Timeline) -> str:
+        """How many frames come out, where a column stands for several."""
+        each = self.frames_per_latent
+        frames = 1 + each * (timeline.frames - 1)
+        return "" if each == 1 else f" · the columns become {frames} frames"
 
     def _known_steps(self, editor: EditorValue, request: GenerateRequest, session: str) -> int:
         """How many first steps of a run have been walked by others of its session."""

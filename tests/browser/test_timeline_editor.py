@@ -526,7 +526,7 @@ def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
     frames = read_video(tmp_path / "clip.mp4").frames
     for slot, first, begin in (("slot-0", 0, [0, 1, 4]), ("slot-4", 4, [0, 3, 6])):
         drop_files(page, [tmp_path / "clip.mp4"], middle(page, slot))
-        expect(page.get_by_test_id("clip-pace")).to_have_value("0.375")
+        expect(page.get_by_test_id("clip-pace")).to_have_value("0.125")
         set_range(page, "clip-count", 3)
         set_range(page, "clip-from", 0.06)  # in the middle of a frame
         page.get_by_test_id("clip-fill").click()

@@ -9,7 +9,7 @@ from torch import nn
 from fvdm_core import NoiseSchedule, Pipeline
 from fvdm_core.__main__ import main
 from fvdm_core.card import ModelCard
-from fvdm_core.checkup import LEVELS, check_up
+from fvdm_core.checkup import LEVELS, AtLevel, _company, check_up
 from fvdm_core.media import write_video
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace
 from fvdm_core.readings import readings, tellings
@@ -422,6 +422,18 @@ def test_latents_that_stand_for_several_frames_are_stills_and_nothing_is_decoded
     assert "Each latent is of a still" in str(found)
 
 
+def test_clean_frames_that_help_at_any_level_are_no_suspect():
+    """A network may know nearly all of a clip itself but where hardly anything is left of it."""
+
+    def row(level, signal, alike, among):
+        return AtLevel(level, signal, 1 - signal, 1.0, alike, among)
+
+    known = [row(50, 0.95, 0.002, 0.002), row(800, 0.2, 0.06, 0.059)]
+    assert list(_company([*known, row(950, 0.05, 0.23, 0.055)])) == []
+    (said,) = _company([*known, row(950, 0.05, 0.23, 0.22)])
+    assert "clean frames beside noisy ones do not help it" in said
+
+
 def test_where_the_autoencoder_takes_clips_the_latents_are_of_one():
     class Together(Scaled):
         """Latents are the last frames that they stand for; the others are lost."""
@@ -497,7 +509,7 @@ def test_the_command_takes_as_many_frames_as_the_model_sees(
     write_video(video, clip(5), 24)
     assert main(command) == 1
     rate, sees = (8, 7) if clips else (8 / each, 4)
-    said = f"clip.mp4 has 1 frames at {rate:g} a second, and Mine sees {sees}"
+    said = f"clip.mp4 has 1 frame at {rate:g} a second, and Mine sees {sees}"
     assert said in capsys.readouterr().err
     assert main(["check", str(tmp_path / "gone.mp4"), *command[2:]]) == 1
     assert "gone.mp4" in capsys.readouterr().err

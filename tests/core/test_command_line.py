@@ -321,13 +321,13 @@ def test_a_video_that_cannot_be_kept_is_refused(model, here, capsys, monkeypatch
     assert len(media.read_video("o.mp4").frames) == 16  # and not 12 + 8
     capsys.readouterr()
     assert generate(model, *"--continue o.mp4 --steps 1 -o p.mp4".split()) == 1
-    assert "o.mp4 has 16 frames already: a clip has 16 at most" in capsys.readouterr().err
+    assert (
+        "o.mp4 has 16 frames already: --frames must be more than that, and at most 16"
+        in capsys.readouterr().err
+    )
     monkeypatch.setattr("fvdm_core.pipeline.Pipeline.stream", None)  # nothing is sampled
     assert generate(model, *"--continue given.mp4 --steps 1 -o o.gif".split()) == 1
     assert "o.gif: fps is 60" in capsys.readouterr().err
-    monkeypatch.setattr("fvdm_core.codec.frames_per_latent", lambda coder: 2)
-    assert generate(model, *"--continue given.mp4 -o o.mp4".split()) == 1
-    assert "takes pictures only, so given.mp4 cannot be kept as it is" in capsys.readouterr().err
 
 
 COMPRESSING = """
@@ -337,7 +337,7 @@ from fvdm_core.card import ModelCard
 from fvdm_core.network import NetworkShape, PixelSpace
 
 class White(torch.nn.Module):
-    config = NetworkShape(4, 3, 16)
+    config = NetworkShape(4, 3, 16, num_classes=1)
     def forward(self, x, t, y=None):
         return torch.ones_like(x)
 
@@ -351,7 +351,7 @@ class Slow(PixelSpace):
 
 def load():
     schedule = NoiseSchedule("cosine", prediction_type="x0")
-    return Pipeline(White(), Slow(), schedule, ModelCard(name="White", fps=8))
+    return Pipeline(White(), Slow(), schedule, ModelCard(name="White", labels=("snow",), fps=8))
 """
 
 
@@ -363,7 +363,7 @@ def test_a_video_is_continued_by_a_model_that_compresses_time(here, capsys):
     words = "--continue given.mp4 --steps 1 -o o.mp4".split()
     assert generate("white.py", *words) == 0
     said = capsys.readouterr()
-    assert "The first 2 of its frames are left out" in said.err
+    assert "Its first 2 frames are left out" in said.err
     assert said.out == "o.mp4: 16 frames, 2.66667 s\n"  # 10, and two columns of 3
     means = media.read_video("o.mp4").frames.mean((1, 2, 3))
     wanted = [40, *[80] * 3, *[140] * 3, *[200] * 3, *[255] * 6]
@@ -372,14 +372,24 @@ def test_a_video_is_continued_by_a_model_that_compresses_time(here, capsys):
     assert not found.missing and [found.pictures[k].ndim for k in range(4)] == [3, 4, 4, 4]
     assert generate("white.py", *"--recipe o.mp4 -o again.mp4".split()) == 0
     assert np.array_equal(media.read_video("again.mp4").frames, media.read_video("o.mp4").frames)
-    Path("still.py").write_text(COMPRESSING.replace("encode_clip", "not_that"))
+    assert generate("white.py", *words, "--label", "snow") == 0
+    stills = COMPRESSING.replace("encode_clip", "not_that").replace("snow", "rain")
+    Path("still.py").write_text(stills)
     capsys.readouterr()
     assert generate("still.py", *"--recipe o.mp4 -o other.mp4".split()) == 0  # of stills
-    assert "It was made with White, so the clip will differ" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "It was made with White, so the clip will differ" in said
+    assert "does not know 'snow', so any label is chosen" in said
     assert np.abs(media.read_video("other.mp4").frames[1].mean() - 100) < 6  # the last of 60 to 100
     assert generate("white.py", *words, "--frames", "4") == 1
-    said = "given.mp4 has 4 frames already, of 3 of the video's each but the first: a clip has"
-    assert said in capsys.readouterr().err
+    said = "at most 1024 columns, of 3 frames each but the first"
+    assert f"given.mp4 takes 4 columns already: --frames must be more than that, and {said}" in (
+        capsys.readouterr().err
+    )
+    assert generate("still.py", *words) == 0
+    assert "there are stills, as the autoencoder takes pictures only" in capsys.readouterr().err
+    means = media.read_video("o.mp4").frames.mean((1, 2, 3))
+    assert np.abs(means[:10] - [40, *[100] * 3, *[160] * 3, *[220] * 3]).max() < 6
 
 
 def test_a_video_is_continued_in_the_size_and_fit_that_is_asked_for(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from torch import nn
 from fvdm_core import NoiseSchedule, Pipeline, Timeline
 from fvdm_core.card import ModelCard
 from fvdm_core.defaults import SamplingDefaults
+from fvdm_core.keyframes import frames_of_columns
 from fvdm_core.measures import changes
 from fvdm_core.media import write_video
 from fvdm_core.network import NetworkError, NetworkShape, PixelSpace, skills_of
@@ -493,6 +494,22 @@ def test_an_animation_moves_where_it_has_as_many_frames_as_the_latent(tmp_path):
             begun(pipe, Timeline(levels), {0: pictures[0], 1: frames[:1].repeat(wrong, 0)})
 
 
+def test_the_frames_of_a_video_are_pictures_of_the_columns_that_they_fill():
+    frames = np.arange(9)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    for coder, wanted in (
+        (PixelSpace(), [[k] for k in range(9)]),
+        (Together(), [[2], [3, 4, 5], [6, 7, 8]]),
+        (Slow(), [[2], [5], [8]]),  # which takes stills
+    ):
+        pictures = made(Constant(clip_of()), coder).pictures_of(frames)
+        assert list(pictures) == list(range(len(wanted)))
+        assert [np.atleast_1d(p.mean((-1, -2, -3))).tolist() for p in pictures.values()] == wanted
+    for wrong in ((-1, 4), (9, 0), (9.5, 2)):
+        with pytest.raises(ValueError, match="must be a whole number"):
+            frames_of_columns(*wrong)
+    assert frames_of_columns(0, 4) == []
+
+
 def test_an_animation_is_the_same_however_often_it_is_given(tmp_path):
     pipe = made(Constant(clip_of()), Together())
     pictures, _ = moving(2)
@@ -526,7 +543,7 @@ def test_pictures_with_previews_and_pages_do_not_move(tmp_path):
 
 def test_the_code_of_the_page_goes_on_from_a_video(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "own-network.md").read_text("utf-8")
-    code = next(part for part in page.split("```python\n") if "frames_of_columns" in part)
+    code = next(part for part in page.split("```python\n") if "pictures_of" in part)
     monkeypatch.chdir(tmp_path)
     for coder in (Together(), PixelSpace()):
         each = 3 if isinstance(coder, Together) else 1

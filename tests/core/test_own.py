@@ -70,6 +70,59 @@ def test_a_file_makes_the_model_and_the_command_line_runs_it(own, tmp_path):
     assert '"name": "Grey of mine"' in media.read_metadata(tmp_path / "a.mp4")
 
 
+COMPRESSING = """
+import torch
+from fvdm_core import NoiseSchedule, Pipeline
+from fvdm_core.card import ModelCard
+from fvdm_core.network import NetworkShape, PixelSpace
+
+class Grey(torch.nn.Module):
+    config = NetworkShape(4, 3, 8)
+    def forward(self, x, t, y=None):
+        return 0 * x
+
+class Slow(PixelSpace):
+    frames_per_latent = 2
+    def encode_clip(self, video):
+        return video[::2]
+    def decode(self, latents):
+        return torch.cat([latents[:1], latents[1:].repeat_interleave(2, 0)])
+
+def load():
+    return Pipeline(Grey(), Slow(), NoiseSchedule("cosine", 1000, "x0"), ModelCard(name="Grey"))
+"""
+
+
+@pytest.mark.parametrize(
+    "right, wrong, words",
+    [
+        ("", "", None),
+        ("video[::2]", "video", r"encode_clip made latents of shape \(3, 3, 8, 8\).*expected \(2,"),
+        ("return video[::2]", "pass", "encode_clip returned a NoneType, not a tensor"),
+        ("video[::2]", "video[::2] / 0", "gives values that are not numbers"),
+        (
+            "def encode_clip(self, video):",
+            "encode_clip = 3\n    def other(self, video):",
+            "a int, not",
+        ),
+        ("= 2\n", "= 0\n", "frames_per_latent must be a whole number from 1 to 64, got 0"),
+        ("= 2\n", "= 2.5\n", "frames_per_latent must be a whole number from 1 to 64, got 2.5"),
+        ("= 2\n", "= 3\n", "made 3 frames of 2 latents; it should have made 4"),
+        ("encode_clip", "other", None),  # of stills
+        ("repeat_interleave(2, 0)", "clone()", "made 2 frames of 2 latents; it should have made 3"),
+    ],
+)
+def test_what_compresses_time_is_tried_when_it_is_loaded(tmp_path, right, wrong, words):
+    file = tmp_path / "slow.py"
+    assert right in COMPRESSING
+    file.write_text(COMPRESSING.replace(right, wrong) if right else COMPRESSING)
+    if words is None:
+        assert load_own(file).frames_per_latent == 2
+    else:
+        with pytest.raises(ValueError, match=words):
+            load_own(file)
+
+
 def test_its_hash_is_of_the_weights_and_of_the_file(own):
     first = load_own(own)
     assert len(first.model_hash) == 16 and load_own(own).model_hash == first.model_hash

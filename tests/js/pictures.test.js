@@ -81,12 +81,12 @@ test("a dropped video fills what waits for pictures: a clip's end before what go
   assert.deepEqual(P.partFor(state(all), 0), { count: 12, end: false }); // edit
 });
 
-test("the pictures of a video lie a pace apart, and those that move have all frames of it", () => {
+test("the frames of a video lie a step apart, and those that move have all frames of it", () => {
   const near = (got, wanted) => assert.deepEqual(got.map((own) => own.map((t) => Math.round(t * 1e6) / 1e6)), wanted);
-  const stills = { first: 3, each: 1, pace: 0.5, duration: 3 };
+  const stills = { first: 3, each: 1, step: 0.5, duration: 3 };
   near(P.times({ ...stills, from: 1, most: 9 }), [[1], [1.5], [2], [2.5]]);
   near(P.times({ ...stills, from: 1, most: 2 }), [[1], [1.5]]);
-  const moving = { each: 2, pace: 0.5, duration: 3 };
+  const moving = { each: 2, step: 0.25, duration: 3 };
   near(P.times({ ...moving, first: 0, from: 1, most: 3 }), [[1], [1.25, 1.5], [1.75, 2]]);
   near(P.times({ ...moving, first: 4, from: 1, most: 3 }), [[1, 1.25], [1.5, 1.75], [2, 2.25]]);
   near(P.times({ ...moving, first: 4, from: 2.6, most: 3 }), [[2.6, 2.85]]); // no second whole one
@@ -94,9 +94,9 @@ test("the pictures of a video lie a pace apart, and those that move have all fra
 });
 
 test("what is filled up to the end of a video is as many pictures as were asked for", () => {
-  for (const each of [1, 2, 3, 4, 8]) for (const pace of [1 / 30, 1 / 8, 4 / 15, 8 / 30, 0.5]) {
+  for (const each of [1, 2, 3, 4, 8]) for (const step of [1 / 30, 1 / 8, 4 / 15, 8 / 30, 0.5]) {
     for (const first of [0, 1, 5]) for (const count of [1, 2, 7]) {
-      const about = { first, each, pace, duration: 30 };
+      const about = { first, each, step, duration: 30 };
       const from = P.beginning({ ...about, count });
       const times = P.times({ ...about, from, most: count });
       assert.equal(times.length, count);
@@ -105,5 +105,5 @@ test("what is filled up to the end of a video is as many pictures as were asked 
       assert.equal(P.times({ ...about, from, most: 99 }).length, count);
     }
   }
-  assert.equal(P.beginning({ first: 1, each: 4, pace: 1, duration: 2, count: 9 }), 0);
+  assert.equal(P.beginning({ first: 1, each: 4, step: 0.25, duration: 2, count: 9 }), 0);
 });

@@ -213,6 +213,9 @@ def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) ->
         files = clip_files(saved, each)
         assert (files.frames, files.columns) == (9, columns) and len(saved.columns(each)) == columns
     assert studio.frames_per_latent == 2
+    lines = studio.summary(painting(studio), GenerateRequest())
+    (cost,) = (line["text"] for line in lines if line["kind"] == "cost")
+    assert cost.endswith(" · the columns become 9 frames")
     said = dict(facts(studio.model.get()))["Frames"]
     assert said.endswith("8 per second; each but the first stands for 2 of the clip's")
     said = dict(facts(studio.model.get()))["Noise"]

@@ -82,7 +82,7 @@ const FvdmClip = (() => {
       };
       const [from, fromRow] = slider("From", "clip-from",
         { min: 0, max: Math.max(0, duration - 0.04), step: 0.01, value: 0 }, (s) => `${s.toFixed(2)} s`);
-      const usual = this.io.pace(); // seconds between pictures
+      const usual = this.io.pace() / this.io.moving(); // seconds between frames
       const [pace, paceRow] = slider("Every", "clip-pace",
         { min: usual / 4, max: Math.max(1, usual, Math.min(4, duration / 2)), step: usual / 4, value: usual },
         (s) => `${s.toFixed(2)} s`);
@@ -93,7 +93,7 @@ const FvdmClip = (() => {
       Object.assign(this, { from, pace, count });
       if (part.end) { // the last pictures of the video, up to its end
         from.value = String(FvdmPictures.beginning({ first: this.first, each: this.io.moving(),
-          pace: Number(pace.value), duration, count: part.count }));
+          step: Number(pace.value), duration, count: part.count }));
         fromRow.querySelector("output").textContent = `${Number(from.value).toFixed(2)} s`;
       }
       this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
@@ -105,7 +105,7 @@ const FvdmClip = (() => {
 
     /** Of each picture's frames. */
     times() {
-      return FvdmPictures.times({ first: this.first, each: this.io.moving(), pace: Number(this.pace.value),
+      return FvdmPictures.times({ first: this.first, each: this.io.moving(), step: Number(this.pace.value),
         from: Number(this.from.value), duration: this.video.duration,
         most: Math.min(Number(this.count.value), this.io.state().frames - this.first) });
     }

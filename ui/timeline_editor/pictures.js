@@ -70,11 +70,10 @@ const FvdmPictures = (() => {
   }
 
   /** The times in a video, in seconds, of the frames of each picture that it gives from a time on,
-      for the columns from `first` on. A column but the very first stands for `each` frames, of
-      which the last are a pace apart; there are as many pictures as the video has whole, `most`
-      at the most, or a single frame. */
-  function times({ first, each, pace, from, duration, most }) {
-    const step = pace / each;
+      `step` apart, for the columns from `first` on, of which each but the very first stands for
+      `each` frames. There are as many pictures as the video has whole, `most` at the most, or a
+      single frame. */
+  function times({ first, each, step, from, duration, most }) {
     const alone = first === 0 ? 1 : 0;
     const there = Math.floor((duration - from - 0.02) / step) + 1;
     const whole = alone + Math.floor((there - alone) / each);
@@ -84,9 +83,9 @@ const FvdmPictures = (() => {
   }
 
   /** Where `times` has to begin for the last `count` pictures of a video. */
-  function beginning({ first, each, pace, duration, count }) {
+  function beginning({ first, each, step, duration, count }) {
     const alone = first === 0 ? 1 : 0;
-    return Math.max(0, duration - 0.04 - (alone + (count - alone) * each - 1) * pace / each);
+    return Math.max(0, duration - 0.04 - (alone + (count - alone) * each - 1) * step);
   }
 
   // ── How a picture is cut ───────────────────────────────────────────────────────────────────
