@@ -13,7 +13,7 @@ from fvdm_core.limits import MAX_FRAMES
 from fvdm_core.options import written_size
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
-from ui.painting_panel import Follow
+from ui.painting_panel import FITTING, Follow, follow_change
 from ui.refusals import checked
 from ui.requests import USUAL_FPS, EditorValue, Strict
 from ui.restoring import OPTIONAL
@@ -282,9 +282,10 @@ def wire_models(
         asked,
         [editor, *followers],
         trigger_mode="always_last",
+        js=FITTING,
         **QUICK,
     )
-    reading(followed.then).then(**keeping)
+    follow_change(followed, reading, keeping)
     return {
         "fn": name_model,
         "inputs": [kept, *asked],

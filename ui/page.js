@@ -242,6 +242,12 @@ const FvdmPage = (() => {
     return changing(...values);
   }
 
+  /** Of what fits the painting to another model: after all that is under way, as that left it. */
+  async function fitting(editor, ...shown) {
+    await allChanged();
+    return changing(globalThis.fvdmEditor?.value ?? editor, ...shown);
+  }
+
   // ── A prompt is a label ────────────────────────────────────────────────────────────────────
 
   // Two boxes have one value. What is typed into the prompt goes to the label and comes back as a
@@ -267,7 +273,7 @@ const FvdmPage = (() => {
 
   return {
     begin, restored, arrived, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
-    settle, reading, changing, changed, allChanged, inPlace,
+    settle, reading, changing, changed, allChanged, inPlace, fitting,
     prompted, labelled,
   };
 })();

@@ -165,7 +165,9 @@ def build_studio(
             kept = session_of(kept_session)
             restored = restore(kept_painting)
             if restored is None:  # the page shows the welcome, or what was painted on it already
-                return gr.skip(), *[gr.skip()] * len(settings), kept
+                foreign = studio.model.ready and studio.is_foreign_welcome(studio.welcome())
+                first = studio.plain_welcome() if foreign else gr.skip()
+                return first, *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
         async def name_frames(size: Any) -> Any:
