@@ -66,6 +66,11 @@ def load_moving(
     if isinstance(src, Image.Image):
         pictures = _frames_of(src, "the picture", count)
     elif isinstance(src, np.ndarray):
+        if src.ndim == 4 and (src.shape[3] not in (3, 4) or src.dtype != np.uint8):
+            raise ValueError(
+                f"the picture is {src.dtype} of shape {src.shape}; "
+                "it must be uint8 (frames, height, width, 3)"
+            )
         if src.ndim == 4 and len(src) not in (1, count):
             several = f" or {count}" if count > 1 else ""
             raise ValueError(f"the picture has {len(src)} frames; it must have one{several}")

@@ -489,6 +489,9 @@ def test_an_animation_moves_where_it_has_as_many_frames_as_the_latent(tmp_path):
             torch.testing.assert_close(x[1], together(frames)[1] if moves else still)
         first = begun(pipe, Timeline(levels), {0: file, 1: pictures[1]})[0]
         torch.testing.assert_close(first, still)  # which stands for one frame
+    for layout in (frames[:3].transpose(0, 3, 1, 2), frames[:3] / 255):
+        with pytest.raises(ValueError, match=r"it must be uint8 \(frames, height, width, 3\)"):
+            begun(pipe, Timeline(levels), {0: pictures[0], 1: layout})
     for wrong in (2, 4):
         with pytest.raises(ValueError, match=f"has {wrong} frames; it must have one or 3"):
             begun(pipe, Timeline(levels), {0: pictures[0], 1: frames[:1].repeat(wrong, 0)})
