@@ -394,7 +394,7 @@ class Pipeline:
     def encode(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 (K, H, W, 3), each by itself, as latents (K, C, h, w) on the CPU.
 
-        Raises `ValueError` where the autoencoder makes others.
+        Raises `ValueError` where the autoencoder makes others, and `NotFinite` for NaN or infinity.
         """
         return self._codec.encode(frames)
 
