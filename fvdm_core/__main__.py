@@ -57,15 +57,7 @@ def generate(options: argparse.Namespace) -> str:
     if options.repeated and options.repeated.model_hash != pipe.model_hash:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
-        label = options.repeated.options.label
-        known = label in (None, *pipe.card.labels) or "prompts" in pipe.skills
-        if not known and options.label == label:
-            notes.append(f"This model does not know {label!r}, so any label is chosen.")
-            options.label = None
-        for frame, picture in options.repeated.pictures.items():
-            moves = pipe.frames_per_picture if frame else 1
-            if keyframes[frame] is picture and picture.ndim == 4 and len(picture) != moves:
-                keyframes[frame] = picture[-1]
+        notes += _fit_recipe(options, pipe, keyframes)
     if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
     elif not (options.prior or options.timeline or options.repeated):  # which say what they want
@@ -157,6 +149,23 @@ def _repeats(options: argparse.Namespace, keyframes: dict[int, Any]) -> list[str
         notes.append(
             f"It was stopped after step {recipe.stopped_after_step}; this goes to its end."
         )
+    return notes
+
+
+def _fit_recipe(
+    options: argparse.Namespace, pipe: Pipeline, keyframes: dict[int, Any]
+) -> list[str]:
+    """Leave out of another model's recipe what this one cannot do; says what is noticed of it."""
+    notes = []
+    label = options.repeated.options.label
+    known = label in (None, *pipe.card.labels) or "prompts" in pipe.skills
+    if not known and options.label == label:
+        notes.append(f"This model does not know {label!r}, so any label is chosen.")
+        options.label = None
+    for frame, picture in options.repeated.pictures.items():
+        moves = pipe.frames_per_picture if frame else 1
+        if keyframes[frame] is picture and picture.ndim == 4 and len(picture) != moves:
+            keyframes[frame] = picture[-1]
     return notes
 
 

@@ -13,10 +13,10 @@ from .limits import MAX_SIDE
 from .network import (
     Coder,
     Shape,
-    clip_encoder_of,
     frames_per_latent,
     naming_its_line,
     preview_of,
+    takes_clips,
 )
 from .pictures import Picture
 from .pixels import decode_frames, encode_frames
@@ -38,7 +38,7 @@ class Codec:
         self.coder, self.name = coder, name
         self.per_latent = frames_per_latent(coder)
         # of how many frames the picture of a latent may be
-        self.per_picture = 1 if clip_encoder_of(coder) is None else self.per_latent
+        self.per_picture = self.per_latent if takes_clips(coder) else 1
         self.at_once, self.channels = shape.num_frames, shape.latent_channels
         self.patch = shape.patch_size
         self.device = torch.device("cpu")

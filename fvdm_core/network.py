@@ -173,15 +173,12 @@ def frames_per_latent(coder: Coder) -> int:
     return checked_integer("frames_per_latent", getattr(coder, "frames_per_latent", 1), 1, 64)
 
 
-def clip_encoder_of(coder: Coder) -> Callable[[Tensor], Tensor] | None:
-    """(1 + r·(F − 1), 3, H, W) -> latents (F, C, h, w), where a coder can make them.
-
-    Raises `ValueError` where that is no function.
-    """
+def takes_clips(coder: Coder) -> bool:
+    """Whether it compresses time and has `encode_clip`. Raises `ValueError` where that is none."""
     encode = getattr(coder, "encode_clip", None) if frames_per_latent(coder) > 1 else None
     if encode is not None and not callable(encode):
         raise ValueError(f"encode_clip is a {type(encode).__name__}, not a method")
-    return encode
+    return encode is not None
 
 
 def preview_of(coder: Coder) -> Callable[[Tensor], Tensor]:
