@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,10 +50,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """serve(script, *arguments) starts a Python script with its port in GRADIO_SERVER_PORT and
-    gives its address once it answers; all of them end with the session."""
+@contextmanager
+def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Gives start(script, *arguments), which starts a Python script with its port in
+    GRADIO_SERVER_PORT and gives its address once it answers; all of them end with the block."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(script: Path, *arguments: str) -> str:
@@ -87,14 +88,24 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
                 time.sleep(0.2)
         raise RuntimeError(f"{script.name} did not answer:\n{log.read_text()[-4000:]}")
 
-    yield start
-    for process in running:
-        process.terminate()
-    for process in running:
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """serve(script, *arguments) gives the address of a server that ends with the module: an idle
+    one, too, takes some of a small machine."""
+    with starting(tmp_path_factory) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -104,10 +115,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(serve: Callable[..., str], folder: Path) -> str:
+def address(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[str]:
     """A studio with a stand-in for the model, which tests share, each as another visitor; a module
     that wants another studio has an own `address`."""
-    return serve(FAKE_STUDIO, str(folder))
+    with starting(tmp_path_factory) as start:
+        yield start(FAKE_STUDIO, str(folder))
 
 
 @pytest.fixture

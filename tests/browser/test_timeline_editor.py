@@ -22,7 +22,7 @@ APP = Path(__file__).parent / "editor_app.py"
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(serve: Callable[..., str]) -> str:
     return serve(APP)
 
