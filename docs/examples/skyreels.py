@@ -12,10 +12,11 @@ of the clip, but for the first column, which is one. Diffusers' own pipeline tak
 import os
 
 import torch
-from diffusers import AutoencoderKLWan, SkyReelsV2Transformer3DModel
+from diffusers import SkyReelsV2Transformer3DModel
 from einops import rearrange
 from torch import Tensor
-from wan_parts import Encode, Prompted, WanCoder, text_encoder
+from video_parts import Encode, PromptedNetwork, text_encoder
+from wan_parts import AGAINST, TEXT_ENCODER, wan_coder
 
 from fvdm_core import NoiseSchedule, Pipeline
 from fvdm_core.card import ModelCard
@@ -27,11 +28,11 @@ FRAMES, HEIGHT, WIDTH, FPS = 25, 544, 960, 24  # 25 latent frames are 97 frames,
 SHIFT = 8.0  # of the noise levels, as its authors sample it
 
 
-class SkyReels(Prompted):
+class SkyReels(PromptedNetwork):
     """Diffusers' transformer."""
 
     def __init__(self, transformer: SkyReelsV2Transformer3DModel, encode: Encode) -> None:
-        super().__init__(encode)
+        super().__init__(encode, AGAINST)
         takes = transformer.config
         self.config = NetworkShape(
             num_frames=FRAMES,
@@ -65,11 +66,9 @@ def pipeline(encode: Encode, size: tuple[int, int]) -> Pipeline:
     transformer = SkyReelsV2Transformer3DModel.from_pretrained(
         MODEL, subfolder="transformer", torch_dtype=dtype
     )
-    vae = AutoencoderKLWan.from_pretrained(MODEL, subfolder="vae")
-    vae.enable_tiling()
     return Pipeline(
         SkyReels(transformer, encode),
-        WanCoder(vae),
+        wan_coder(MODEL),
         NoiseSchedule("flow", prediction_type="flow", shift=SHIFT),
         ModelCard(
             name="SkyReels-V2 DF",
@@ -83,4 +82,4 @@ def pipeline(encode: Encode, size: tuple[int, int]) -> Pipeline:
 
 def load() -> Pipeline:
     """The pipeline that the studio is to use."""
-    return pipeline(text_encoder(MODEL), (HEIGHT, WIDTH))
+    return pipeline(text_encoder(MODEL, *TEXT_ENCODER), (HEIGHT, WIDTH))

@@ -21,11 +21,12 @@ import re
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import WanTransformer3DModel
 from einops import rearrange, repeat
 from safetensors.torch import load_file
 from torch import Tensor
-from wan_parts import Encode, Prompted, WanCoder, text_encoder
+from video_parts import Encode, PromptedNetwork, text_encoder
+from wan_parts import AGAINST, TEXT_ENCODER, wan_coder
 
 from fvdm_core import NoiseSchedule, Pipeline
 from fvdm_core.card import ModelCard
@@ -40,11 +41,11 @@ CLIPS = {16: (31, 704, 1280, 24), 8: (21, 480, 832, 16)}  # Wan2.2-TI2V-5B, and 
 SHIFT = 5.0  # of the noise levels
 
 
-class Wan(Prompted):
+class Wan(PromptedNetwork):
     """Diffusers' transformer."""
 
     def __init__(self, transformer: WanTransformer3DModel, frames: int, encode: Encode) -> None:
-        super().__init__(encode)
+        super().__init__(encode, AGAINST)
         takes = transformer.config
         self.patch = takes.patch_size[1]
         self.config = NetworkShape(frames, takes.in_channels, self.patch, self.patch)
@@ -93,12 +94,11 @@ def pipeline(encode: Encode) -> Pipeline:
     transformer = WanTransformer3DModel.from_pretrained(
         MODEL, subfolder="transformer", torch_dtype=dtype
     )
-    vae = AutoencoderKLWan.from_pretrained(MODEL, subfolder="vae")
-    vae.enable_tiling()
-    frames, height, width, fps = CLIPS[vae.config.scale_factor_spatial]
+    coder = wan_coder(MODEL)
+    frames, height, width, fps = CLIPS[coder.downsample]
     return Pipeline(
         Wan(with_lora(transformer) if LORA else transformer, frames, encode),
-        WanCoder(vae),
+        coder,
         NoiseSchedule("flow", prediction_type="flow", shift=SHIFT),
         ModelCard(
             name=f"{MODEL.rpartition('/')[2]}{' with a LoRA' if LORA else ''}",
@@ -112,4 +112,4 @@ def pipeline(encode: Encode) -> Pipeline:
 
 def load() -> Pipeline:
     """The pipeline that the studio is to use."""
-    return pipeline(text_encoder(MODEL))
+    return pipeline(text_encoder(MODEL, *TEXT_ENCODER))

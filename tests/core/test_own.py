@@ -141,6 +141,7 @@ def test_its_hash_is_of_the_weights_and_of_the_file(own):
 
 def test_its_hash_is_the_same_in_any_precision_and_on_any_device(own, monkeypatch):
     own.write_text(NETWORK.replace("tensor(0.0)", "tensor(0.1234568)"))
+    monkeypatch.setattr(device, "fast_bf16", lambda place: False)
     exact = load_own(own)
     asked = []
     monkeypatch.setattr(device, "fast_bf16", lambda place: asked.append(place.type) or True)
@@ -252,7 +253,8 @@ def example(monkeypatch):
     """example(name) is the module of an example, which may import others beside it."""
     monkeypatch.syspath_prepend(EXAMPLES)
     yield _example
-    sys.modules.pop("wan_parts", None)
+    for shared in ("wan_parts", "video_parts"):
+        sys.modules.pop(shared, None)
 
 
 def _example(name):
@@ -317,14 +319,19 @@ SMALL = {
 }
 
 
-def saved(folder, transformer):
-    """The autoencoder, after both were saved as diffusers does, with random weights."""
-    import diffusers  # which takes seconds
-
+def saved(folder, transformer, vae):
+    """Both, after they were saved as diffusers does, with random weights."""
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     transformer.save_pretrained(folder / "transformer")
-    vae = diffusers.AutoencoderKLWan(
+    vae.save_pretrained(folder / "vae")
+    return transformer.eval(), vae.eval()
+
+
+def wan_vae():
+    import diffusers  # which takes seconds
+
+    return diffusers.AutoencoderKLWan(
         base_dim=4,
         z_dim=4,
         dim_mult=[1, 1, 1, 1],
@@ -332,81 +339,141 @@ def saved(folder, transformer):
         latents_mean=[0.1, 0.2, 0.3, 0.4],
         latents_std=[1.0, 2.0, 0.5, 1.5],
     )
-    vae.save_pretrained(folder / "vae")
-    return vae
 
 
-@pytest.mark.parametrize("name, shift", [("skyreels", 8), ("wan", 5)])
-def test_a_published_model_runs_as_diffusers_has_it(name, shift, tmp_path, monkeypatch, example):
-    """A small model of the same classes with random weights, saved by diffusers; the reference is
-    its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
+def small_skyreels(folder):
+    """Each of these gives a small model of the published classes, and how diffusers' own pipeline
+    calls the transformer, with a time for each latent frame, or for each token of it."""
     import diffusers
 
+    network = diffusers.SkyReelsV2Transformer3DModel(**SMALL, inject_sample_info=True)
+    transformer, vae = saved(folder, network, wan_vae())
+
+    def predicted(x, sigma, text):
+        told = {"timestep": 1000 * sigma[None], "enable_diffusion_forcing": True, "fps": [1]}
+        return transformer(
+            hidden_states=x, encoder_hidden_states=text[None], return_dict=False, **told
+        )[0]
+
+    return vae, predicted, lambda latents: vae.decode(latents).sample
+
+
+def small_wan(folder):
+    import diffusers
+
+    transformer, vae = saved(folder, diffusers.WanTransformer3DModel(**SMALL), wan_vae())
+
+    def predicted(x, sigma, text):
+        mask = torch.ones(1, 1, 5, 4, 6) * sigma[None, None, :, None, None]
+        times = (1000 * mask)[0][0][:, ::2, ::2].flatten()[None]
+        return transformer(
+            hidden_states=x, encoder_hidden_states=text[None], timestep=times, return_dict=False
+        )[0]
+
+    return vae, predicted, lambda latents: vae.decode(latents).sample
+
+
+def small_ltx(folder):
+    import diffusers
+
+    network = diffusers.LTXVideoTransformer3DModel(
+        *(4, 4, 1, 1, 2, 12, 24), num_layers=2, caption_channels=16
+    )
+    vae = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=4,
+        block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1),
+        timestep_conditioning=True,
+    )
+    vae.latents_mean[:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    vae.latents_std[:] = torch.tensor([1.0, 2.0, 0.5, 1.5])
+    transformer, vae = saved(folder, network, vae)
+
+    def predicted(x, sigma, text):
+        seconds = [0, 1 / 25, 9 / 25, 17 / 25, 25 / 25]
+        places = [[s, y, x] for s in seconds for y in (0, 32) for x in (0, 32, 64)]
+        flow = transformer(
+            hidden_states=x.flatten(2).transpose(1, 2),
+            encoder_hidden_states=text[None],
+            timestep=1000 * sigma.repeat_interleave(6)[None],
+            encoder_attention_mask=torch.ones(1, len(text)),
+            video_coords=torch.tensor(places).T[None],
+            return_dict=False,
+        )[0]
+        return flow.transpose(1, 2).unflatten(2, (5, 2, 3))
+
+    def decoded(latents):
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+        return vae.decode(0.975 * latents + 0.025 * noise, torch.tensor([0.05])).sample
+
+    return vae, predicted, decoded
+
+
+@pytest.mark.parametrize(
+    "name, small, size, each, shift",
+    [
+        ("skyreels", small_skyreels, (32, 48), 4, 8),
+        ("wan", small_wan, (32, 48), 4, 5),
+        ("ltx", small_ltx, (64, 96), 8, np.exp(0.95 + 1.1 * (30 - 1024) / 3072)),
+    ],
+)
+def test_a_published_model_runs_as_diffusers_has_it(
+    name, small, size, each, shift, tmp_path, monkeypatch, example
+):
+    """A small model of the same classes with random weights, saved by diffusers; the reference is
+    its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
+    monkeypatch.setattr(device, "fast_bf16", lambda place: False)  # or weights are rounded
     torch.manual_seed(0)
-    if name == "wan":
-        transformer = diffusers.WanTransformer3DModel(**SMALL)
-    else:
-        transformer = diffusers.SkyReelsV2Transformer3DModel(**SMALL, inject_sample_info=True)
-    vae = saved(tmp_path, transformer)
+    vae, predicted, decoded = small(tmp_path)
     module = example(name)
-    against = sys.modules["wan_parts"].AGAINST
     monkeypatch.setattr(module, "MODEL", str(tmp_path))
-    prompts = {text: torch.randn(7, 16) for text in (against, "A cat.", "Waves.")}
+    prompts = {text: torch.randn(7, 16) for text in (module.AGAINST, "A cat.", "Waves.")}
+    if name == "ltx":  # the end of the shorter one is hidden
+        prompts["Waves."][4:] = 0
     if name == "wan":
-        monkeypatch.setattr(module, "CLIPS", {8: (5, 32, 48, 16)})
+        monkeypatch.setattr(module, "CLIPS", {8: (5, *size, 16)})
         pipe = module.pipeline(prompts.__getitem__).to("cpu", torch.float32)
     else:
         monkeypatch.setattr(module, "FRAMES", 5)
-        pipe = module.pipeline(prompts.__getitem__, (32, 48)).to("cpu", torch.float32)
-    assert pipe.frames_per_latent == 4 and pipe.image_size == (32, 48)
-
-    def predicted(x, sigma, text):
-        """As the pipelines do: a time for each latent frame, or for each token of it."""
-        if name == "wan":
-            mask = torch.ones(1, 1, 5, 4, 6) * sigma[None, None, :, None, None]
-            told = {"timestep": (1000 * mask)[0][0][:, ::2, ::2].flatten()[None]}
-        else:
-            told = {"timestep": 1000 * sigma[None], "enable_diffusion_forcing": True, "fps": [1]}
-        return transformer(
-            hidden_states=x, encoder_hidden_states=prompts[text][None], return_dict=False, **told
-        )[0]
+        pipe = module.pipeline(prompts.__getitem__, size).to("cpu", torch.float32)
+    assert pipe.frames_per_latent == each and pipe.image_size == size
 
     timeline = preset("diagonal", frames=5, steps=4)
     assert pipe.model.class_of("A cat.") == 1
     options = {"label": "Waves.", "cfg_scale": 6.0, "solver": "ddim", "eta": 0.0}
     states = list(pipe.stream(timeline, seed=3, **options))
     x = states[0].x.transpose(1, 2)  # (1, C, F, h, w)
+    shown = prompts["Waves."][: 4 if name == "ltx" else 7]
     for now, to in zip(timeline.levels, timeline.levels[1:], strict=False):
         share, share_to = (torch.tensor(row) / 1000 for row in (now, to))
         sigma, sigma_to = (shift * s / (1 + (shift - 1) * s) for s in (share, share_to))
         with torch.no_grad():
-            flow, other = (predicted(x, sigma, text) for text in ("Waves.", against))
+            flow, other = (predicted(x, sigma, text) for text in (shown, prompts[module.AGAINST]))
         guided = other + 6 * (flow - other)
         x = x + ((sigma_to - sigma)[:, None, None]) * guided
     torch.testing.assert_close(states[-1].x, x.transpose(1, 2), atol=1e-3, rtol=1e-3)
 
-    scaled = x * torch.tensor(vae.config.latents_std).view(1, 4, 1, 1, 1)
+    mean, std = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([1.0, 2.0, 0.5, 1.5])
     with torch.no_grad():
-        video = vae.eval().decode(
-            scaled + torch.tensor(vae.config.latents_mean).view(1, 4, 1, 1, 1)
-        )
-    wanted = ((video.sample[0] + 1) * 127.5).permute(1, 2, 3, 0).numpy()
+        video = decoded(x * std.view(1, 4, 1, 1, 1) + mean.view(1, 4, 1, 1, 1))
+    wanted = ((video[0] + 1) * 127.5).permute(1, 2, 3, 0).numpy()
     clip = states[-1].clip
-    assert clip.frames.shape == (17, 32, 48, 3)
-    assert np.abs(clip.frames - wanted).max() < 1.5
+    assert clip.frames.shape == (4 * each + 1, *size, 3)
+    assert np.abs(clip.frames - wanted.clip(0, 255)).max() < 1.5
 
-    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     kept = next(pipe.stream(preset("image-to-video", frames=5), keyframes={0: picture}))
     with torch.no_grad():
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
         latent = vae.encode(pixels).latent_dist.mode()[0, :, 0]
-    mean, std = (torch.tensor(vae.config[f"latents_{name}"]) for name in ("mean", "std"))
     wanted = (latent - mean[:, None, None]) / std[:, None, None]
     torch.testing.assert_close(kept.x[0, 0], wanted, atol=1e-4, rtol=1e-4)
 
     # a clip that goes on is kept as a clip
-    given = np.random.default_rng(1).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
-    known = {0: given[0], 1: given[1:5], 2: given[5:]}
+    given = np.random.default_rng(1).integers(0, 256, (2 * each + 1, *size, 3), dtype=np.uint8)
+    known = {0: given[0], 1: given[1 : each + 1], 2: given[each + 1 :]}
     longer = preset("extend", frames=6, steps=1, given=3, context=2).with_windows(5)
     begun = next(pipe.stream(longer, keyframes=known))
     with torch.no_grad():
