@@ -58,6 +58,8 @@ def generate(options: argparse.Namespace) -> str:
         made_with = options.repeated.model_name or "another model"
         notes.append(f"It was made with {made_with}, so the clip will differ.")
         notes += _fit_recipe(options, pipe, keyframes)
+    elif options.repeated and (why := options.repeated.rounding(pipe.precision)):
+        notes.append(f"{why}, so details may differ.")
     if options.prior and options.prior != timeline.prior:
         timeline = replace(timeline, prior=options.prior, prior_alpha=pipe.card.prior_alpha)
     elif not (options.prior or options.timeline or options.repeated):  # which say what they want

@@ -41,7 +41,8 @@ class Pipeline:
     """A video model with its autoencoder, its schedule, and what it says of itself.
 
     model, autoencoder: ours, or modules of your own that are a `network.Network` and a
-    `network.Coder`. model_hash: tells models apart, in recipes for one.
+    `network.Coder`; they become its own, moved to its device, in its precision and not trained any
+    more, so give another pipeline a copy. model_hash: tells models apart, in recipes for one.
 
     Raises `ValueError` for parts that do not fit together.
     """
@@ -160,9 +161,8 @@ class Pipeline:
 
     def __repr__(self) -> str:
         height, width = self.image_size
-        precision = str(self.dtype).removeprefix("torch.")
         makes = f"{self.num_frames} frames of {width}×{height}"
-        return f"<Pipeline: {self.card.name}, {makes}, on {self.device} in {precision}>"
+        return f"<Pipeline: {self.card.name}, {makes}, on {self.device} in {self.precision}>"
 
     def with_own_noise(self, timeline: Timeline) -> Timeline:
         """The timeline with starting noise of the kind that the model was trained with."""
@@ -173,6 +173,11 @@ class Pipeline:
         """What it can be asked for."""
         class_of = self.model.class_of if isinstance(self.model, Prompted) else None
         return Offer(self.card, self.sizes, self.skills, self.frames_per_latent, class_of)
+
+    @property
+    def precision(self) -> str:
+        """In what the network is run, as recipes name it: "float32" or "bfloat16", say."""
+        return str(self.dtype).removeprefix("torch.")
 
     @property
     def parameters(self) -> int:
@@ -439,7 +444,7 @@ class Pipeline:
         self, timeline: Timeline, pictures: dict[int, np.ndarray], options: RunOptions
     ) -> dict[str, Any]:
         model = {"name": self.card.name, "sha256": self.model_hash}
-        return recipe_of(timeline, pictures, options, model, str(self.dtype).removeprefix("torch."))
+        return recipe_of(timeline, pictures, options, model, self.precision)
 
 
 def _check_timeline(timeline: Any) -> None:

@@ -40,6 +40,8 @@ class Recipe:
         frame where it moves.
     pictures: those that the file brought along; each has the hash that `keyframes` says.
     page: what the studio's page wrote beside it, unchecked.
+    dtype, batch: in what the network was run, "float32" say, and for how many clips at once;
+        empty and 1 where it is not known.
     """
 
     timeline: Timeline
@@ -50,11 +52,19 @@ class Recipe:
     model_hash: str = ""
     stopped_after_step: int | None = None
     page: dict[str, Any] = field(default_factory=dict)
+    dtype: str = ""
+    batch: int = 1
 
     @property
     def missing(self) -> list[int]:
         """The frames whose pictures have to come from elsewhere."""
         return sorted(self.keyframes.keys() - self.pictures.keys())
+
+    def rounding(self, dtype: str) -> str:
+        """Why the same model, run in `dtype` for one clip, rounds otherwise; empty if it does not."""
+        if self.dtype not in ("", dtype):
+            return f"It was made in {self.dtype}, and here the model runs in {dtype}"
+        return f"It was made with {self.batch - 1} more at once" if self.batch > 1 else ""
 
 
 def picture_hash(picture: Picture) -> str:
@@ -212,6 +222,9 @@ def _recipe(document: Any) -> Recipe:
         raise ValueError(
             f"stopped_after_step is {shown(stopped)}; it must be from 0 to {timeline.num_steps}"
         )
+    batch = document.get("batch", 1)
+    if type(batch) is not int or batch < 1:
+        raise ValueError(f"batch is {shown(batch)}; it must be a whole number from 1")
     return Recipe(
         timeline,
         options,
@@ -221,6 +234,8 @@ def _recipe(document: Any) -> Recipe:
         str(model.get("sha256", ""))[:64],
         stopped,
         _object(document, "page"),
+        str(document.get("dtype", ""))[:16],
+        batch,
     )
 
 

@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "seeds": options.seeds,
             "keyframe_seeds": options.keyframe_seeds,
             "steps": STEPS,
-            "dtype": str(pipe.dtype).removeprefix("torch."),
+            "dtype": pipe.precision,
             "protocols": {name: section.protocol for name, section in sections.items()},
         }
         found = {name: _plain(section.rows) for name, section in sections.items()}

@@ -79,6 +79,8 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
             f"This was made with {recipe.model_name or 'a model'} ({recipe.model_hash[:8]}); "
             f"here is {pipeline.card.name} ({pipeline.model_hash[:8]}), so the clip will differ."
         )
+    elif pipeline is not None and (why := recipe.rounding(pipeline.precision)):
+        notes.append(f"{why}, so details may differ.")
     if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
         what, are, them = (
             ("picture", "is", "it") if len(missing) == 1 else ("pictures", "are", "them")

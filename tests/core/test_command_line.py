@@ -295,6 +295,16 @@ def test_a_clip_is_repeated_from_its_recipe_with_its_pictures(model, here, capsy
     said = capsys.readouterr().err
     assert "Note: It was stopped after step 2; this goes to its end." in said
     assert "Note: It was made with Another, so the clip will differ." in said
+    again = "--recipe rounded.json --keyframe 0=b.png -o x.mp4".split()
+    for changed, why in (
+        ({"dtype": "float16"}, "Note: It was made in float16, and here the model runs in "),
+        ({"batch": 4}, "Note: It was made with 3 more at once, so details may differ."),
+        ({}, ""),
+    ):
+        (here / "rounded.json").write_text(json.dumps({**one, **changed}))
+        assert generate(model, *again) == 0
+        said = capsys.readouterr().err
+        assert why in said and ("details may differ" in said) == bool(why)
     (here / "text.json").write_text("{}")
     for wrong in ("text.json", "b.png", "gone.mp4"):
         assert generate(model, "--recipe", wrong, "-o", "x.mp4") == 1

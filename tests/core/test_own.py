@@ -141,7 +141,6 @@ def test_its_hash_is_of_the_weights_and_of_the_file(own):
 
 def test_its_hash_is_the_same_in_any_precision_and_on_any_device(own, monkeypatch):
     own.write_text(NETWORK.replace("tensor(0.0)", "tensor(0.1234568)"))
-    monkeypatch.setattr(device, "fast_bf16", lambda place: False)
     exact = load_own(own)
     asked = []
     monkeypatch.setattr(device, "fast_bf16", lambda place: asked.append(place.type) or True)
@@ -424,7 +423,6 @@ def test_a_published_model_runs_as_diffusers_has_it(
 ):
     """A small model of the same classes with random weights, saved by diffusers; the reference is
     its transformer called as diffusers' own pipeline does, with Euler steps of each frame."""
-    monkeypatch.setattr(device, "fast_bf16", lambda place: False)  # or weights are rounded
     torch.manual_seed(0)
     vae, predicted, decoded = small(tmp_path)
     module = example(name)

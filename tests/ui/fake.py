@@ -79,6 +79,7 @@ class FakePipeline:
     num_frames = 16
     image_size, sizes = (16, 16), ((16, 16),)
     model_hash = "0123456789abcdef"
+    precision = "float32"
     parameters, memory_bytes = 12_300_000, 49_200_000
 
     skills = frozenset({"temporal_scale", "step_cache", "splice_exact"})

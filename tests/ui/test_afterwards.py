@@ -185,6 +185,10 @@ def test_what_the_page_cannot_repeat_is_said_plainly(
         assert words in said
     assert found.request.label is None and found.request.fps == 8
     assert found.editor.timeline().prior == "mixed"
+    changes = {"dtype": "bfloat16"}
+    found = dropped(studio, without_pictures(made, tmp_path / "x.json", **changes), SESSION)
+    why = "It was made in bfloat16, and here the model runs in float32, so details may differ."
+    assert why in found.notes
 
 
 @pytest.mark.parametrize(
