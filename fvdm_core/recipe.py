@@ -61,7 +61,7 @@ class Recipe:
         return sorted(self.keyframes.keys() - self.pictures.keys())
 
     def rounding(self, dtype: str) -> str:
-        """Why the same model, run in `dtype` for one clip, rounds otherwise; empty if it does not."""
+        """Why the same model, alone and in `dtype`, rounds otherwise; empty if it does not."""
         if self.dtype not in ("", dtype):
             return f"It was made in {self.dtype}, and here the model runs in {dtype}"
         return f"It was made with {self.batch - 1} more at once" if self.batch > 1 else ""
