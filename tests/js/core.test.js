@@ -7,6 +7,7 @@ const path = require("node:path");
 const UI = path.join(__dirname, "../../ui");
 const C = require(path.join(UI, "timeline_editor/core.js"));
 globalThis.FvdmCore = C; // the scripts share one scope in the page
+const E = globalThis.FvdmEdits = require(path.join(UI, "timeline_editor/edits.js"));
 const G = require(path.join(UI, "timeline_editor/gestures.js"));
 const FvdmColours = globalThis.FvdmColours = require(path.join(UI, "timeline_editor/colours.js"));
 const FvdmUndo = require(path.join(UI, "timeline_editor/undo.js"));
@@ -34,7 +35,7 @@ test("a painting has the mark that the server gives it, and another one another"
   const state = C.fromValue({ levels: [[1000, 0], [500, 3], [0, 700]] });
   assert.equal(C.markOf(state), 1035844552); // tests/ui/test_canvas_value.py has the same
   assert.notEqual(C.markOf(C.standard(2, 15)), C.markOf(C.standard(15, 2)));
-  assert.notEqual(C.markOf(C.freeze(state, [0], true)), C.markOf(state));
+  assert.notEqual(C.markOf(E.freeze(state, [0], true)), C.markOf(state));
   const pictures = [{ frame: 1, file: file("ü.png") }, { frame: 0, file: file("a.png"), fit: "contain" }];
   assert.equal(C.markOf(C.fromValue({ levels: [[0, 0], [0, 0]], keyframes: pictures })), 1123627402);
   assert.equal(C.readingMark(state), "1035844552 independent");
@@ -45,7 +46,7 @@ test("a painting has the mark that the server gives it, and another one another"
 test("a hard brush of one cell paints the cell under the pointer and no other", () => {
   const state = C.standard(8, 10);
   for (const [x, y] of [[3.01, 4.01], [3.5, 4.5], [3.99, 4.99]]) {
-    const after = new C.Stroke(state, { ...OPTIONS, level: 77 }).to(x, y).result();
+    const after = new E.Stroke(state, { ...OPTIONS, level: 77 }).to(x, y).result();
     assert.deepEqual(changed(state, after), [[3, 4]]);
     assert.equal(C.levelAt(after, 3, 4), 77);
   }
@@ -55,15 +56,15 @@ test("a brush of w × h frames and steps covers w · h cells, and is cut off at 
   const state = C.fromValue({ levels: Array.from({ length: 20 }, () => new Array(20).fill(500)) });
   for (const [width, height] of [[1, 1], [2, 3], [5, 4], [8, 9]]) {
     const brush = { ...OPTIONS, level: 0, width, height };
-    assert.equal(changed(state, new C.Stroke(state, brush).to(10.3, 10.3).result()).length, width * height);
+    assert.equal(changed(state, new E.Stroke(state, brush).to(10.3, 10.3).result()).length, width * height);
   }
-  const corner = new C.Stroke(state, { ...OPTIONS, level: 0, width: 4, height: 4 }).to(0, 0).result();
+  const corner = new E.Stroke(state, { ...OPTIONS, level: 0, width: 4, height: 4 }).to(0, 0).result();
   assert.equal(changed(state, corner).length, 4);
 });
 
 test("a fast stroke leaves no holes", () => {
   const state = C.standard(64, 200);
-  const after = new C.Stroke(state, { ...OPTIONS, level: 1 }).to(0.5, 0.5).to(63.5, 199.5).result();
+  const after = new E.Stroke(state, { ...OPTIONS, level: 1 }).to(0.5, 0.5).to(63.5, 199.5).result();
   const rows = new Set(changed(state, after).map(([, r]) => r));
   const frames = new Set(changed(state, after).map(([f]) => f));
   assert.equal(frames.size, 64);
@@ -73,17 +74,17 @@ test("a fast stroke leaves no holes", () => {
 test("a soft brush falls off from its centre and going over twice changes nothing", () => {
   const state = C.fromValue({ levels: Array.from({ length: 21 }, () => new Array(21).fill(1000)) });
   const brush = { ...OPTIONS, level: 0, width: 9, height: 9, soft: 1 };
-  const once = new C.Stroke(state, brush).to(10.5, 10.5).result();
+  const once = new E.Stroke(state, brush).to(10.5, 10.5).result();
   const along = Array.from({ length: 10 }, (_, k) => C.levelAt(once, 10 + k, 10));
   assert.equal(along[0], 0);
   for (let k = 1; k < along.length; k++) assert.ok(along[k] >= along[k - 1]);
   assert.ok(along.some((level) => level > 0 && level < 1000));
-  const twice = new C.Stroke(state, brush).to(10.5, 10.5).to(10.5, 10.5).result();
+  const twice = new E.Stroke(state, brush).to(10.5, 10.5).to(10.5, 10.5).result();
   assert.deepEqual(grid(twice), grid(once));
 });
 
 test("guarded frames stay, and the gesture says why nothing happened", () => {
-  const state = C.freeze(C.standard(4, 6), [1], true);
+  const state = E.freeze(C.standard(4, 6), [1], true);
   const gesture = G.start.brush(state, cell(1, 2), { ...OPTIONS, guarded: [1] });
   assert.equal(gesture.result, state);
   assert.match(gesture.note, /protected/);
@@ -95,7 +96,7 @@ test("guarded frames stay, and the gesture says why nothing happened", () => {
 
 test("the eraser brings back the base, cell by cell", () => {
   const state = C.standard(6, 8);
-  const painted = C.fill(state, { f0: 0, r0: 0, f1: 5, r1: 8 }, () => 123);
+  const painted = E.fill(state, { f0: 0, r0: 0, f1: 5, r1: 8 }, () => 123);
   const gesture = G.start.erase(painted, cell(2, 3), OPTIONS);
   gesture.move(cell(2, 5));
   for (const r of [3, 4, 5]) assert.equal(C.levelAt(gesture.result, 2, r), C.levelAt(state, 2, r));
@@ -112,15 +113,15 @@ test("a line goes from its first to its last point only", () => {
 
 test("a ramp is even and ends at the chosen level, along frames, along steps and across", () => {
   const state = C.fromValue({ levels: Array.from({ length: 11 }, () => new Array(11).fill(1000)) });
-  const down = C.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0 });
+  const down = E.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0 });
   assert.deepEqual(C.column(down, 4), Array.from({ length: 11 }, (_, r) => 1000 - 100 * r));
   assert.equal(changed(state, down).every(([f]) => f === 4), true);
-  const along = C.ramp(state, cell(10, 3), cell(0, 3), { from: 0, to: 1000 });
+  const along = E.ramp(state, cell(10, 3), cell(0, 3), { from: 0, to: 1000 });
   assert.deepEqual(grid(along)[3], Array.from({ length: 11 }, (_, f) => 1000 - 100 * f));
-  const plane = C.ramp(state, cell(0, 0), cell(10, 10), { from: 0, to: 1000 });
+  const plane = E.ramp(state, cell(0, 0), cell(10, 10), { from: 0, to: 1000 });
   assert.equal(C.levelAt(plane, 5, 5), 500);
   assert.equal(C.levelAt(plane, 10, 10), 1000);
-  const wide = C.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0, width: 3 });
+  const wide = E.ramp(state, cell(4, 0), cell(4, 10), { from: 1000, to: 0, width: 3 });
   assert.deepEqual([...new Set(changed(state, wide).map(([f]) => f))].sort(), [3, 4, 5]);
 });
 
@@ -134,19 +135,19 @@ test("fill paints the rectangle between two corners, whichever comes first", () 
 });
 
 test("freezing keeps a column at 0; unfreezing gives back exactly what it held", () => {
-  const state = C.fill(C.standard(5, 10), { f0: 2, r0: 3, f1: 2, r1: 6 }, () => 321);
-  const frozen = C.freeze(state, [2], true);
+  const state = E.fill(C.standard(5, 10), { f0: 2, r0: 3, f1: 2, r1: 6 }, () => 321);
+  const frozen = E.freeze(state, [2], true);
   assert.ok(C.isFrozen(frozen, 2) && !C.isFrozen(frozen, 1));
-  assert.deepEqual(grid(C.freeze(frozen, [2], false)), grid(state));
+  assert.deepEqual(grid(E.freeze(frozen, [2], false)), grid(state));
 });
 
 test("unfreezing a column that a preset froze gives an even way down", () => {
   const state = C.fromValue({ levels: Array.from({ length: 5 }, () => [0, 0]) });
-  assert.deepEqual(C.column(C.freeze(state, [0], false), 0), [1000, 750, 500, 250, 0]);
+  assert.deepEqual(C.column(E.freeze(state, [0], false), 0), [1000, 750, 500, 250, 0]);
 });
 
 test("freezing by dragging follows the first column", () => {
-  const state = C.freeze(C.standard(6, 4), [2], true);
+  const state = E.freeze(C.standard(6, 4), [2], true);
   const gesture = G.start.freeze(state, cell(1, 0));
   gesture.move(cell(2, 3));
   gesture.move(cell(3, 3));
@@ -157,68 +158,68 @@ test("freezing by dragging follows the first column", () => {
 });
 
 test("hold marks sources and leaves levels alone", () => {
-  const state = C.setKeyframe(C.standard(4, 4), 0, file("a.png"));
-  const held = C.hold(state, [2], true);
+  const state = E.setKeyframe(C.standard(4, 4), 0, file("a.png"));
+  const held = E.hold(state, [2], true);
   assert.deepEqual(held.sources, ["keyframe", "noise", "hold", "noise"]);
   assert.equal(held.levels, state.levels);
-  assert.deepEqual(C.hold(held, [2], false).sources, ["keyframe", "noise", "noise", "noise"]);
+  assert.deepEqual(E.hold(held, [2], false).sources, ["keyframe", "noise", "noise", "noise"]);
 });
 
 test("a picture on a frame of pure noise freezes it; taking it off frees the frame", () => {
   const state = C.standard(4, 10);
-  const placed = C.setKeyframe(state, 2, file("a.png"));
+  const placed = E.setKeyframe(state, 2, file("a.png"));
   assert.ok(C.isFrozen(placed, 2));
-  assert.deepEqual(grid(C.removeKeyframe(placed, 2)), grid(state));
+  assert.deepEqual(grid(E.removeKeyframe(placed, 2)), grid(state));
 });
 
 test("a picture on a frame that starts below noise leaves its levels", () => {
-  const state = C.fill(C.standard(4, 10), { f0: 2, r0: 0, f1: 2, r1: 10 }, () => 300);
-  assert.equal(C.setKeyframe(state, 2, file("a.png")).levels, state.levels);
+  const state = E.fill(C.standard(4, 10), { f0: 2, r0: 0, f1: 2, r1: 10 }, () => 300);
+  assert.equal(E.setKeyframe(state, 2, file("a.png")).levels, state.levels);
 });
 
 test("a column that the person froze stays frozen when its picture goes", () => {
-  const frozen = C.freeze(C.standard(4, 4), [1], true);
-  assert.ok(C.isFrozen(C.removeKeyframe(C.setKeyframe(frozen, 1, file("a.png")), 1), 1));
+  const frozen = E.freeze(C.standard(4, 4), [1], true);
+  assert.ok(C.isFrozen(E.removeKeyframe(E.setKeyframe(frozen, 1, file("a.png")), 1), 1));
 });
 
 test("softness runs a picture's column at a share of t, and goes with the picture", () => {
   const state = C.standard(4, 10);
-  const placed = C.setKeyframe(state, 2, file("a.png"));
-  const soft = C.soften(placed, 2, 0.2);
+  const placed = E.setKeyframe(state, 2, file("a.png"));
+  const soft = E.soften(placed, 2, 0.2);
   assert.deepEqual(C.column(soft, 2), Array.from({ length: 11 }, (_, r) => 200 - 20 * r));
-  assert.deepEqual(grid(C.removeKeyframe(soft, 2)), grid(state));
-  assert.deepEqual(grid(C.soften(soft, 2, 0)), grid(placed));
-  const painted = C.fill(soft, { f0: 2, r0: 4, f1: 2, r1: 4 }, () => 700);
-  assert.equal(C.removeKeyframe(painted, 2).levels, painted.levels);
+  assert.deepEqual(grid(E.removeKeyframe(soft, 2)), grid(state));
+  assert.deepEqual(grid(E.soften(soft, 2, 0)), grid(placed));
+  const painted = E.fill(soft, { f0: 2, r0: 4, f1: 2, r1: 4 }, () => 700);
+  assert.equal(E.removeKeyframe(painted, 2).levels, painted.levels);
 });
 
 test("pictures move, swap and copy between slots", () => {
-  const state = C.setKeyframe(C.setKeyframe(C.standard(4, 4), 0, file("a"), "contain"), 3, file("b"));
+  const state = E.setKeyframe(E.setKeyframe(C.standard(4, 4), 0, file("a"), "contain"), 3, file("b"));
   const names = (s) => Object.fromEntries(s.keyframes.map((k) => [k.frame, `${k.file.path} ${k.fit}`]));
-  assert.deepEqual(names(C.moveKeyframe(state, 0, 1)), { 1: "a contain", 3: "b crop" });
-  assert.deepEqual(names(C.moveKeyframe(state, 0, 3)), { 0: "b crop", 3: "a contain" });
-  assert.deepEqual(names(C.moveKeyframe(state, 0, 2, true)), { 0: "a contain", 2: "a contain", 3: "b crop" });
+  assert.deepEqual(names(E.moveKeyframe(state, 0, 1)), { 1: "a contain", 3: "b crop" });
+  assert.deepEqual(names(E.moveKeyframe(state, 0, 3)), { 0: "b crop", 3: "a contain" });
+  assert.deepEqual(names(E.moveKeyframe(state, 0, 2, true)), { 0: "a contain", 2: "a contain", 3: "b crop" });
 });
 
 test("a picture is taken as freely where it is moved or copied to", () => {
-  const soft = C.soften(C.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 0.5);
-  const moved = C.moveKeyframe(soft, 0, 2);
+  const soft = E.soften(E.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 0.5);
+  const moved = E.moveKeyframe(soft, 0, 2);
   assert.deepEqual(C.column(moved, 2), Array.from({ length: 11 }, (_, r) => 500 - 50 * r));
   assert.deepEqual(C.column(moved, 0), C.column(C.standard(4, 10), 0));
-  assert.deepEqual(C.column(C.moveKeyframe(soft, 0, 2, true), 2), C.column(soft, 0));
-  const exact = C.moveKeyframe(C.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 2);
+  assert.deepEqual(C.column(E.moveKeyframe(soft, 0, 2, true), 2), C.column(soft, 0));
+  const exact = E.moveKeyframe(E.setKeyframe(C.standard(4, 10), 0, file("a")), 0, 2);
   assert.ok(C.isFrozen(exact, 2));
 });
 
 test("several pictures take the frames from the slot on, no further than the last", () => {
   const state = C.standard(4, 4);
-  assert.deepEqual(C.slotsFor(state, 1, 2), [1, 2]);
-  assert.deepEqual(C.slotsFor(state, 2, 9), [2, 3]);
+  assert.deepEqual(E.slotsFor(state, 1, 2), [1, 2]);
+  assert.deepEqual(E.slotsFor(state, 2, 9), [2, 3]);
 });
 
 test("a moved block leaves the preset behind it; a copied one leaves itself", () => {
   const base = C.standard(8, 8);
-  const state = C.fill(base, { f0: 1, r0: 1, f1: 2, r1: 2 }, () => 42);
+  const state = E.fill(base, { f0: 1, r0: 1, f1: 2, r1: 2 }, () => 42);
   const selection = { f0: 1, r0: 1, f1: 2, r1: 2 };
   const move = G.start.select(state, cell(1, 1), { selection, copy: false });
   move.move(cell(4, 5));
@@ -232,16 +233,16 @@ test("a moved block leaves the preset behind it; a copied one leaves itself", ()
 
 test("mirroring twice gives the block back; scaling keeps corners", () => {
   const state = C.fromValue({ levels: [[1, 2, 3], [4, 5, 6]] });
-  const block = C.copyBlock(state, { f0: 0, r0: 0, f1: 2, r1: 1 });
-  assert.deepEqual([...C.mirrorBlock(block).cells], [3, 2, 1, 6, 5, 4]);
-  assert.deepEqual([...C.mirrorBlock(block, true).cells], [4, 5, 6, 1, 2, 3]);
-  assert.deepEqual([...C.mirrorBlock(C.mirrorBlock(block)).cells], [...block.cells]);
-  const large = C.scaleBlock(block, 6, 7);
+  const block = E.copyBlock(state, { f0: 0, r0: 0, f1: 2, r1: 1 });
+  assert.deepEqual([...E.mirrorBlock(block).cells], [3, 2, 1, 6, 5, 4]);
+  assert.deepEqual([...E.mirrorBlock(block, true).cells], [4, 5, 6, 1, 2, 3]);
+  assert.deepEqual([...E.mirrorBlock(E.mirrorBlock(block)).cells], [...block.cells]);
+  const large = E.scaleBlock(block, 6, 7);
   assert.deepEqual([large.cells[0], large.cells[5], large.cells[36], large.cells[41]], [1, 3, 4, 6]);
 });
 
 test("resampling to the same size is the identity and keeps frozen columns frozen", () => {
-  const state = C.freeze(C.standard(16, 30), [0, 15], true);
+  const state = E.freeze(C.standard(16, 30), [0, 15], true);
   assert.deepEqual(C.resample(state.levels, 16, 31, 16, 31), state.levels);
   const larger = C.resample(state.levels, 16, 31, 40, 101);
   for (let r = 0; r < 101; r++) assert.equal(larger[r * 40] + larger[r * 40 + 39], 0);
@@ -251,7 +252,7 @@ test("undo and redo walk 100 edits, and a new edit forgets what was undone", () 
   let state = C.standard(4, 4);
   const history = new FvdmUndo.History(state);
   for (let k = 1; k <= 130; k++) {
-    state = C.fill(state, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => k);
+    state = E.fill(state, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => k);
     history.push(state, `edit ${k}`);
   }
   let steps = 0;
@@ -267,7 +268,7 @@ test("undo and redo walk 100 edits, and a new edit forgets what was undone", () 
 
 test("what goes on with a change takes its place in the history", () => {
   const start = C.standard(4, 4);
-  const at = (level) => C.fill(start, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => level);
+  const at = (level) => E.fill(start, { f0: 0, r0: 0, f1: 0, r1: 0 }, () => level);
   const history = new FvdmUndo.History(start);
   history.push(at(10), "change");
   for (const level of [20, 30]) history.replace(at(level));
@@ -277,11 +278,11 @@ test("what goes on with a change takes its place in the history", () => {
 });
 
 test("blocks leave protected frames alone", () => {
-  const state = C.freeze(C.standard(4, 4), [1], true);
+  const state = E.freeze(C.standard(4, 4), [1], true);
   const all = { f0: 0, r0: 0, f1: 3, r1: 4 };
   const block = { width: 4, height: 5, cells: new Uint16Array(20).fill(7) };
-  const pasted = C.pasteBlock(state, block, 0, 0, [1]);
-  const restored = C.restore(C.fill(state, all, () => 9, [1]), all, [1]);
+  const pasted = E.pasteBlock(state, block, 0, 0, [1]);
+  const restored = E.restore(E.fill(state, all, () => 9, [1]), all, [1]);
   for (let r = 0; r < 5; r++) {
     assert.deepEqual([0, 1, 2, 3].map((f) => C.levelAt(pasted, f, r)), [7, 0, 7, 7]);
     assert.equal(C.levelAt(restored, 1, r), 0);
@@ -297,28 +298,28 @@ test("a picture that the server put on a frame is taken off as one of the person
   const placed = C.fromServer(before, { levels, keyframes });
   assert.deepEqual(C.frozenFrames(placed), [0]);
   assert.equal(placed.base, before.base);
-  const freed = C.removeKeyframe(placed, 0);
+  const freed = E.removeKeyframe(placed, 0);
   assert.deepEqual(freed.levels, before.levels);
   // but levels that came with the picture are the person's wish
   levels[2][3] = 7;
   const other = C.fromServer(before, { levels, keyframes });
-  assert.deepEqual(C.frozenFrames(C.removeKeyframe(other, 0)), [0]);
+  assert.deepEqual(C.frozenFrames(E.removeKeyframe(other, 0)), [0]);
 });
 
 test("a picture that was taken freely and is exact again can be freed", () => {
-  const placed = C.setKeyframe(C.fromValue({ levels: [[0, 1000], [0, 500], [0, 0]] }), 0, file("a"));
-  const exact = C.soften(C.soften(placed, 0, 0.5), 0, 0);
+  const placed = E.setKeyframe(C.fromValue({ levels: [[0, 1000], [0, 500], [0, 0]] }), 0, file("a"));
+  const exact = E.soften(E.soften(placed, 0, 0.5), 0, 0);
   assert.ok(C.isFrozen(exact, 0));
-  assert.deepEqual(C.column(C.freeze(exact, [0], false), 0), [1000, 500, 0]);
+  assert.deepEqual(C.column(E.freeze(exact, [0], false), 0), [1000, 500, 0]);
 });
 
 test("a frame knows after a change of steps what it held before its picture", () => {
-  const placed = C.setKeyframe(C.standard(4, 4), 2, file("a"));
+  const placed = E.setKeyframe(C.standard(4, 4), 2, file("a"));
   const levels = Array.from({ length: 9 }, (_, r) =>
     Array.from({ length: 4 }, (_, f) => (f === 2 ? 0 : 1000 - 125 * r)));
   const resized = C.fromServer(placed, { levels, keyframes: placed.keyframes });
   assert.ok(C.isFrozen(resized, 2));
-  assert.deepEqual(C.column(C.removeKeyframe(resized, 2), 2), levels.map((row) => row[0]));
+  assert.deepEqual(C.column(E.removeKeyframe(resized, 2), 2), levels.map((row) => row[0]));
 });
 
 test("an edit that changes nothing is no step of the history", () => {
@@ -330,13 +331,13 @@ test("an edit that changes nothing is no step of the history", () => {
 test("windows stay while they cover what moves, and go when they do not", () => {
   const windows = Array.from({ length: 2 }, () => [{ frames: [0, 1], updates: [1] }]);
   const state = C.fromValue({ levels: [[0, 1000], [0, 500], [0, 0]], windows });
-  const inside = C.fill(state, { f0: 1, r0: 1, f1: 1, r1: 1 }, () => 400);
+  const inside = E.fill(state, { f0: 1, r0: 1, f1: 1, r1: 1 }, () => 400);
   assert.equal(inside.windows, windows);
-  assert.equal(C.freeze(state, [0], false).windows, null);
+  assert.equal(E.freeze(state, [0], false).windows, null);
   // noise that is put back needs no network: the server, too, asks for no window there
-  const rising = C.fill(state, { f0: 1, r0: 2, f1: 1, r1: 2 }, () => 900);
+  const rising = E.fill(state, { f0: 1, r0: 2, f1: 1, r1: 2 }, () => 900);
   assert.equal(rising.windows, windows);
-  const raised = C.fill(state, { f0: 0, r0: 1, f1: 0, r1: 2 }, () => 10);
+  const raised = E.fill(state, { f0: 0, r0: 1, f1: 0, r1: 2 }, () => 10);
   assert.equal(raised.windows, windows);
 });
 
@@ -362,7 +363,7 @@ test("only what is drawn freehand asks for every place on the way", () => {
 test("a server value resets the eraser, but a resampled painting keeps its preset below it", () => {
   const preset = { name: "standard", params: {} };
   const before = C.fromServer(null, { levels: grid(C.standard(4, 4)), preset });
-  const painted = C.fill(before, { f0: 0, r0: 0, f1: 3, r1: 4 }, () => 10);
+  const painted = E.fill(before, { f0: 0, r0: 0, f1: 3, r1: 4 }, () => 10);
   const resized = C.fromServer(painted, { levels: new Array(9).fill(new Array(4).fill(10)), preset });
   assert.deepEqual([...resized.base.subarray(0, 4)], [1000, 1000, 1000, 1000]);
   const other = C.fromServer(painted, { levels: new Array(5).fill(new Array(4).fill(7)), preset: null });
@@ -372,7 +373,7 @@ test("a server value resets the eraser, but a resampled painting keeps its prese
 test("after a change of frames the eraser brings back the columns that the server took", () => {
   const preset = { name: "image-to-video", params: {} };
   const before = C.fromServer(null, { levels: [[0, 1000, 1000], [0, 500, 425], [0, 0, 0]], preset });
-  const painted = C.fill(before, { f0: 2, r0: 1, f1: 2, r1: 1 }, () => 7);
+  const painted = E.fill(before, { f0: 2, r0: 1, f1: 2, r1: 1 }, () => 7);
   const resampled = new Array(5).fill(new Array(6).fill(7)); // whatever it is
   const { base } = C.fromServer(painted, { levels: resampled, preset });
   // as Timeline(levels).resampled(6, 4) has it: the kept picture is not repeated
@@ -446,7 +447,7 @@ test("dragging a curve's point changes that frame alone and remembers the point"
 });
 
 test("a frozen frame's curve does not move, nor does a frozen frame in a step's curve", () => {
-  const state = C.freeze(C.standard(4, 10), [2], true);
+  const state = E.freeze(C.standard(4, 10), [2], true);
   const curves = new Curves();
   curves.index = 2;
   const own = curves.drag(state, 5, [2]);
@@ -482,12 +483,12 @@ test("what the page does not look at travels with the painting, seen levels whil
   assert.deepEqual([out.prior, out.prior_alpha, out.seen], ["mixed", 0.5, { 0: 40 }]);
   assert.ok(C.says(state, value) && !C.says(state, { ...value, prior: "independent" }));
   assert.ok(C.says(C.standard(2, 2), { ...C.toValue(C.standard(2, 2)), prior: "independent", prior_alpha: 1, seen: {} }));
-  assert.deepEqual(C.toValue(C.fill(state, { f0: 0, f1: 0, r0: 1, r1: 1 }, () => 9)).seen, {});
+  assert.deepEqual(C.toValue(E.fill(state, { f0: 0, f1: 0, r0: 1, r1: 1 }, () => 9)).seen, {});
 });
 
 test("of points that lie close together the nearest is meant", () => {
   const curves = new Curves();
-  const state = C.fill(C.standard(4, 30), { f0: 0, r0: 0, f1: 0, r1: 30 }, (f, r) => (r % 2 ? 700 : 690));
+  const state = E.fill(C.standard(4, 30), { f0: 0, r0: 0, f1: 0, r1: 30 }, (f, r) => (r % 2 ? 700 : 690));
   const look = { column: 80, scroll: 0, width: 330, height: 200 };
   const place = curves.frame(state, look);
   for (const k of curves.pointsOf(state)) {
@@ -499,17 +500,17 @@ test("of points that lie close together the nearest is meant", () => {
 
 test("a fill or a paste that changes nothing is no edit, and neither is the fit that was chosen", () => {
   const state = C.standard(4, 6);
-  const all = C.rectangle(state, { f: 0, r: 0 }, { f: 3, r: 6 });
-  assert.equal(C.fill(state, all, () => 500, [0, 1, 2, 3]), state);
-  assert.equal(C.pasteBlock(state, C.copyBlock(state, all), 0, 0), state);
-  assert.notEqual(C.fill(state, all, () => 500), state);
-  const pictured = C.setKeyframe(state, 1, { path: "a.png" }, "crop");
-  assert.equal(C.setFit(pictured, 1, "crop"), pictured);
-  assert.equal(C.setFit(pictured, 1, "stretch").keyframes[0].fit, "stretch");
+  const all = E.rectangle(state, { f: 0, r: 0 }, { f: 3, r: 6 });
+  assert.equal(E.fill(state, all, () => 500, [0, 1, 2, 3]), state);
+  assert.equal(E.pasteBlock(state, E.copyBlock(state, all), 0, 0), state);
+  assert.notEqual(E.fill(state, all, () => 500), state);
+  const pictured = E.setKeyframe(state, 1, { path: "a.png" }, "crop");
+  assert.equal(E.setFit(pictured, 1, "crop"), pictured);
+  assert.equal(E.setFit(pictured, 1, "stretch").keyframes[0].fit, "stretch");
 });
 
 test("a tool that meets only protected frames says so and changes nothing", () => {
-  const state = C.freeze(C.standard(4, 6), [1, 2], true);
+  const state = E.freeze(C.standard(4, 6), [1, 2], true);
   const options = { level: 500, width: 1, height: 1, guarded: [1, 2], selection: null };
   const cell = (f, r) => ({ f, r, x: f + 0.5, y: r + 0.5 });
   for (const tool of ["fill", "ramp"]) {
@@ -521,14 +522,14 @@ test("a tool that meets only protected frames says so and changes nothing", () =
     assert.notEqual(gesture.result, state);
     assert.equal(gesture.note, "");
   }
-  const selection = C.rectangle(state, cell(1, 1), cell(2, 2));
+  const selection = E.rectangle(state, cell(1, 1), cell(2, 2));
   const moved = G.start.select(state, cell(1, 1), { ...options, selection });
   moved.move(cell(1, 3));
   assert.equal(moved.result, state);
   assert.match(moved.note, /protected/);
   const drawn = G.start.select(state, cell(1, 1), options);
   assert.equal(drawn.note, "");
-  const wide = C.rectangle(state, cell(0, 1), cell(3, 2)); // of which two may be moved
+  const wide = E.rectangle(state, cell(0, 1), cell(3, 2)); // of which two may be moved
   const pressed = G.start.select(state, cell(1, 1), { ...options, selection: wide });
   assert.equal(pressed.note, ""); // nothing was attempted
 });

@@ -7,6 +7,7 @@ const path = require("node:path");
 const EDITOR = path.join(__dirname, "../../ui/timeline_editor");
 const C = require(path.join(EDITOR, "core.js"));
 globalThis.FvdmCore = C; // the scripts share one scope in the page
+const E = globalThis.FvdmEdits = require(path.join(EDITOR, "edits.js"));
 const P = require(path.join(EDITOR, "pictures.js"));
 const file = (name) => ({ path: name, url: `/${name}`, orig_name: name, meta: { _type: "gradio.FileData" } });
 
@@ -28,14 +29,14 @@ test("one edit mends frames: pictures are kept, frames made from noise, or broug
   assert.deepEqual(C.column(P.mend(state, "keep", [0, 9]), 0), [0, 0, 0]);
   assert.deepEqual(C.column(P.mend(state, "noise", [1]), 1), [1000, 500, 0]);
   assert.deepEqual(C.column(P.mend(state, "clean", [2]), 2), [900, 500, 0]);
-  assert.deepEqual(C.column(C.freeze(P.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
+  assert.deepEqual(C.column(E.freeze(P.mend(state, "keep", [0]), [0], false), 0), [1000, 700, 400]);
 });
 
 test("a frame made from noise, freed or taken freely moves as a preset's do, halves included", () => {
   const state = C.fromValue({ levels: Array.from({ length: 17 }, () => [0, 0]), keyframes: [] });
   const preset = [1000, 938, 875, 812, 750, 688, 625, 562, 500, 438, 375, 312, 250, 188, 125, 62, 0];
-  for (const mended of [P.mend(state, "noise", [0]), C.freeze(state, [0], false), C.soften(state, 0, 1),
-    C.standard(1, 16), C.ramp(state, { f: 0, r: 0 }, { f: 0, r: 16 }, { from: 1000, to: 0 })]) {
+  for (const mended of [P.mend(state, "noise", [0]), E.freeze(state, [0], false), E.soften(state, 0, 1),
+    C.standard(1, 16), E.ramp(state, { f: 0, r: 0 }, { f: 0, r: 16 }, { from: 1000, to: 0 })]) {
     assert.deepEqual(C.column(mended, 0), preset); // as Timeline.preset("standard", steps=16) has it
   }
 });

@@ -15,9 +15,9 @@ least 26 px (34 px under a finger), where they scroll together. The editor annou
     fvdm:known     {steps}              summary → editor: the first steps that are known already
     fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
 
-The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `colours.js`, `undo.js`,
-`pictures.js`, `gestures.js` and `curves.js` hold the logic and know no DOM (tests/js); the others
-draw and listen. Everything shown is built with `textContent`; nothing of the value enters a
+The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `edits.js`,
+`colours.js`, `undo.js`, `pictures.js`, `gestures.js` and `curves.js` hold the logic and know no DOM
+(tests/js); the others draw and listen. Everything shown is built with `textContent`; nothing of the value enters a
 template.
 
 Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
@@ -46,6 +46,7 @@ __all__ = ["TimelineEditor"]
 HERE = Path(__file__).parent
 SCRIPTS = (
     "core.js",
+    "edits.js",
     "colours.js",
     "undo.js",
     "pictures.js",

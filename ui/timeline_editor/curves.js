@@ -2,6 +2,7 @@
 
 const FvdmCurves = (() => {
   const C = FvdmCore;
+  const E = FvdmEdits;
   const PAD = 12; // pixels above 100 % and below 0 %
   const NEAR = 14; // pixels within which a point or curve is meant
 
@@ -60,7 +61,7 @@ const FvdmCurves = (() => {
       const [f, r] = over === "steps" ? [index, k] : [k, index];
       if (!skip.has(f)) levels[r * state.frames + f] = level;
     });
-    return C.withLevels(state, levels);
+    return E.withLevels(state, levels);
   }
 
   class Curves {

@@ -3,6 +3,7 @@
 
 const FvdmEditor = (() => {
   const C = FvdmCore;
+  const E = FvdmEdits;
   const G = FvdmGestures;
   const { h, icon, onTheme } = FvdmDom;
   const { Controls, TOOLS } = FvdmControls;
@@ -279,21 +280,21 @@ const FvdmEditor = (() => {
       if (action === "close") this.selection = null;
       else if (action === "paste") return this.pasteBlock();
       else if (selection) {
-        const block = C.copyBlock(state, selection);
+        const block = E.copyBlock(state, selection);
         const guarded = this.guarded();
         const put = (other, label) => this.commitBlock(
-          C.pasteBlock(state, other, selection.f0, selection.r0, guarded), selection, label);
+          E.pasteBlock(state, other, selection.f0, selection.r0, guarded), selection, label);
         if (action === "copy" || action === "cut") {
           this.block = block;
           this.say(`Copied ${block.width} × ${block.height} cells. Control V pastes them.`);
         }
         if (action === "cut" || action === "erase") {
-          this.commitBlock(C.restore(state, selection, guarded), selection, "erased block");
+          this.commitBlock(E.restore(state, selection, guarded), selection, "erased block");
         }
-        if (action === "mirror") put(C.mirrorBlock(block), "mirrored block");
-        if (action === "flip") put(C.mirrorBlock(block, true), "mirrored block");
+        if (action === "mirror") put(E.mirrorBlock(block), "mirrored block");
+        if (action === "flip") put(E.mirrorBlock(block, true), "mirrored block");
         if (action === "fill") {
-          const filled = C.fill(state, selection, () => this.settings.level, guarded);
+          const filled = E.fill(state, selection, () => this.settings.level, guarded);
           this.commitBlock(filled, selection, "filled block");
         }
       }
@@ -317,8 +318,8 @@ const FvdmEditor = (() => {
       const f = C.clamp(at.f, 0, Math.max(0, state.frames - block.width));
       const r = C.clamp(at.r, 0, Math.max(0, state.rows - block.height));
       this.settings.tool = "select";
-      this.selection = C.rectangle(state, { f, r }, { f: f + block.width - 1, r: r + block.height - 1 });
-      const pasted = C.pasteBlock(state, block, f, r, this.guarded());
+      this.selection = E.rectangle(state, { f, r }, { f: f + block.width - 1, r: r + block.height - 1 });
+      const pasted = E.pasteBlock(state, block, f, r, this.guarded());
       this.commitBlock(pasted, this.selection, "pasted block");
       this.sync();
     }

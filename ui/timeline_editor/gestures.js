@@ -8,10 +8,11 @@
 
 const FvdmGestures = (() => {
   const C = FvdmCore;
+  const E = FvdmEdits;
   const PROTECTED = "Frozen frames are protected. Click a snowflake to free its frame.";
 
   function stroke(state, cell, options, { target = null, label }) {
-    let line = new C.Stroke(state, options, { target, guarded: options.guarded });
+    let line = new E.Stroke(state, options, { target, guarded: options.guarded });
     const gesture = {
       label,
       overlay: null,
@@ -24,7 +25,7 @@ const FvdmGestures = (() => {
       },
       move(next) {
         if (options.line) {
-          line = new C.Stroke(state, options, { target, guarded: options.guarded });
+          line = new E.Stroke(state, options, { target, guarded: options.guarded });
           line.to(cell.x, cell.y);
         }
         line.to(next.x, next.y);
@@ -40,7 +41,7 @@ const FvdmGestures = (() => {
     const gesture = { label, note: "" };
     gesture.move = (next) => {
       Object.assign(gesture, compute(cell, next));
-      const { f0, f1 } = gesture.selection ?? C.rectangle(state, cell, next);
+      const { f0, f1 } = gesture.selection ?? E.rectangle(state, cell, next);
       const passed = Array.from({ length: f1 - f0 + 1 }, (_, k) => f0 + k);
       const none = gesture.preview === state && passed.every((f) => guarded.includes(f));
       gesture.note = none && (always || !same(cell, next)) ? PROTECTED : "";
@@ -77,22 +78,22 @@ const FvdmGestures = (() => {
     ramp(state, cell, o) {
       const from = C.levelAt(state, cell.f, cell.r);
       return between(state, cell, (a, b) => ({
-        preview: same(a, b) ? state : C.ramp(state, a, b, { ...o, from, to: o.level }),
+        preview: same(a, b) ? state : E.ramp(state, a, b, { ...o, from, to: o.level }),
         overlay: { arrow: [a, b], text: `${C.percent(from)} → ${C.percent(o.level)}` },
       }), "ramp", o.guarded);
     },
 
     fill: (state, cell, o) => between(state, cell, (a, b) => {
-      const rect = C.rectangle(state, a, b);
-      return { preview: C.fill(state, rect, () => o.level, o.guarded), overlay: { rect } };
+      const rect = E.rectangle(state, a, b);
+      return { preview: E.fill(state, rect, () => o.level, o.guarded), overlay: { rect } };
     }, "filled block", o.guarded, true),
 
     freeze: (state, cell) => columns(state, cell, {
-      isOn: C.isFrozen, apply: C.freeze, label: (on) => (on ? "freeze" : "unfreeze"),
+      isOn: C.isFrozen, apply: E.freeze, label: (on) => (on ? "freeze" : "unfreeze"),
     }),
 
     hold: (state, cell) => columns(state, cell, {
-      isOn: C.isHeld, apply: C.hold, label: (on) => (on ? "hold" : "no hold"),
+      isOn: C.isHeld, apply: E.hold, label: (on) => (on ? "hold" : "no hold"),
     }),
   };
 
@@ -103,24 +104,24 @@ const FvdmGestures = (() => {
       && cell.r >= selection.r0 && cell.r <= selection.r1;
     if (!within) {
       return between(state, cell, (a, b) => {
-        const rect = C.rectangle(state, a, b);
+        const rect = E.rectangle(state, a, b);
         return { preview: state, selection: rect, overlay: { selection: rect } };
       }, "selection");
     }
-    const block = C.copyBlock(state, selection);
+    const block = E.copyBlock(state, selection);
     return between(state, cell, (a, b) => {
       const df = C.clamp(b.f - a.f, -selection.f0, state.frames - 1 - selection.f1);
       const dr = C.clamp(b.r - a.r, -selection.r0, state.rows - 1 - selection.r1);
       const rect = shift(selection, df, dr);
-      const ground = copy ? state : C.restore(state, selection, guarded);
-      const preview = df || dr ? C.pasteBlock(ground, block, rect.f0, rect.r0, guarded) : state;
+      const ground = copy ? state : E.restore(state, selection, guarded);
+      const preview = df || dr ? E.pasteBlock(ground, block, rect.f0, rect.r0, guarded) : state;
       return { preview, selection: rect, overlay: { selection: rect } };
     }, copy ? "copied block" : "moved block", guarded);
   }
 
   /** Drags the lower right corner of the selection: the block is scaled to it. */
   function scale(state, cell, { selection, guarded }) {
-    const block = C.copyBlock(state, selection);
+    const block = E.copyBlock(state, selection);
     return between(state, cell, (_, b) => {
       const rect = {
         ...selection,
@@ -130,9 +131,9 @@ const FvdmGestures = (() => {
       const width = rect.f1 - rect.f0 + 1;
       const height = rect.r1 - rect.r0 + 1;
       const changed = width !== block.width || height !== block.height;
-      const ground = changed ? C.restore(state, selection, guarded) : state;
-      const scaled = () => C.scaleBlock(block, width, height);
-      const preview = changed ? C.pasteBlock(ground, scaled(), rect.f0, rect.r0, guarded) : state;
+      const ground = changed ? E.restore(state, selection, guarded) : state;
+      const scaled = () => E.scaleBlock(block, width, height);
+      const preview = changed ? E.pasteBlock(ground, scaled(), rect.f0, rect.r0, guarded) : state;
       return { preview, selection: rect, overlay: { selection: rect } };
     }, "scaled block");
   }

@@ -2,9 +2,8 @@
    of a video is meant, how a picture is cut. Pure functions of a state of core.js, no DOM. */
 
 const FvdmPictures = (() => {
-  const {
-    MAX, rint, levelAt, keyframeOn, isHeld, freeze, hold, removeKeyframe, withLevels,
-  } = FvdmCore;
+  const { MAX, rint, levelAt, keyframeOn, isHeld } = FvdmCore;
+  const { freeze, hold, removeKeyframe, withLevels } = FvdmEdits;
 
   // ── What is wrong, and mending it ──────────────────────────────────────────────────────────
 

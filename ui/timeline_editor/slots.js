@@ -2,6 +2,7 @@
 
 const FvdmSlots = (() => {
   const C = FvdmCore;
+  const E = FvdmEdits;
   const { h, icon, placeMenu } = FvdmDom;
   const MOVE = "application/x-fvdm-keyframe";
   const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif,video/*";
@@ -144,7 +145,7 @@ const FvdmSlots = (() => {
     toggleFrozen(frame) {
       const state = this.io.state();
       const on = !C.isFrozen(state, frame);
-      this.io.change((now) => C.freeze(now, [frame], on), on ? "freeze" : "unfreeze");
+      this.io.change((now) => E.freeze(now, [frame], on), on ? "freeze" : "unfreeze");
       this.io.say(on ? `Frame ${frame + 1} is frozen: it stays as it is.`
         : `Frame ${frame + 1} is free: it is generated.`);
     }
@@ -175,7 +176,7 @@ const FvdmSlots = (() => {
 
     remove(frame) {
       if (!C.keyframeOn(this.io.state(), frame)) return;
-      this.io.change((now) => C.removeKeyframe(now, frame), "removed picture");
+      this.io.change((now) => E.removeKeyframe(now, frame), "removed picture");
       this.io.say(`The picture of frame ${frame + 1} is removed.`);
     }
 
@@ -193,7 +194,7 @@ const FvdmSlots = (() => {
           return this.io.say(`${picture.name} is not a picture, or it is damaged. Nothing was changed.`, true);
         }
       }
-      const frames = C.slotsFor(this.io.state(), frame, pictures.length);
+      const frames = E.slotsFor(this.io.state(), frame, pictures.length);
       const shown = frames.map((_, k) => URL.createObjectURL(pictures[k]));
       frames.forEach((f, k) => this.uploading.set(f, shown[k]));
       this.refresh();
@@ -206,7 +207,7 @@ const FvdmSlots = (() => {
       const arrived = frames.map((f, k) => [f, settled[k].value])
         .filter((_, k) => settled[k].status === "fulfilled" && newest[k]);
       const place = (now) => arrived.filter(([f]) => f < now.frames).reduce((on, [f, file]) =>
-        C.setKeyframe(on, f, file, C.keyframeOn(on, f)?.fit ?? "crop"), now);
+        E.setKeyframe(on, f, file, C.keyframeOn(on, f)?.fit ?? "crop"), now);
       const state = this.io.state();
       const done = arrived.map(([f]) => f).filter((f) => f < state.frames);
       if (done.length) this.io.change(place, done.length > 1 ? "pictures" : "picture");
@@ -257,7 +258,7 @@ const FvdmSlots = (() => {
       const from = event.dataTransfer.getData(MOVE);
       if (from !== "") {
         const copy = event.ctrlKey || event.altKey;
-        this.io.change((now) => C.moveKeyframe(now, Number(from), frame, copy), "moved picture");
+        this.io.change((now) => E.moveKeyframe(now, Number(from), frame, copy), "moved picture");
         return;
       }
       await this.take(event.dataTransfer, frame);
@@ -316,7 +317,7 @@ const FvdmSlots = (() => {
         } }, "Keep this picture") : null,
         h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
-            this.io.change((now) => C.setFit(now, frame, fit), "fit"), keyframe.fit === fit))),
+            this.io.change((now) => E.setFit(now, frame, fit), "fit"), keyframe.fit === fit))),
         this.softness(frame),
         item("Replace…", () => this.choose(frame)),
         item("Remove", () => this.remove(frame)),
@@ -360,7 +361,7 @@ const FvdmSlots = (() => {
         title: "Exact keeps the picture as it is; softer lets its frame change",
         onInput: () => { text.textContent = words(Number(input.value)); },
         onChange: () => this.io.change(
-          (now) => C.soften(now, frame, Number(input.value) / 100), "softness"),
+          (now) => E.soften(now, frame, Number(input.value) / 100), "softness"),
       });
       return h("div", { class: "sizes" }, h("label", { class: "size" }, h("span", {}, "Softness"), input, text));
     }
