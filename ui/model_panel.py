@@ -135,7 +135,7 @@ def facts(pipeline: Any) -> list[tuple[str, str]]:
 
 def frames_of(pipeline: Any, size: Any) -> dict[str, Any]:
     """What the canvas has to know of a model's frames: their size, how they become noise, of how
-    many the picture of a column may be, and how long one lasts.
+    many the picture of a column may be, for how many one stands, and how long it lasts.
 
     `size` is what the panel says; one that the model does not know is its usual one.
     """
@@ -145,6 +145,7 @@ def frames_of(pipeline: Any, size: Any) -> dict[str, Any]:
         "picture_size": [width, height],
         "mixing": pipeline.schedule.mixing(),
         "moving": pipeline.frames_per_picture,
+        "per_column": pipeline.frames_per_latent,
         "pace": pipeline.frames_per_latent / pipeline.card.fps,
     }
 

@@ -86,7 +86,7 @@ with gr.Blocks() as page:
     long.click(lambda: timeline(64, 200, (0, 63)), None, editor, show_progress="hidden")
     small.click(lambda: timeline(16, 30, (0, 15)), None, editor, show_progress="hidden")
     slow.click(
-        lambda: (gr.update(moving=3, pace=3 / 8), "of three"),
+        lambda: (gr.update(moving=3, pace=3 / 8, per_column=3), "of three"),
         None,
         [editor, seen],
         show_progress="hidden",

@@ -521,6 +521,8 @@ def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
     page = editor
     page.get_by_role("button", name="of three").click()
     expect(page.locator("#seen :is(input, textarea)")).to_have_value("of three")
+    head = page.get_by_test_id("head-4")
+    expect(head).to_have_attribute("title", re.compile(r"^Frame 5 \(frames 11–13 of the clip\): "))
     greys = np.arange(0, 250, 25, dtype=np.uint8)[:, None, None, None]
     write_video(tmp_path / "clip.mp4", np.broadcast_to(greys, (10, 24, 32, 3)), 8)
     frames = read_video(tmp_path / "clip.mp4").frames
@@ -540,6 +542,15 @@ def test_a_dropped_video_moves_where_columns_stand_for_several_frames(
     shown = page.locator("[data-testid=slot-2] img")
     expect(shown).to_have_js_property("complete", True)
     assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [32, 24]
+    page.get_by_test_id("slot-2").click()
+    expect(page.get_by_test_id("slot-moving")).to_contain_text("This is frames 5–7 of the clip:")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("slot-0").click()
+    expect(page.get_by_test_id("slot-menu")).to_be_visible()
+    expect(page.get_by_test_id("slot-moving")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_test_id("timeline-canvas").hover(position={"x": 5, "y": 5})
+    expect(page.get_by_test_id("level-tip")).to_contain_text("frame 1 · step 0frame 1 of the clip")
 
 
 def test_every_button_and_slider_takes_the_focus_in_safari_too(editor: Page) -> None:

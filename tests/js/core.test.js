@@ -21,6 +21,12 @@ const changed = (a, b) => [...a.levels.keys()].filter((k) => a.levels[k] !== b.l
   .map((k) => [k % a.frames, Math.floor(k / a.frames)]);
 const file = (name) => ({ path: name, url: `/${name}`, orig_name: name, meta: { _type: "gradio.FileData" } });
 
+test("a column says which frames of the clip it is", () => {
+  assert.deepEqual([0, 1, 2].map((f) => C.inClip(f, 1)), ["", "", ""]);
+  assert.deepEqual([0, 1, 2].map((f) => C.inClip(f, 4)),
+    ["frame 1 of the clip", "frames 2–5 of the clip", "frames 6–9 of the clip"]);
+});
+
 test("a value survives the round trip, field by field", () => {
   const value = {
     version: 1, levels: [[1000, 0], [500, 0], [0, 0]],

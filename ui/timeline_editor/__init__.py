@@ -15,15 +15,15 @@ least 26 px (34 px under a finger), where they scroll together. The editor annou
     fvdm:known     {steps}              summary → editor: the first steps that are known already
     fvdm:scrub     {step, passing}                        editor → strip; step null: where it rested
 
-The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `edits.js`,
-`colours.js`, `undo.js`, `pictures.js`, `gestures.js` and `curves.js` hold the logic and know no DOM
-(tests/js); the others draw and listen. Everything shown is built with `textContent`; nothing of the value enters a
-template.
+The scripts run in one scope, in the order of `SCRIPTS`. `core.js`, `edits.js`, `colours.js`,
+`undo.js`, `pictures.js`, `gestures.js` and `curves.js` hold the logic and know no DOM (tests/js);
+the others draw and listen. Everything shown is built with `textContent`; nothing of the value
+enters a template.
 
 Test ids: timeline-editor, timeline-canvas, slot-N, slot-remove-N, head-N, keyframe-input,
-slot-menu, slot-soft, slot-cut, slot-keep, clip-menu, clip-from, clip-pace, clip-count, clip-fill,
-tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), guard, undo, redo, level,
-level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
+slot-menu, slot-soft, slot-cut, slot-keep, slot-moving, clip-menu, clip-from, clip-pace, clip-count,
+clip-fill, tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), guard, undo, redo,
+level, level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
 curve-easing, block-bar, block-ACTION, fit-all, step-axis, known-steps, playhead, level-tip,
 editor-status, editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value,
 geometry, lastDrawMs, say(text, isError), ask(asked)}: the painting as it stands, how long the last
@@ -72,6 +72,7 @@ class TimelineEditor(gr.HTML):
     picture_size: width and height of the model's frames, to show how a picture is cut. mixing: its
     (signal, noise) of evenly spaced levels, to show how a frame looks at them. moving: of how many
     frames the picture of a column but the first may be. pace: seconds of a clip for each column.
+    per_column: for how many frames of the clip each but the first stands.
     """
 
     data_model = EditorValue
@@ -84,6 +85,7 @@ class TimelineEditor(gr.HTML):
         mixing: list[tuple[float, float]] | None = None,
         moving: int = 1,
         pace: float = 1 / USUAL_FPS,
+        per_column: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -92,6 +94,7 @@ class TimelineEditor(gr.HTML):
             mixing=mixing,
             moving=moving,
             pace=pace,
+            per_column=per_column,
             html_template='<div class="fvdm-editor" data-testid="timeline-editor"></div>',
             css_template=(HERE / "style.css").read_text(encoding="utf-8"),
             js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),

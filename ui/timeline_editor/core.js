@@ -182,6 +182,13 @@ const FvdmCore = (() => {
     return first === MAX ? "made from noise" : `starts at ${percent(first)} noise`;
   }
 
+  /** Which frames of the clip a column is, where each but the first stands for several; else "". */
+  function inClip(frame, perColumn) {
+    if (perColumn === 1) return "";
+    return frame ? `frames ${(frame - 1) * perColumn + 2}–${frame * perColumn + 1} of the clip`
+      : "frame 1 of the clip";
+  }
+
   /** "Frame 3", "Frames 1 and 16", "Frames 1–8, 10 and 12–16", for frames that count from 0; of
       many runs the rest is a number. As fvdm_core/limits.py names them. */
   function frameNames(frames) {
@@ -251,7 +258,7 @@ const FvdmCore = (() => {
   return {
     MAX, clamp, lerp, rint, smoothstep, percent, fromValue, toValue, fromServer, says, standard,
     crc32, markOf, readingMark, sameLevels, levelAt, column, isFrozen, frozenFrames, keyframeOn,
-    isHeld, frameSummary, frameNames, resample, columnWidth,
+    isHeld, frameSummary, inClip, frameNames, resample, columnWidth,
   };
 })();
 

@@ -22,7 +22,8 @@ const FvdmEditor = (() => {
   class Editor {
     /** io: { value, send(value), upload(file), pictureSize() → [w, h] of the model's frames,
         mixing() → its [signal, noise] of evenly spaced levels, or null, moving() → of how many
-        frames the picture of a column but the first may be, pace() → seconds for each column }. */
+        frames the picture of a column but the first may be, pace() → seconds for each column,
+        perColumn() → for how many frames of the clip each but the first stands }. */
     constructor(root, io) {
       this.root = root;
       this.closing = new AbortController(); // ends what listens outside the component
@@ -67,6 +68,7 @@ const FvdmEditor = (() => {
       this.curves = new FvdmCurves.Curves();
       this.slots = new FvdmSlots.Slots({
         upload: this.io.upload, pictureSize: this.io.pictureSize, moving: this.io.moving, pace: this.io.pace,
+        perColumn: this.io.perColumn,
         state: () => this.state,
         change: (edit, label) => this.change(edit, label), say: (...words) => this.say(...words),
         editCurve: (frame) => this.editCurve(frame),
@@ -480,6 +482,14 @@ const FvdmEditor = (() => {
       const r0 = Math.round(at.y - settings.height / 2);
       return { f0: Math.max(0, f0), f1: Math.min(frames, f0 + settings.width) - 1,
         r0: Math.max(0, r0), r1: Math.min(rows, r0 + settings.height) - 1 };
+    }
+
+    /** What the tip says of a cell. */
+    cell(f, r) {
+      return {
+        frame: f, level: C.levelAt(this.shown, f, r), place: `frame ${f + 1} · step ${r}`,
+        clip: C.inClip(f, this.io.perColumn()),
+      };
     }
 
     /** What is known of a frame, for the tip: its own picture as it is fitted, else what the newest

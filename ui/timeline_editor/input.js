@@ -111,13 +111,12 @@ const FvdmInput = (() => {
       if (mode === "matrix") {
         const { f, r } = editor.hover;
         canvas.style.cursor = onCorner(editor.hover) ? "nwse-resize" : "";
-        tip.show({ level: C.levelAt(state, f, r), text: editor.gesture?.overlay?.text,
-          place: `frame ${f + 1} · step ${r}`, frame: f }, at, box.width, touch);
+        tip.show({ ...editor.cell(f, r), text: editor.gesture?.overlay?.text }, at, box.width, touch);
         if (!editor.gesture) scrub(editor, r, true);
       } else {
         const k = curves.frame(state, editor.look()).k(pixel(event)[0]);
         const [f, r] = curves.over === "steps" ? [curves.index, k] : [k, curves.index];
-        tip.show({ level: C.levelAt(state, f, r), place: `frame ${f + 1} · step ${r}`, frame: f },
+        tip.show(editor.cell(f, r),
           at, box.width, touch);
         if (!editor.gesture && curves.over === "steps") scrub(editor, r, true);
       }
@@ -138,7 +137,7 @@ const FvdmInput = (() => {
     const [box, outer] = [canvas.getBoundingClientRect(), stage.getBoundingClientRect()];
     const at = { left: box.left - outer.left + (f + 1) * column - scroller.scrollLeft,
       top: box.top - outer.top + ((r + 0.5) * box.height) / shown.rows };
-    editor.tip.show({ level: C.levelAt(shown, f, r), place: `frame ${f + 1} · step ${r}`, frame: f }, at, outer.width);
+    editor.tip.show(editor.cell(f, r), at, outer.width);
   }
 
   // ── Playhead ───────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ const editor = new FvdmEditor.Editor(element.querySelector(".fvdm-editor"), {
   mixing: () => plain(props.mixing),
   moving: () => props.moving,
   pace: () => props.pace,
+  perColumn: () => props.per_column,
   send: (value) => {
     props.value = structuredClone(value); // gradio sees new objects only
     trigger("edited");
@@ -34,5 +35,6 @@ window.fvdmEditor = {
 
 FvdmInput.attach(editor);
 watch("value", () => editor.receive(plain(props.value)));
+watch("per_column", () => editor.sync());
 editor.sync();
 editor.root.dataset.ready = "true";

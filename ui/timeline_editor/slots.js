@@ -34,7 +34,7 @@ const FvdmSlots = (() => {
 
   class Slots {
     /** io: { upload(file), state(), change(edit, label), say(text, isError), pictureSize(), moving(),
-        pace() }, the latter as the editor has them; an edit makes a state of a state. */
+        pace(), perColumn() }, the last four as the editor has them; an edit makes a state of a state. */
     constructor(io) {
       this.io = io;
       this.slots = [];
@@ -124,12 +124,14 @@ const FvdmSlots = (() => {
       const held = C.isHeld(state, frame);
       const summary = [C.frameSummary(state, frame), trouble].filter(Boolean).join("; ");
       const shown = every === 1 || frame === 0 || (frame + 1) % every === 0;
-      const signature = `${frozen}|${held}|${summary}|${shown}|${current}|${curves}`;
+      const clip = C.inClip(frame, this.io.perColumn());
+      const name = `Frame ${frame + 1}${clip && ` (${clip})`}`;
+      const signature = `${name}|${frozen}|${held}|${summary}|${shown}|${current}|${curves}`;
       if (node.signature === signature) return;
       node.signature = signature;
       node.setAttribute("aria-pressed", String(frozen));
-      node.setAttribute("aria-label", `Frame ${frame + 1}, ${summary}${held ? ", held" : ""}. Freeze`);
-      node.title = `Frame ${frame + 1}: ${summary}${held && C.levelAt(state, frame, 0) < C.MAX ? ", starts from a copy of the nearest known frame" : ""}. ${curves ? "Click for its curve; with Shift" : "Click"} to ${frozen ? "unfreeze" : "freeze"}.`;
+      node.setAttribute("aria-label", `${name}, ${summary}${held ? ", held" : ""}. Freeze`);
+      node.title = `${name}: ${summary}${held && C.levelAt(state, frame, 0) < C.MAX ? ", starts from a copy of the nearest known frame" : ""}. ${curves ? "Click for its curve; with Shift" : "Click"} to ${frozen ? "unfreeze" : "freeze"}.`;
       node.classList.toggle("frozen", frozen);
       node.classList.toggle("held", held);
       node.classList.toggle("current", current);
@@ -315,6 +317,9 @@ const FvdmSlots = (() => {
           this.menu.hidePopover();
           this.io.change((now) => FvdmPictures.mend(now, "keep", [frame]), "kept picture");
         } }, "Keep this picture") : null,
+        frame && this.io.moving() > 1 ? h("p", { class: "menu-note", "data-testid": "slot-moving" },
+          `This is ${C.inClip(frame, this.io.perColumn())}: a video, or an animation of `
+          + `${this.io.moving()} frames, gives each its picture.`) : null,
         h("div", { class: "menu-fits", role: "radiogroup", "aria-label": "Fit" },
           ...Object.entries(FITS).map(([fit, text]) => item(text, () =>
             this.io.change((now) => E.setFit(now, frame, fit), "fit"), keyframe.fit === fit))),

@@ -45,15 +45,17 @@ const FvdmTip = (() => {
       this.canvas = h("canvas", { width: SIZE, height: SIZE });
       this.level = h("b");
       this.place = h("span");
+      this.clip = h("span");
       this.node = h("div", { class: "tip", "aria-hidden": "true", "data-testid": "level-tip" },
-        this.canvas, h("div", {}, this.level, this.place));
+        this.canvas, h("div", {}, this.level, this.place, this.clip));
       this.eps = normals(SIZE * SIZE * 3);
     }
 
     /** at: { left, top } in the stage; bounds: its width. */
-    show({ level, text, place, frame }, at, width, touch = false) {
+    show({ level, text, place, clip, frame }, at, width, touch = false) {
       this.level.textContent = text ?? `${C.percent(level)} noise`;
       this.place.textContent = place;
+      this.clip.textContent = clip;
       this.drawNoisy(frame, level);
       const flipped = at.left + 214 > width;
       const left = touch ? C.clamp(at.left - 90, 0, width - 196) : flipped ? at.left - 210 : at.left + 18;
