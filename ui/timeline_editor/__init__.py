@@ -101,6 +101,7 @@ class TimelineEditor(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+        self.per_column = per_column  # or gradio takes it for an event, as its name is in quotes
 
     def preprocess(self, payload: EditorValue | None) -> EditorValue:  # type: ignore[override]
         """What arrives, which gradio has checked unless it is nothing.
