@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvdm_core.flags import AT_ONCE, DEFAULT_STEPS, parser
 from fvdm_core.limits import MAX_FPS, MAX_FRAMES, frame_names
+from fvdm_core.memory import out_of_memory
 from fvdm_core.options import USUAL_ETA, RunOptions
 from fvdm_core.pictures import MAX_GIF_FPS, check_fps
 from fvdm_core.presets import PRESETS
@@ -294,7 +295,8 @@ def convert(options: argparse.Namespace) -> str:
 
     convert(options.source, options.folder, options.num_heads)
     return (
-        f"The model is in {options.folder}; it has no autoencoder, so it cannot make pictures yet"
+        f"The model is in {options.folder}, without an autoencoder: put one of diffusers into its "
+        "folder vae, or Stable Diffusion's is fetched, which needs pip install diffusers"
     )
 
 
@@ -316,7 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         return _failed(str(error))
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+        if not out_of_memory(error):
             raise
         return _failed(
             "there is not enough memory; use fewer frames or --variations, or --device cpu"

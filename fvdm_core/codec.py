@@ -100,22 +100,19 @@ class Codec:
         that move are encoded together, behind the frame before them.
         """
         moving = [c for c, own in known.items() if c == own and pictures[c].ndim == 4]
-        nearest = {  # of the frames of the picture, so that one that many columns hold is one
-            column: (own, -1 if column >= own else 0)
-            for column, own in known.items()
-            if column not in moving
-        }
-        stills = sorted(set(nearest.values()))
+        nearest = {column: (own, -1 if column >= own else 0) for column, own in known.items()}
+        still = [column for column in known if column not in moving]
+        apart = sorted({nearest[column] for column in still})  # one that many columns hold is one
         latents: dict[int, Tensor] = {}
-        if stills:
-            made = self.encode(np.stack([_frame(pictures[own], at) for own, at in stills]))
-            latents = {column: made[stills.index(still)] for column, still in nearest.items()}
+        if apart:
+            made = self.encode(np.stack([_frame(pictures[own], at) for own, at in apart]))
+            latents = {column: made[apart.index(nearest[column])] for column in still}
         part: list[int] = []
         for column in sorted(moving):
             part.append(column)
             if column + 1 not in moving or len(part) == max(1, self.at_once - 1):
-                own = known.get(part[0] - 1)
-                first = pictures[part[0]][0] if own is None else _frame(pictures[own], -1)
+                own, at = nearest.get(part[0] - 1, (part[0], 0))
+                first = _frame(pictures[own], at)
                 clip = np.concatenate([first[None], *(pictures[c] for c in part)])
                 latents |= zip(part, self.encode_clip(clip)[1:], strict=True)
                 part = []

@@ -22,6 +22,7 @@ HUB_ID = re.compile(
     re.ASCII,
 )
 DIFFUSERS_FILES = (CONFIG, "diffusion_pytorch_model.safetensors")
+VAE = "vae"  # the folder of a model's autoencoder, where that is diffusers'
 MAX_DOWNLOAD_BYTES = 8 << 30
 _NETWORK_SECONDS = 15.0
 _LISTED = 6  # file names in a message
@@ -109,11 +110,9 @@ def _wanted(
     """`files`, or those of a model folder, or else the only safetensors file; sizes checked."""
     if absent := [name for name in files if name not in sizes]:
         raise ValueError(f"{repo} has no {absent[0]}{_instead(sizes, repo)}")
-    names = list(files) or [
-        name
-        for name in sizes
-        if name in (CONFIG, TRANSFORMER, AUTOENCODER, INDEX) or SHARD.fullmatch(name)
-    ]
+    coder = [f"{VAE}/{name}" for name in DIFFUSERS_FILES]
+    ours = (CONFIG, TRANSFORMER, AUTOENCODER, INDEX, *coder)
+    names = list(files) or [name for name in sizes if name in ours or SHARD.fullmatch(name)]
     if not files and not (TRANSFORMER in names or INDEX in names):
         names = [name for name in sizes if re.fullmatch(r"[\w.-]+\.safetensors", name, re.ASCII)]
         if len(names) != 1:

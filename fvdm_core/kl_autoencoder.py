@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from fvdm_core.files import open_plain
-from fvdm_core.hub import resolve_autoencoder
+from fvdm_core.hub import VAE, resolve_autoencoder
 from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.model_folder import CONFIG, folder_config
 from fvdm_core.tensors import open_tensors
 from fvdm_core.weights import build, config_from
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"
-VAE = "vae"  # the folder of one, in a model's folder or beside its file
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8

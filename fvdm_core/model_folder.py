@@ -17,6 +17,7 @@ from fvdm_core.autoencoder import Autoencoder, AutoencoderConfig
 from fvdm_core.card import CARD_FIELDS, MAX_NAME, ModelCard, Timesteps
 from fvdm_core.containers import kind_of, why_not
 from fvdm_core.files import atomic_write, file_name, make_folder, open_plain
+from fvdm_core.limits import shown
 from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.shape import VideoDiTConfig
@@ -221,11 +222,15 @@ def _check_config(
                 f"transformer takes {model.latent_channels} of size {model.latent_size}"
             )
     values = config.get("schedule", {})
-    known = {"name": str, "num_train_timesteps": int, "prediction_type": str, "shift": float}
-    if not isinstance(values, dict) or any(
-        type(value) is not known.get(key) for key, value in values.items()
-    ):
+    known = {"name": (str,), "num_train_timesteps": (int,), "prediction_type": (str,)}
+    known["shift"] = (int, float)
+    if not isinstance(values, dict):
         raise ValueError(f"{name}: schedule must be an object with {', '.join(known)}")
+    for key, value in values.items():
+        if key not in known or type(value) not in known[key]:
+            raise ValueError(
+                f"{name}: schedule: {shown(key)} is {shown(value)}; it has {', '.join(known)}"
+            )
     try:
         return model, autoencoder, NoiseSchedule(**values)
     except ValueError as error:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .limits import checked_integer
+from .memory import out_of_memory
 
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).resolve().parent
@@ -226,7 +227,7 @@ def naming_its_line() -> Iterator[None]:
         yield
     except Exception as error:
         line = _own_line(error)
-        if line is None or isinstance(error, MemoryError) or "memory" in str(error).lower():
+        if line is None or out_of_memory(error):
             raise
         log.exception("A network or autoencoder failed")
         said = " ".join(str(error).split())

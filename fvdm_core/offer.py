@@ -55,7 +55,13 @@ class Offer:
         return index, settled
 
     def labelled(self, label: str | int | None) -> tuple[int | None, str | None]:
-        """What the network is given for a label, and its name. Raises `ValueError` for no label."""
+        """What the network is given for a label, and its name; without a prompt it is an empty one,
+        as what stands for none may be what prompts lead away from.
+
+        Raises `ValueError` for what is no label.
+        """
+        if self.class_of and label is None:
+            label = ""
         if self.class_of and isinstance(label, str) and label not in self.card.labels:
             return self.class_of(label), label
         index = self.card.label_index(label)

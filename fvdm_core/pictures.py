@@ -97,8 +97,9 @@ def fit_picture(picture: Image.Image, size: tuple[int, int], fit: Fit = "crop") 
         return np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box))
     if fit == "crop":
         scale = min(picture.width / width, picture.height / height)
-        left = (picture.width - width * scale) / 2
-        top = (picture.height - height * scale) / 2
+        # what is rounded up must not begin before the picture, by a millionth of a pixel
+        left = max(0.0, (picture.width - width * scale) / 2)
+        top = max(0.0, (picture.height - height * scale) / 2)
         box = (left, top, picture.width - left, picture.height - top)
         return np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box))
     scale = min(width / picture.width, height / picture.height)

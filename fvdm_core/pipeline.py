@@ -223,7 +223,8 @@ class Pipeline:
 
         keyframes: {frame index from 0: path, PIL image or uint8 (H, W, 3)}. Where a latent stands
         for several frames, the picture of any but the first may move: an animation or an array
-        (`frames_per_picture`, H, W, 3) of just so many.
+        (`frames_per_picture`, H, W, 3) of just so many. The noise is of the timeline's prior; that
+        of the model's training is in `with_own_noise(timeline)`.
         options, changes: the fields of `RunOptions`, as one object, by name, or both.
         reuse: states of earlier runs of this pipeline. If this run comes through some of them,
         because its first rows and all options are theirs, it starts at the furthest instead, and

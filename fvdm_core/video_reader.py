@@ -112,7 +112,8 @@ def read_video(
     rate = index.fps if fps is None else fps
     resample = fps is not None or not index.steady
     duration = len(index.times) / index.fps
-    available = max(1, math.floor(duration * rate)) if resample else len(index.times)
+    # 29 frames at 25 per second are 29 and not 28.999…96
+    available = max(1, math.floor(duration * rate + 1e-6)) if resample else len(index.times)
     wanted = min(max_frames, -(-(available - start) // stride))
     if wanted < 1:
         raise BehindTheEnd(f"{name} has {available} frames; start {start} is behind the last one")

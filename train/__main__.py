@@ -15,6 +15,7 @@ from fvdm_core.autoencoder import Autoencoder
 from fvdm_core.checkpoint import ModelFolder, load_model_folder, resolve_source
 from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
+from fvdm_core.memory import out_of_memory
 from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline_checks import PRIORS
@@ -284,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train: {error}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not out_of_memory(error):
             raise
         print(
             "train: out of memory; try a larger --accumulate, a smaller --batch-size (both are the "
@@ -320,11 +321,6 @@ def _prepare_alone(arguments: list[str]) -> int:
         print(f"train prepare: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fvdm_core.memory import out_of_memory
 from ui.rewind import Rewind, View, picture
 from ui.sheets import Sheet, make_sheet
 
@@ -255,15 +256,6 @@ def preview_of(state: State, view: View) -> Preview:
 
 def _eta(calls: Sequence[int], seconds_per_call: float | None) -> float | None:
     return None if seconds_per_call is None else sum(calls) * seconds_per_call
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether it is Python's, torch's or a GPU's way of saying so."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
-    )
 
 
 def reason(error: Exception, size: str = "") -> str:

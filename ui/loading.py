@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ui.jobs import out_of_memory
+from fvdm_core.memory import out_of_memory
 
 log = logging.getLogger(__name__)
 

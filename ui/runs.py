@@ -42,7 +42,9 @@ def _guidance(pipeline: Any, request: GenerateRequest) -> tuple[bool, bool, floa
     own = pipeline.card.sampling.of(request.label)
     asked = {key: getattr(request, key) for key in own}
     used = own | {key: value for key, value in asked.items() if value is not None}
-    by_label = request.label is not None and request.cfg_scale not in (0, 1)
+    # an empty prompt is one
+    labelled = request.label is not None or "prompts" in pipeline.skills
+    by_label = labelled and request.cfg_scale not in (0, 1)
     return by_label, bool(used["temporal_scale"]), used["guidance_from"]
 
 

@@ -87,8 +87,9 @@ def ltx_coder(model: str) -> VideoCoder:
 
 
 def shift_of(tokens: int) -> float:
-    """Of the noise levels, by the tokens of a clip, as its authors sample it."""
-    return math.exp(0.95 + (2.05 - 0.95) * (tokens - 1024) / (4096 - 1024))
+    """Of the noise levels, by the tokens of a clip, as its authors have it up to 4096. Of more it
+    would leave half of the noise to the last step, which they stretch, and a canvas does not."""
+    return math.exp(0.95 + (2.05 - 0.95) * (min(tokens, 4096) - 1024) / (4096 - 1024))
 
 
 def pipeline(encode: Encode, size: tuple[int, int]) -> Pipeline:

@@ -10,7 +10,8 @@ tuned on random timesteps for each frame, which come as a LoRA:
     export WAN=Wan-AI/Wan2.1-T2V-14B-Diffusers WAN_LORA=pusa_v1.pt WAN_LORA_SCALE=1.4
 
 For it, its authors advise a scale of 1.3 to 1.5, a guidance of about 3, and pictures that are shown
-with some noise, such as 20 % of that of the others, which is *Soft keyframes* here.
+with some noise, such as 20 % of that of the others. That is *Soft keyframes* here, with a softness
+of 0.05: at that level, shifted by 5, there is a fifth of noise.
 
 It wants a GPU, and has not been run on the published weights yet. A column of the canvas is a
 latent frame: four frames of the clip, but for the first column, which is one.

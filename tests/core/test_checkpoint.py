@@ -674,7 +674,9 @@ def edit(folder: Path, **changes) -> Path:
         ({"autoencoder": {**TINY_AUTOENCODER.__dict__, "blocks": 1 << 20}}, "blocks is 1048576"),
         ({"autoencoder": {**TINY_AUTOENCODER.__dict__, "widths": [1 << 20]}}, "another shape"),
         ({"schedule": {"name": "magic"}}, "magic"),
-        ({"schedule": {"name": 3}}, "schedule"),
+        ({"schedule": {"name": 3}}, "schedule: 'name' is 3; it has name, num_train_timesteps"),
+        ({"schedule": {"name": "flow", "shift": "3"}}, "schedule: 'shift' is '3'"),
+        ({"schedule": {"name": "flow", "tilt": 3.0}}, "schedule: 'tilt' is 3.0"),
         ({"schedule": [1]}, "schedule"),
     ],
 )
@@ -942,6 +944,18 @@ def test_only_weights_and_configs_are_downloaded(folder, monkeypatch):
         *("autoencoder.safetensors", "config.json", "transformer.safetensors")
     ]
     assert fake.downloads[0]["revision"] == "0" * 40  # exactly what was measured
+
+
+def test_a_model_of_the_hub_brings_its_own_autoencoder_of_diffusers(folder, monkeypatch):
+    weights = "diffusion_pytorch_model"
+    names = ("config.json", "transformer.safetensors", "vae/config.json", f"vae/{weights}.bin")
+    sizes: dict[str, int | None] = dict.fromkeys((*names, f"vae/{weights}.safetensors"), 1000)
+    fake = with_hub(monkeypatch, FakeHub(folder, sizes))
+    resolve_source("owner/repo")
+    assert sorted(fake.downloads[0]["files"]) == [
+        *("config.json", "transformer.safetensors"),
+        *("vae/config.json", f"vae/{weights}.safetensors"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,16 @@ def test_fits_differ_as_they_say():
     assert stretched[5, 10, 0] > 240 and (stretched[:, [0, -1]] == 0).all()
 
 
+@pytest.mark.parametrize("side, other, size", [(1000, 1000, (544, 960)), (4080, 3072, (480, 832))])
+def test_a_crop_is_not_rounded_to_begin_before_the_picture(side, other, size):
+    """side / width · width is a little more than the side here, in floating point."""
+    assert side / size[1] * size[1] > side
+    for shape in ((other, side, 3), (side, other, 3)):
+        picture = np.full(shape, 90, np.uint8)
+        for turned in (size, size[::-1]):
+            assert (load_image(picture, turned) == 90).all()
+
+
 def test_shrinking_averages_instead_of_skipping():
     checks = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     small = load_image(checks, (16, 16))
@@ -415,6 +425,12 @@ def test_a_clock_of_milliseconds_makes_no_frame_come_late(tmp_path):
     grey = np.arange(0, 240, 8, np.uint8)
     write_video(path, np.tile(grey[:, None, None, None], (1, 16, 16, 3)), rate)
     np.testing.assert_array_equal(read_video(path, fps=rate).frames, read_video(path).frames)
+
+
+def test_no_frame_is_lost_to_rounding(tmp_path):
+    assert 29 / 25 * 25 < 29
+    write_video(tmp_path / "a.mp4", np.zeros((29, 16, 16, 3), np.uint8), 25)
+    assert len(read_video(tmp_path / "a.mp4", fps=25).frames) == 29
 
 
 def test_a_gif_of_uneven_delays_starts_with_its_first_picture(tmp_path):

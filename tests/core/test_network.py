@@ -107,10 +107,10 @@ def test_any_text_is_a_label_to_a_network_that_takes_prompts():
         assert "prompts" in pipe.skills
         clip = pipe(timeline(steps=1), label="a cat", cfg_scale=3)
         assert clip.recipe["label"] == "a cat"
-        pipe(timeline(steps=1), label=None, cfg_scale=3)
-        assert [y for _, _, y in network.given] == [[3, len(labels)], [len(labels)]]
-        assert network.texts[3:] == ["a cat"]
-    assert pipe(timeline(steps=1), label=1).recipe["label"] == "run" and len(network.texts) == 4
+        none = pipe(timeline(steps=1), label=None, cfg_scale=3)  # an empty prompt
+        assert [y for _, _, y in network.given] == [[3, len(labels)], [4, len(labels)]]
+        assert network.texts[3:] == ["a cat", ""] and none.recipe["label"] == ""
+    assert pipe(timeline(steps=1), label=1).recipe["label"] == "run" and len(network.texts) == 5
     with pytest.raises(ValueError, match="label 'a cat' is unknown; the model's labels are none"):
         made(Constant(clip_of())).stream(timeline(), label="a cat")
 
@@ -261,6 +261,13 @@ def test_an_error_in_a_network_names_its_line(caplog):
 
     with pytest.raises(RuntimeError, match="^CUDA out of memory$"):  # the page has words for that
         made(NoMemory(clip_of()))(timeline())
+
+    class NotThere(Constant):
+        def forward(self, x, t, y=None):
+            raise RuntimeError("no operator found for memory_efficient_attention_forward")
+
+    with pytest.raises(NetworkError, match="forward: RuntimeError: no operator found for memory_e"):
+        made(NotThere(clip_of()))(timeline())
 
     class Undecided(PixelSpace):
         def decode(self, latents):
@@ -456,6 +463,11 @@ def test_what_is_held_starts_as_the_last_frame_of_what_moves():
     held = Timeline(levels, sources=("keyframe", "hold", "keyframe", "noise"))
     x = begun(pipe, held, {0: frames[0], 2: pictures[1]})
     torch.testing.assert_close(x[2], together(frames)[1])
+    # which is its own first frame where nothing is known before it
+    levels, sources = [[1, 0, 1000, 1000], [0] * 4], ("hold", "keyframe", "noise", "noise")
+    x = begun(pipe, Timeline(levels, sources=sources), {1: pictures[1]})
+    own = np.concatenate([pictures[1][:1], pictures[1]])
+    torch.testing.assert_close(x[1], together(own)[1])
 
 
 def test_what_moves_is_in_the_file_and_comes_back(tmp_path):
