@@ -94,17 +94,16 @@ def encode(
     the run's transformer has learned from those of another.
     """
     folder = run.folder / "latents"
-    if parallel.is_first():
-        whole = [len(clips), clips.frames, *shapes[0]]
-        index: dict[str, Any] = {"weights": weights, "shape": whole, "shard": SHARD}
-        if len(shapes) > 1:
-            index["shapes"] = [list(shape) for shape in shapes]
-        values = sum(
-            len(group) * clips.frames * int(np.prod(shape))
-            for group, shape in zip(clips.by_size, shapes, strict=True)
-        )
-        _claim(run, folder, index, values * np.dtype(np.float16).itemsize)
-    parallel.mean(0.0)  # the others wait for it
+    whole = [len(clips), clips.frames, *shapes[0]]
+    index: dict[str, Any] = {"weights": weights, "shape": whole, "shard": SHARD}
+    if len(shapes) > 1:
+        index["shapes"] = [list(shape) for shape in shapes]
+    values = 0
+    for group, shape in zip(clips.by_size, shapes, strict=True):
+        stills = int(clips.still(np.asarray(group)).sum())  # of one frame each
+        values += (stills + (len(group) - stills) * clips.frames) * int(np.prod(shape))
+    size = values * np.dtype(np.float16).itemsize
+    parallel.first_then_others(lambda: _claim(run, folder, index, size))
     numbers = range(parallel.rank(), -(-len(clips) // SHARD), parallel.processes())
     missing = [number for number in numbers if not shard_path(folder, number).exists()]
     hidden = None if parallel.is_first() else True
@@ -162,6 +161,6 @@ def _claim(run: Run, folder: Path, index: dict[str, Any], size: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("latents-*.safetensors"):
         old.unlink()
-    check_space(path, size)
+    check_space(folder, size)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(index), "utf-8")

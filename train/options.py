@@ -78,7 +78,11 @@ def parse(arguments: list[str], description: str | None = None) -> argparse.Name
     parser.add_argument("--accumulate", type=int, help="take a batch in so many pieces")
     parser.add_argument("--lr", type=float, help="learning rate of the transformer")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="processor threads of each process (default: all cores; 1 under torchrun)",
+    )
     add_data_options(parser)
     options = parser.parse_args(arguments)
     options.config = options.config or ("published" if options.vae else "default")

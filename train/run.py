@@ -90,7 +90,8 @@ class Run:
         self.check(identity, whole)
         if not self._identity.exists():
             with atomic_write(self._identity) as temporary:
-                temporary.write_text(json.dumps(identity, indent=1), "utf-8")
+                # with the places in full, as the next start may be from elsewhere
+                temporary.write_text(json.dumps(_located(identity), indent=1), "utf-8")
 
     def check(self, identity: dict[str, Any], whole: Path | None = None) -> None:
         """Raise `ValueError` where the folder's run is of something else.

@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import sysconfig
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ from . import parallel
 from .aspects import Size
 from .clips import Clips, balanced, texture
 from .config import TrainConfig
-from .latents import Latents, encode
+from .latents import AT_ONCE, Latents, encode
 from .loop import fit
 from .run import Run
 from .sheets import sample_sheet, write_sheet
@@ -57,9 +59,23 @@ def autocast() -> contextlib.AbstractContextManager:
 
 
 def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
-    """The same module through `torch.compile`, where asked for and a C++ compiler is at hand."""
-    can_compile = device().type == "cuda" or shutil.which("c++") or shutil.which("g++")
-    return torch.compile(module) if config.compile and can_compile else module  # type: ignore[return-value]
+    """The same module through `torch.compile`, where asked for and possible."""
+    return torch.compile(module) if config.compile and _can_compile() else module  # type: ignore[return-value]
+
+
+@cache
+def _can_compile() -> bool:
+    """Whether torch finds what it compiles with: a compiler, of C for a GPU, and the headers."""
+    names = ("cc", "gcc", "clang") if device().type == "cuda" else ("c++", "g++", "clang++")
+    there = any(map(shutil.which, names))
+    there = there and Path(sysconfig.get_path("include"), "Python.h").exists()
+    if not there and parallel.is_first():
+        print(
+            f"Training goes on without torch.compile, and slower: it needs {names[1]} and Python's "
+            "headers (on Debian, build-essential and python3-dev).",
+            file=sys.stderr,
+        )
+    return there
 
 
 def batch_threads() -> int:
@@ -257,7 +273,9 @@ def _fix_scale(model: Autoencoder, clips: Clips, run: Run) -> None:
                 continue
             share = max(1, round(2048 * size / len(clips)))  # as they are met in training
             chosen = clips.spread(share, group)
-            parts = [chosen[first : first + 64] for first in range(0, len(chosen), 64)]
+            height, width = clips.video[chosen[:1], :1].shape[2:4]
+            most = max(1, min(64, AT_ONCE // (height * width)))
+            parts = [chosen[first : first + most] for first in range(0, len(chosen), most)]
             with autocast():
                 latents = torch.cat(
                     [model.encode_raw(to_video(clips.video[part, 0])).float() for part in parts]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,17 @@ def test_latents_are_those_of_the_autoencoder(tmp_path, config, clips):
     assert np.allclose(everything(latents), truth, atol=0.02)
     some = np.array([10, 2, 2, 0])
     assert np.array_equal(latents[some], everything(latents)[some])
+
+
+def test_the_room_that_is_asked_for_is_what_latents_take(tmp_path, config, clips, monkeypatch):
+    asked = []
+    monkeypatch.setattr(latents_module, "check_space", lambda *given: asked.append(given))
+    encode_clips(config, Autoencoder(config.autoencoder), clips, Run(tmp_path))
+    folder = tmp_path / "latents"
+    frames = (COUNT - len(STILLS)) * 4 + len(STILLS)
+    assert asked == [(folder, frames * 4 * 4 * 4 * 2)]  # of 4 channels of 4x4, two bytes each
+    written = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    assert asked[0][1] < written < 1.5 * asked[0][1]
 
 
 @pytest.mark.parametrize("at_once, most", [(9, 8), (3, 3), (0.5, 1)])
@@ -106,9 +119,31 @@ def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypat
     model, run = Autoencoder(config.autoencoder), Run(tmp_path)
     monkeypatch.setattr(parallel, "processes", lambda: 2)
     monkeypatch.setattr(parallel, "mean", lambda *values: list(values))
+    monkeypatch.setattr(parallel, "first_then_others", lambda work: work())
     written = {}
     for rank in (0, 1):
         monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
         encode_clips(config, model, clips, run)
         written[rank] = {path.name[8:14] for path in (tmp_path / "latents").glob("*.safetensors")}
     assert written == {0: {"000000", "000002"}, 1: {"000000", "000001", "000002"}}
+
+
+@pytest.mark.parametrize(
+    "programs, headers, there", [({"g++"}, True, True), ({"g++"}, False, False), ((), True, False)]
+)
+def test_steps_are_compiled_where_that_is_possible(
+    tmp_path, config, monkeypatch, capsys, programs, headers, there
+):
+    if headers:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(stages_module.shutil, "which", lambda name: name in programs or None)
+    monkeypatch.setattr(stages_module.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(stages_module, "device", lambda: torch.device("cpu"))
+    stages_module._can_compile.cache_clear()
+    try:
+        module, asked = torch.nn.Linear(1, 1), replace(config, compile=True)
+        assert (stages_module.compiled(module, asked) is not module) == there
+        assert ("needs g++ and Python's headers" in capsys.readouterr().err) != there
+        assert stages_module.compiled(module, replace(config, compile=False)) is module
+    finally:
+        stages_module._can_compile.cache_clear()

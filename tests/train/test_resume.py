@@ -371,4 +371,12 @@ def test_sheets_begin_from_the_noise_of_the_training(tmp_path, finished_run, mon
     sheets_module.sample_sheet(tmp_path / "a.png", *coder, "mixed", 2.0)
     assert drawn and all((d["prior"], d["alpha"]) == ("mixed", 2.0) for d in drawn)
     rows = 2 * 2  # labels
-    assert cv2.imread(str(tmp_path / "a.png")).shape == (rows * 16, 4 * 16, 3)
+    sheet = cv2.imread(str(tmp_path / "a.png")).astype(int)
+    assert sheet.shape == (rows * 16, 4 * 16, 3)
+    # a few at a time, which changes nothing
+    sizes = []
+    model.transformer.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    monkeypatch.setattr(sheets_module, "CLIPS_AT_ONCE", 3)
+    sheets_module.sample_sheet(tmp_path / "b.png", *coder, "mixed", 2.0)
+    assert set(sizes) == {3, 1}
+    assert np.abs(cv2.imread(str(tmp_path / "b.png")) - sheet).max() <= 1

@@ -205,6 +205,17 @@ def test_a_run_of_other_data_or_networks_is_not_continued(tmp_path):
         Run(tmp_path).claim({"seed": 2, "data": {"frames": 4}})
 
 
+def test_a_run_goes_on_from_another_place_with_the_same_data(tmp_path, monkeypatch):
+    for place in ("a/clips", "b/clips"):
+        (tmp_path / place).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a")
+    Run(tmp_path / "run").claim({"data": {"folder": "clips"}})
+    monkeypatch.chdir(tmp_path / "b")
+    Run(tmp_path / "run").claim({"data": {"folder": str(tmp_path / "a" / "clips")}})
+    with pytest.raises(ValueError, match="another data"):
+        Run(tmp_path / "run").claim({"data": {"folder": "clips"}})
+
+
 def test_a_setting_younger_than_a_run_is_off_in_it(tmp_path):
     Run(tmp_path).claim({"seed": 0, "data": {"frames": 4}})
     Run(tmp_path).claim({"seed": 0, "data": {"frames": 4, "hop": 0, "labels": ""}})

@@ -70,18 +70,18 @@ def measure(model: VideoModel, extractor: Extractor, seeds: int) -> list[SetScor
 def _features(
     model: VideoModel, extractor: Extractor, world: str, seeds: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Of the reference, and {source: those of its clips}; one set of clips is held beside the real
+    ones, as each may take gigabytes."""
+    reference = extract(extractor, [unseen(model, world, seed) for seed in range(seeds)])
     second = [unseen(model, world, seeds + seed) for seed in range(seeds)]
-    videos = {
-        "reference": [unseen(model, world, seed) for seed in range(seeds)],
-        "real": second,
-        **{name: samples(model, preset(name, model), world, range(seeds)) for name in FROM_NOISE},
-        **{
-            task: generate(model, task, world, range(seeds), second)
-            for task in possible(TASKS, model.num_frames)
-        },
-    }
-    features = {source: extract(extractor, clips) for source, clips in videos.items()}
-    return features.pop("reference"), features
+    features = {"real": extract(extractor, second)}
+    for name in FROM_NOISE:
+        clips = samples(model, preset(name, model), world, range(seeds))
+        features[name] = extract(extractor, clips)
+    for task in possible(TASKS, model.num_frames):
+        clips = generate(model, task, world, range(seeds), second)
+        features[task] = extract(extractor, clips)
+    return reference, features
 
 
 def _compare(
