@@ -18,9 +18,9 @@ from fvdm_core.pictures import (
 )
 from fvdm_core.video_reader import (
     LIMITS,
-    BehindTheEnd,
     VideoClip,
     VideoLimits,
+    iterate_video,
     read_comment,
     read_video,
 )
@@ -28,11 +28,11 @@ from fvdm_core.video_writer import write_video
 
 __all__ = [
     "LIMITS",
-    "BehindTheEnd",
     "Fit",
     "SaveError",
     "VideoClip",
     "VideoLimits",
+    "iterate_video",
     "load_image",
     "picture_size",
     "read_metadata",

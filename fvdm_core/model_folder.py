@@ -222,8 +222,10 @@ def _check_config(
                 f"transformer takes {model.latent_channels} of size {model.latent_size}"
             )
     values = config.get("schedule", {})
-    known = {"name": (str,), "num_train_timesteps": (int,), "prediction_type": (str,)}
-    known["shift"] = (int, float)
+    known: dict[str, tuple[type, ...]] = {
+        **{"name": (str,), "num_train_timesteps": (int,), "prediction_type": (str,)},
+        "shift": (int, float),
+    }
     if not isinstance(values, dict):
         raise ValueError(f"{name}: schedule must be an object with {', '.join(known)}")
     for key, value in values.items():

@@ -76,10 +76,6 @@ class _Index:
         return f"{self.width}×{self.height}"
 
 
-class BehindTheEnd(ValueError):
-    """A video ends before the first frame that was asked for."""
-
-
 def read_video(
     path: str | os.PathLike[str],
     size: tuple[int, int] | None = None,
@@ -97,9 +93,66 @@ def read_video(
     The result's `fps` is the rate of the frames returned, so motion keeps its speed.
 
     Decoding runs in a child process with limits. Raises `ValueError` that names the file and the
-    reason: not a video of an allowed kind, without pictures, damaged, cut short, beyond `limits`;
-    `BehindTheEnd` where it has no frame `start`.
+    reason: not a video of an allowed kind, without pictures, damaged, cut short, beyond `limits`,
+    or without a frame `start`.
     """
+    plan = _plan(path, size, fit, start, stride, max_frames, fps, limits)
+    height, width = plan.made
+    if plan.wanted * height * width * 3 > limits.clip_bytes:
+        raise ValueError(
+            f"{plan.name}: {plan.wanted} frames of {width}×{height} are "
+            f"{_amount(plan.wanted * height * width * 3)}; at most {_amount(limits.clip_bytes)} "
+            "are allowed: read fewer frames or give a smaller size"
+        )
+    frames: list[NDArray[np.uint8]] = []
+    for frame in _decoded(plan, size, fit, limits):
+        frames.append(frame)
+        # a header may announce less than the frames turn out to be
+        if len(frames) * frame.nbytes > limits.clip_bytes:
+            raise ValueError(
+                f"{plan.name} has frames of {frame.shape[1]}×{frame.shape[0]}, larger than its "
+                "header says: convert it to another format"
+            )
+    return VideoClip(np.stack(frames), plan.rate / stride)
+
+
+def iterate_video(
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    stride: int = 1,
+    max_frames: int = 1024,
+    limits: VideoLimits = LIMITS,
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames of `read_video` one by one, (H, W, 3), of videos that fit into no memory.
+
+    Raises what that raises; of damage on the way not before the frames that come before it.
+    """
+    plan = _plan(path, size, fit, 0, stride, max_frames, None, limits)
+    return _decoded(plan, size, fit, limits)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a part of a video is read: `made` is the (height, width) of its frames."""
+
+    name: str
+    arguments: list[str]
+    wanted: int
+    rate: float
+    made: tuple[int, int]
+
+
+def _plan(
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None,
+    fit: Fit,
+    start: int,
+    stride: int,
+    max_frames: int,
+    fps: float | None,
+    limits: VideoLimits,
+) -> _Plan:
     name = file_name(path)
     check_fit(size, fit)
     start = checked_integer("start", start, 0, _MOST)
@@ -116,8 +169,9 @@ def read_video(
     available = max(1, math.floor(duration * rate + 1e-6)) if resample else len(index.times)
     wanted = min(max_frames, -(-(available - start) // stride))
     if wanted < 1:
-        raise BehindTheEnd(f"{name} has {available} frames; start {start} is behind the last one")
-    _check_amounts(name, index, start, stride, wanted, rate, size, limits)
+        raise ValueError(f"{name} has {available} frames; start {start} is behind the last one")
+    last = start + (wanted - 1) * stride + 1
+    _check_decoded(name, index, math.ceil(last * index.fps / rate), limits)
 
     filters = []
     if index.pixel_aspect != 1:
@@ -134,29 +188,33 @@ def read_video(
         *("-frames:v", str(wanted), "-sws_flags", "bicubic+accurate_rnd+full_chroma_int"),
         *("-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"),
     ]
-    frames: list[NDArray[np.uint8]] = []
-    with confined(decoding(arguments), limits.child) as child:
+    made = size or (index.height, math.ceil(index.width * index.pixel_aspect))
+    return _Plan(name, arguments, wanted, rate, made)
+
+
+def _decoded(
+    plan: _Plan, size: tuple[int, int] | None, fit: Fit, limits: VideoLimits
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames that a plan wants, each as soon as it is decoded."""
+    name, count, first = plan.name, 0, (0, 0)
+    with confined(decoding(plan.arguments), limits.child) as child:
         for frame in _pictures(child.output, limits.pixels):
-            height, width = frame.shape[:2]
-            frames.append(frame if size is None else fit_picture(Image.fromarray(frame), size, fit))
-            # a header may announce less than the frames turn out to be
-            if len(frames) * frames[-1].nbytes > limits.clip_bytes:
+            if size is not None:
+                frame = fit_picture(Image.fromarray(frame), size, fit)
+            count, shape = count + 1, frame.shape[:2]
+            first = shape if count == 1 else first
+            if shape != first:
                 raise ValueError(
-                    f"{name} has frames of {width}×{height}, larger than its header says: "
-                    "convert it to another format"
+                    f"{name} changes its size to {shape[1]}×{shape[0]} on the way; give a size"
                 )
-            if frames[0].shape != frames[-1].shape:
-                raise ValueError(
-                    f"{name} changes its size to {width}×{height} on the way; give a size"
-                )
+            yield frame
     # hidden frames of VP8 and a rounded duration make the announced number a little too high
-    if child.failure and len(frames) < wanted:
-        raise ValueError(f"{name} {child.failure} ({len(frames)} of {wanted} frames can be read)")
-    if not frames or len(frames) < 0.8 * wanted - 2:
+    if child.failure and count < plan.wanted:
+        raise ValueError(f"{name} {child.failure} ({count} of {plan.wanted} frames can be read)")
+    if not count or count < 0.8 * plan.wanted - 2:
         raise ValueError(
-            f"{name} is damaged or cut short: {len(frames)} of {wanted} frames can be read"
+            f"{name} is damaged or cut short: {count} of {plan.wanted} frames can be read"
         )
-    return VideoClip(np.stack(frames), rate / stride)
 
 
 def read_comment(
@@ -263,31 +321,15 @@ def _rate(
     return times, fps, steady
 
 
-def _check_amounts(
-    name: str,
-    index: _Index,
-    start: int,
-    stride: int,
-    wanted: int,
-    rate: float,
-    size: tuple[int, int] | None,
-    limits: VideoLimits,
-) -> None:
-    source_frames = math.ceil((start + (wanted - 1) * stride + 1) * index.fps / rate)
-    source_frames = min(source_frames, len(index.times))
-    decoded = source_frames * index.width * index.height * 3
+def _check_decoded(name: str, index: _Index, frames: int, limits: VideoLimits) -> None:
+    """Raise `ValueError` where so many frames from the beginning are too much to decode."""
+    frames = min(frames, len(index.times))
+    decoded = frames * index.width * index.height * 3
     if decoded > limits.decoded_bytes:
         raise ValueError(
-            f"{name}: {source_frames} frames of {index.size} are {_amount(decoded)} when "
+            f"{name}: {frames} frames of {index.size} are {_amount(decoded)} when "
             f"decoded; at most {_amount(limits.decoded_bytes)} are allowed: read fewer "
             "frames, or make the video shorter or smaller"
-        )
-    height, width = size or (index.height, math.ceil(index.width * index.pixel_aspect))
-    if wanted * height * width * 3 > limits.clip_bytes:
-        raise ValueError(
-            f"{name}: {wanted} frames of {width}×{height} are "
-            f"{_amount(wanted * height * width * 3)}; at most {_amount(limits.clip_bytes)} "
-            "are allowed: read fewer frames or give a smaller size"
         )
 
 

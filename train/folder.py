@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,9 +20,9 @@ from tqdm import tqdm
 from fvdm_core.decoder import ChildLimits
 from fvdm_core.files import file_name, save_error
 from fvdm_core.media import (
-    BehindTheEnd,
     Fit,
     VideoLimits,
+    iterate_video,
     load_image,
     picture_size,
     read_video,
@@ -36,7 +37,7 @@ from .run import Stopped, located
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-PIECE_BYTES = 256 << 20  # of frames that are in memory at once
+_MOST_FRAMES = 2**31 - 1  # of a video
 # one's own videos may be long: an hour of 1080p is 650 GB of RGB on its way through the decoder
 LIMITS = VideoLimits(
     seconds=6 * 3600,
@@ -288,62 +289,55 @@ def _append(
 ) -> tuple[int, ValueError | None]:
     """Write the clips of one video: how many, and what was wrong with it behind them.
 
-    Raises `ValueError` where there is none, and `Stopped` between two pieces of a long one, which
-    is then read anew.
+    Raises `ValueError` where there is none, and `Stopped` between two of them, after which the
+    video is read anew.
     """
-    read = _read_frames if path.is_dir() else _read_video
-    frame_bytes = size[0] * size[1] * 3
     apart = hop_of(config) // config.stride  # of the frames that are taken
-    at_once = max(1, (PIECE_BYTES // frame_bytes - config.frames) // apart + 1)  # clips
-    done = 0
-    while done < most:
-        if done and stop():
-            raise Stopped(f"reading stopped in {file_name(path)}, after {done} of its clips")
-        wanted = min(at_once, most - done)
-        try:
-            count = (wanted - 1) * apart + config.frames
-            frames = read(config, path, size, done * hop_of(config), count)
-        except BehindTheEnd:
-            if not done:
-                raise
-            break  # it ended exactly behind the piece before
-        except ValueError as error:
-            if wanted > 1:
-                at_once = wanted // 2  # what lies before the damage is whole
-                continue
-            if not done:
-                raise
-            return done, error
-        if not done and len(frames) < config.frames:
-            raise _TooShort(
-                f"{file_name(path)} gives {len(frames)} frames with stride {config.stride}; "
-                f"a clip takes {config.frames}"
-            )
-        whole = max(0, (len(frames) - config.frames) // apart + 1)
-        for first in range(0, whole * apart, apart):
-            _write(raw, frames[first : first + config.frames])
-        done += whole
-        if whole < wanted:
-            break
+    count = min((most - 1) * apart + config.frames, _MOST_FRAMES)
+    done, held, between = 0, [], 0
+    read = _frames_of_pictures if path.is_dir() else _frames_of_video
+    try:
+        with closing(read(config, path, size, count)) as frames:
+            for frame in frames:
+                if between:  # of clips that are apart
+                    between -= 1
+                    continue
+                held.append(frame)
+                if len(held) < config.frames:
+                    continue
+                if done and stop():
+                    raise Stopped(
+                        f"reading stopped in {file_name(path)}, after {done} of its clips"
+                    )
+                _write(raw, np.stack(held))
+                done += 1
+                held, between = held[apart:], max(0, apart - config.frames)
+    except ValueError as error:
+        if not done:
+            raise
+        return done, error
+    if not done:
+        raise _TooShort(
+            f"{file_name(path)} gives {len(held)} frames with stride {config.stride}; "
+            f"a clip takes {config.frames}"
+        )
     return done, None
 
 
-def _read_video(config: DataConfig, path: Path, size: Size, start: int, count: int) -> np.ndarray:
+def _frames_of_video(
+    config: DataConfig, path: Path, size: Size, count: int
+) -> Generator[np.ndarray, None, None]:
     fit = cast(Fit, config.fit)
-    clip = read_video(path, size, fit, start, config.stride, max_frames=count, limits=LIMITS)
-    return clip.frames
+    yield from iterate_video(path, size, fit, config.stride, count, LIMITS)
 
 
-def _read_frames(config: DataConfig, path: Path, size: Size, start: int, count: int) -> np.ndarray:
+def _frames_of_pictures(
+    config: DataConfig, path: Path, size: Size, count: int
+) -> Generator[np.ndarray, None, None]:
     """As from a video, from the pictures of a folder."""
-    names = _in_order(path)
-    chosen = names[start :: config.stride][:count]
-    if not chosen:
-        raise BehindTheEnd(
-            f"{file_name(path)} has {len(names)} pictures; {start} is behind the last"
-        )
     fit = cast(Fit, config.fit)
-    return np.stack([load_image(path / name, size, fit) for name in chosen])
+    for name in _in_order(path)[:: config.stride][:count]:
+        yield load_image(path / name, size, fit)
 
 
 def _in_order(path: Path) -> list[str]:

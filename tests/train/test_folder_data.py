@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fvdm_core.decoder import ffmpeg
-from fvdm_core.media import load_image, read_video, write_png, write_video
+from fvdm_core.media import iterate_video, load_image, read_video, write_png, write_video
 from train import folder as folder_module
 from train.config import DataConfig
 from train.folder import find_files, in_turn, prepare_folder
@@ -116,38 +116,41 @@ def test_stride_and_fit(one_video, tmp_path):
 @pytest.mark.parametrize(
     ("hop", "starts"), [(2, range(0, 15, 2)), (4, (0, 4, 8, 12)), (10, (0, 10))]
 )
-def test_clips_begin_every_hop_frames(one_video, tmp_path, monkeypatch, hop, starts):
-    """Overlapping, one behind the other or apart, and whatever fits into memory at once."""
+def test_clips_begin_every_hop_frames(one_video, tmp_path, hop, starts):
+    """Overlapping, one behind the other or apart."""
     truth = read_video(one_video / "a.mp4", (16, 16)).frames
-    for clips_at_once in (3, 100):
-        most = (4 + (clips_at_once - 1) * hop // 2) * 16 * 16 * 3
-        monkeypatch.setattr(folder_module, "PIECE_BYTES", most)
-        out = tmp_path / str(clips_at_once)
-        clips = prepare_folder(config(one_video, stride=2, hop=hop), out, say=False)
-        assert list(clips.names) == [f"a.mp4@{start}" for start in starts]
-        for k, start in enumerate(starts):
-            assert np.array_equal(clips.video[k], truth[start : start + 8 : 2])
+    clips = prepare_folder(config(one_video, stride=2, hop=hop), tmp_path / "out", say=False)
+    assert list(clips.names) == [f"a.mp4@{start}" for start in starts]
+    for k, start in enumerate(starts):
+        assert np.array_equal(clips.video[k], truth[start : start + 8 : 2])
 
 
-def test_a_long_video_is_read_in_pieces(one_video, tmp_path, monkeypatch):
-    whole = prepare_folder(config(one_video), tmp_path / "whole")
-    for clips_at_once in (1, 2, 5):
-        monkeypatch.setattr(folder_module, "PIECE_BYTES", clips_at_once * 4 * 16 * 16 * 3)
-        pieces = prepare_folder(config(one_video), tmp_path / str(clips_at_once), say=False)
-        assert np.array_equal(pieces.video, whole.video) and list(pieces.names) == list(whole.names)
+def test_a_video_is_decoded_once_and_no_further_than_asked(one_video, tmp_path, monkeypatch):
+    read = []
+
+    def counting(*arguments):
+        for frame in iterate_video(*arguments):
+            read.append(arguments[0].name)
+            yield frame
+
+    monkeypatch.setattr(folder_module, "iterate_video", counting)
+    prepare_folder(config(one_video), tmp_path / "whole")
+    assert read == ["a.mp4"] * 21
+    read.clear()
+    some = prepare_folder(config(one_video, max_clips=2, hop=3), tmp_path / "some")
+    assert list(some.names) == ["a.mp4@0", "a.mp4@3"] and len(read) == 7
 
 
-def test_damage_in_a_later_piece_is_said_and_what_was_before_it_kept(
+def test_damage_in_a_video_is_said_and_what_was_before_it_kept(
     one_video, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(folder_module, "PIECE_BYTES", 2 * 4 * 16 * 16 * 3)
+    def reading(*arguments):
+        for count, frame in enumerate(iterate_video(*arguments)):
+            if count == 10:
+                raise ValueError("a.mp4 is damaged: it cannot be decoded")
+            yield frame
 
-    def reading(path, *arguments, start=0, **options):
-        if arguments[2] > 0:
-            raise ValueError("a.mp4 is damaged: it cannot be decoded")
-        return read_video(path, *arguments, **options)
-
-    monkeypatch.setattr(folder_module, "read_video", reading)
+    monkeypatch.setattr(folder_module, "iterate_video", reading)
     clips = prepare_folder(config(one_video), tmp_path / "out")
     assert list(clips.names) == ["a.mp4@0", "a.mp4@4"]
     assert "; 1 read in part: skipped.json says why" in capsys.readouterr().out
@@ -212,10 +215,13 @@ def test_what_lies_before_the_damage_is_taken_from_the_first_piece_too(tmp_path)
     assert (row["reason"], row["clips"]) == ("not a picture", 3)
 
 
+WITHIN = [False] * 4  # between the five clips of one_video
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_clips_that_were_lost_are_missed(one_video, tmp_path, finished):
     write_video(one_video / "b.gif", moving(8), 8)
-    asked = iter([False, not finished, not finished])
+    asked = iter([False, *WITHIN, not finished, not finished, not finished])
     with contextlib.suppress(Stopped):
         prepare_folder(config(one_video), tmp_path / "out", stop=lambda: next(asked))
     raw = tmp_path / "out" / "clips.raw"
@@ -227,9 +233,8 @@ def test_clips_that_were_lost_are_missed(one_video, tmp_path, finished):
         prepare_folder(config(one_video), tmp_path / "out")
 
 
-def test_reading_stops_within_a_long_video_and_reads_it_anew(one_video, tmp_path, monkeypatch):
+def test_reading_stops_within_a_long_video_and_reads_it_anew(one_video, tmp_path):
     whole = prepare_folder(config(one_video), tmp_path / "whole")
-    monkeypatch.setattr(folder_module, "PIECE_BYTES", 4 * 16 * 16 * 3)  # a clip
     asked = iter([False, True])  # before the video, and before its second clip
     with pytest.raises(Stopped, match="after 1 of its clips"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
@@ -242,7 +247,7 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
     write_video(one_video / "c.gif", moving(4), 8)
     whole = prepare_folder(config(one_video), tmp_path / "whole")
 
-    asked = iter([False, True])
+    asked = iter([False, *WITHIN, True])
     with pytest.raises(Stopped, match="reading stopped; 2 of 3 files are left"):
         prepare_folder(config(one_video), tmp_path / "parts", stop=lambda: next(asked))
     with (tmp_path / "parts" / "clips.raw").open("ab") as raw:
@@ -251,11 +256,11 @@ def test_reading_stops_and_goes_on(one_video, tmp_path, monkeypatch):
         lines.write(b'{"file": "b.gif", "cli')
     read = []
 
-    def counting(path, *options, **more):
+    def counting(path, *options):
         read.append(path.name)
-        return read_video(path, *options, **more)
+        return iterate_video(path, *options)
 
-    monkeypatch.setattr(folder_module, "read_video", counting)
+    monkeypatch.setattr(folder_module, "iterate_video", counting)
     parts = prepare_folder(config(one_video), tmp_path / "parts")
     assert set(read) == {"b.gif", "c.gif"}
     assert np.array_equal(parts.video, whole.video) and list(parts.names) == list(whole.names)
