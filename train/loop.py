@@ -80,8 +80,8 @@ def fit(
 
     def save(step: int) -> None:
         state = {
-            "model": sharding.whole(module.state_dict()),
-            "ema": sharding.whole(ema.module.state_dict()),
+            "model": sharding.whole(module.state_dict(), everywhere=False),
+            "ema": sharding.whole(ema.module.state_dict(), everywhere=False),
             "optimizer": optimizer.state_dict(),
             "notes": noted,
         }

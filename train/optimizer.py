@@ -46,8 +46,9 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Of whole tensors; all processes have to ask where weights are in parts."""
-        return [whole(optimizer.state_dict()) for optimizer in self._each]
+        """Of whole tensors; where weights are in parts, all processes have to ask, and the first is
+        told."""
+        return [whole(each.state_dict(), everywhere=False) for each in self._each]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         """Raises `ValueError` for the state of other optimizers."""

@@ -37,16 +37,18 @@ def _in_parts(value: Any) -> bool:
     return isinstance(value, Tensor) and hasattr(value, "full_tensor")  # a DTensor
 
 
-def whole(state: Any) -> Any:
+def whole(state: Any, everywhere: bool = True) -> Any:
     """Dictionaries and lists with whole tensors on the CPU for those in parts; others as they are.
 
-    All processes have to ask, as each gives its part.
+    All processes have to ask, as each gives its part. Unless `everywhere`, all but the first get
+    None for such a tensor: eight on one machine would hold the same eight times.
     """
     if _in_parts(state):
-        return state.detach().full_tensor().cpu()
+        together = state.detach().full_tensor()
+        return together.cpu() if everywhere or parallel.is_first() else None
     if isinstance(state, dict):
-        return {key: whole(value) for key, value in state.items()}
-    return [whole(value) for value in state] if isinstance(state, list) else state
+        return {key: whole(value, everywhere) for key, value in state.items()}
+    return [whole(value, everywhere) for value in state] if isinstance(state, list) else state
 
 
 def like(value: Any, weight: Tensor) -> Any:
