@@ -9,6 +9,7 @@ const FvdmPage = (() => {
   const KEPT = "fvdm-painting";
   const MOST = 1_500_000; // characters; a browser keeps about 5 million of a page
   const PATIENCE = 10_000; // ms that a change is waited for
+  const UPLOAD = 180_000; // ms that pictures on their way are waited for
   const LONGEST = 20_000; // ms that what was painted before is waited for
   const BEGINS = 100; // ms from an event to the script that counts it
   const UNCHANGED = { __type__: "update" };
@@ -195,6 +196,20 @@ const FvdmPage = (() => {
   // change follows another; and not for ever, as an answer can be lost with its connection.
 
   let under = 0;
+  const coming = new Set(); // pictures on their way, each with when it is no longer waited for
+
+  /** Does `work`, at whose end the pictures that it brings are painted, and is waited for too. */
+  async function bringing(work) {
+    const own = { until: Date.now() + UPLOAD };
+    coming.add(own);
+    try {
+      return await work();
+    } finally {
+      coming.delete(own);
+    }
+  }
+
+  const isComing = () => [...coming].some(({ until }) => Date.now() < until);
 
   /** The boxes are brought in line with the painting, which stays. */
   function reading(...values) {
@@ -228,11 +243,12 @@ const FvdmPage = (() => {
   }
 
   async function settled() {
-    const until = Date.now() + PATIENCE;
-    for (let rest = under ? 3 : 0; rest > 0;) {
+    let until = Date.now() + PATIENCE;
+    for (let rest = under || isComing() ? 3 : 0; rest > 0;) {
       await pause(20);
-      if (Date.now() > until) under = 0;
-      rest = under ? 3 : rest - 1;
+      if (isComing()) until = Date.now() + PATIENCE; // what is painted then is read once more
+      else if (Date.now() > until) under = 0;
+      rest = under || isComing() ? 3 : rest - 1;
     }
   }
 
@@ -273,7 +289,7 @@ const FvdmPage = (() => {
 
   return {
     begin, restored, arrived, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
-    settle, reading, changing, changed, allChanged, inPlace, fitting,
+    settle, bringing, reading, changing, changed, allChanged, inPlace, fitting,
     prompted, labelled,
   };
 })();

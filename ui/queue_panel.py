@@ -267,10 +267,11 @@ def wire_queue(
     asking = [parts.editor, *parts.settings, session, *parts.boxes]
     generating = [parts.editor, *parts.settings, parts.variations, session, *parts.boxes]
     changing = [parts.run, parts.stop, runs]
+    # said at once: gradio's page goes through these in this order, one after the other
+    heard = parts.run.click(None, None, [parts.progress], js=HEARD, **HIDDEN)
+    heard.then(waiting, None, [parts.progress], **QUICK)
     # what was asked for just before counts: a press is quicker than the answer of a preset
     pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
-    heard = parts.run.click(None, None, [parts.progress], js=HEARD, **HIDDEN)  # said at once
-    heard.then(waiting, None, [parts.progress], **QUICK)
     queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
     queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)

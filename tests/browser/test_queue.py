@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fake import example_pictures  # noqa: E402
 
 FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
 Open = Callable[..., Page]
@@ -137,6 +141,28 @@ def test_what_is_asked_for_just_before_generate_is_the_run_s(
     expect(runs(page)).to_have_count(1)
     expect(runs(page).locator(".settings")).to_contain_text("12 × ")
     page.wait_for_function("window.fvdmGeometry.frames === 12", polling=100)
+
+    held: list[Route] = []
+    page.route("**/upload*", lambda route: held.append(route))
+    face = example_pictures(folder / "to-upload") / "faces-1.png"
+    page.get_by_test_id("slot-2").click()
+    page.get_by_test_id("keyframe-input").set_input_files(face)
+    page.locator(".slot.waiting").wait_for()
+    page.locator("#generate").click()
+    expect(page.locator("#progress")).to_contain_text("Queueing…")
+    page.wait_for_timeout(300)
+    expect(runs(page)).to_have_count(1)
+    held[0].continue_()
+    page.unroute("**/upload*")
+    expect(runs(page)).to_have_count(2)
+    page.get_by_test_id("undo").click()
+    expect(page.get_by_test_id("slot-2")).to_have_attribute("aria-label", re.compile("no picture"))
+    runs(page).nth(1).get_by_test_id("run-edit").click()
+    expect(page.get_by_test_id("slot-2")).to_have_attribute("aria-label", re.compile("faces-1"))
+    page.get_by_test_id("undo").click()
+    runs(page).nth(1).get_by_test_id("run-show").focus()
+    page.keyboard.press("Delete")
+    expect(runs(page)).to_have_count(1)
 
     presets = folder / "hold-presets"
     presets.touch()

@@ -69,6 +69,36 @@ test("whoever waits for changes waits for all of them, and their followers", asy
   await P.allChanged();
 });
 
+test("pictures on their way are waited for, longer than a change, and not when they fail", async (t) => {
+  let now = Date.now();
+  t.mock.method(Date, "now", () => now);
+  let arrive;
+  let there = false;
+  const picture = P.bringing(() => new Promise((resolve) => { arrive = resolve; }));
+  const waited = P.allChanged().then(() => { there = true; });
+  const soon = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+  await soon(50);
+  now += 60_000;
+  await soon(50);
+  assert.ok(!there);
+  P.changing(); // it is painted, which is a change
+  arrive("a.png");
+  assert.equal(await picture, "a.png");
+  await soon(100);
+  assert.ok(!there);
+  P.changed();
+  await waited;
+
+  const lost = P.bringing(async () => { throw new Error("away"); });
+  await assert.rejects(lost, /away/);
+  await P.allChanged();
+  P.bringing(() => new Promise((resolve) => { arrive = resolve; }));
+  const given = P.allChanged();
+  now += 600_000;
+  await given; // though it has neither arrived nor failed
+  arrive();
+});
+
 test("of several that wait, the first goes first, whenever each came", async () => {
   P.changing();
   const order = [];

@@ -13,6 +13,8 @@ const FvdmSlots = (() => {
   const isPicture = (file) => file.type.startsWith("image/") && file.type !== "image/svg+xml";
   // the server reads TIFF too, which browsers cannot
   const isShownHere = (file) => /^image\/(png|jpeg|webp|gif|bmp)$/.test(file.type);
+  // of whoever wants the painting with the pictures that are on their way
+  const bringing = (work) => window.fvdmPage?.bringing(work) ?? work();
   const sourceOf = ({ url, path }) => url ?? `${window.gradio_config?.root ?? ""}/gradio_api/file=${path}`;
 
   /** Pictures in a drop or paste: files, or a picture of this page that was dragged. */
@@ -49,7 +51,7 @@ const FvdmSlots = (() => {
       });
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Picture", "data-testid": "slot-menu" });
       this.clip = new FvdmClip.Clip({
-        state: io.state, fill: (...what) => this.fill(...what), say: io.say,
+        state: io.state, fill: (...what) => this.fill(...what), say: io.say, bringing,
         pictureSize: io.pictureSize, moving: io.moving, pace: io.pace,
       });
       this.target = 0;
@@ -183,7 +185,9 @@ const FvdmSlots = (() => {
     }
 
     /** Uploads pictures and puts them on `frame` and the frames after it, in one undoable edit. */
-    async fill(frame, files) {
+    fill(frame, files) { return bringing(() => this.bring(frame, files)); }
+
+    async bring(frame, files) {
       const pictures = files.filter(isPicture);
       if (!pictures.length) {
         if (files.length) this.io.say(`${files[0].name} is not a picture. Drop a PNG, JPEG, WebP or GIF, a video, or a timeline (JSON).`, true);
@@ -270,7 +274,7 @@ const FvdmSlots = (() => {
     async take(transfer, frame) {
       const all = [...transfer.files];
       try {
-        const pictures = await picturesIn(transfer);
+        const pictures = await bringing(() => picturesIn(transfer));
         await this.takeFiles(frame, pictures.length ? pictures : all);
       } catch (error) {
         this.io.say(error.message, true);
