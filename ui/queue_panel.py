@@ -3,9 +3,11 @@ wait."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import gradio as gr
 from anyio.to_thread import run_sync
@@ -115,15 +117,25 @@ def wire_queue(
             return gr.skip()
         return {"status": "queued", "text": "Your run waits for the model…"}
 
+    presses: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of each session
+
     async def queue_run(timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:
+        """Queue what is painted, after what was asked for before."""
+        *_, kept_session, _panel, _frames, _steps, _formula = rest
+        kept = session_of(kept_session)
+        async with presses.setdefault(kept["session"], asyncio.Lock()):
+            return await queue_next(timeline, kept, *rest)
+
+    async def queue_next(
+        timeline: EditorValue, kept: dict[str, Any], *rest: Any
+    ) -> tuple[Any, ...]:
         """Queue what is painted, with the seeds that follow where there are to be variations."""
-        *settings, variations, kept_session, panel, frames, steps, formula = rest
+        *settings, variations, _, panel, frames, steps, formula = rest
         typed = entered(timeline, panel, frames, steps, formula)
         timeline = typed or timeline
         request = request_of(settings)
         asked = checked(lambda: Variations(seed=request.seed, variations=variations))
         seeds = asked.seeds
-        kept = session_of(kept_session)
         if not studio.model.ready:
             typed = None  # what is painted meanwhile stays on the canvas
             await studio.model.wait()
@@ -272,7 +284,9 @@ def wire_queue(
     heard.then(waiting, None, [parts.progress], **QUICK)
     # what was asked for just before counts: a press is quicker than the answer of a preset
     pressed = parts.run.click(None, js=ALL_CHANGED, **HIDDEN)
-    queued = pressed.then(queue_run, generating, [*changing, session, parts.editor], **CAN_FAIL)
+    each: dict[str, Any] = {"trigger_mode": "multiple"}  # while one is pending, the next counts
+    given = [*changing, session, parts.editor]
+    queued = pressed.then(queue_run, generating, given, **CAN_FAIL, **each)
     queued.failure(going, [session], [parts.progress], **QUICK)
     reading(queued.success).then(**keeping)
     parts.stop.click(stop_first, [session], [parts.progress, parts.run, parts.stop], **QUICK)
@@ -294,8 +308,6 @@ def wire_queue(
     reading(following.then)
     runs.act(act, [session], changing, trigger_mode="multiple", **CAN_FAIL)
     page = [parts.editor, *parts.settings, runs]
-    # each press names its run: of two, the second counts
-    each: dict[str, Any] = {"trigger_mode": "multiple"}
     taken = runs.take_up(take_up, [session], page, js=IN_PLACE, **IN_TURN, **each)
     follow_change(taken, reading, keeping)
     renewed = runs.renew(renew, asking, [*changing, parts.editor], **CAN_FAIL, **each)
