@@ -42,6 +42,7 @@ class Guard:
     A page elsewhere may also point a name of its own at this machine, so that its Origin and Host
     are one (DNS rebinding): where `hosts` is given, only requests to this machine's own names and
     to those are answered. None is for a server that is reached by names we cannot know.
+    `serves` says which files gradio may be asked for at all.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Guard:
         comes_in: Callable[[], None] = lambda: None,
         max_bodies: int = MAX_BODIES,
         slowest: float = SLOWEST,
+        serves: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self.app = app
         self.room_for_upload = room_for_upload
@@ -63,6 +65,7 @@ class Guard:
         self.comes_in = comes_in
         self.max_bodies = max_bodies
         self.slowest = slowest
+        self.serves = serves
         self.arriving = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +77,7 @@ class Guard:
         if self.hosts is not None and not (is_loopback(host) or host in self.hosts):
             words = "The studio is not served under this name: start it with --allow-host NAME."
             await _refuse(421, words, scope, receive, send)
-        elif is_unused(scope["path"]):
+        elif is_unused(scope["path"]) or not self._serves(scope["path"]):
             await _refuse(404, "There is nothing here.", scope, receive, send)
         elif not self._is_ours(headers, reads=scope["method"] in SAFE_METHODS):
             await _refuse(403, "This request comes from another site.", scope, receive, send)
@@ -85,6 +88,11 @@ class Guard:
             await self._upload(headers, scope, receive, send)
         else:
             await self._bounded(headers, scope, receive, send)
+
+    def _serves(self, path: str) -> bool:
+        """Whether a path, decoded as gradio has it, is of no file or of one for visitors."""
+        asked = FILES.search(path)
+        return asked is None or self.serves(path[asked.end() :])
 
     def _is_ours(self, headers: Headers, reads: bool) -> bool:
         """Whether the request names no Origin, or one that the studio is served under."""

@@ -8,11 +8,12 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from fvdm_core.keyframes import frames_of_columns
 
+SHOWN = re.compile(r"clip\.(mp4|gif)|recipe\.json|thumb\.jpg|(frames|keyframes)/\d+\.png")
 NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # what `new_name` and the job registry make
 
 
@@ -85,6 +86,16 @@ def new_name() -> str:
 def is_name(text: object) -> bool:
     """Whether `text` is a name of our own making, so neither a path nor somebody's idea of one."""
     return isinstance(text, str) and NAME.fullmatch(text) is not None
+
+
+def is_shown(path: PurePath) -> bool:
+    """Whether a path, from the folder of all runs on, is of a file of one that a page may have."""
+    if len(path.parts) < 3:
+        return False
+    home, run, *file = path.parts
+    name, _, job = run.rpartition(".")
+    named = is_name(home) and is_name(job) and bool(name) and not name.startswith(".")
+    return named and SHOWN.fullmatch("/".join(file)) is not None
 
 
 def home_name(session: str) -> str:

@@ -35,7 +35,7 @@ from ui.registry import HasBegun, JobRegistry, QueueFull
 from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetRequest, local_file
 from ui.room import trim
 from ui.runs import kind_of_call, make_work, predictions
-from ui.saved import is_name, new_name
+from ui.saved import is_name, is_shown, new_name
 from ui.settings import ANY, completed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
@@ -94,6 +94,21 @@ class Studio:
                 self._has_room = trim(self.uploads, UPLOAD_QUOTA, self._spared) <= UPLOAD_QUOTA
                 self._trim_next = time.monotonic() + TRIM_EVERY
             return self._has_room
+
+    def serves(self, path: str) -> bool:
+        """Whether gradio may give this file away, which it decides itself outside of the outputs.
+
+        They may lie in a folder that has much else in it, such as that of the program.
+        """
+        try:
+            file = Path(path).resolve()  # from where gradio would take it
+        except (OSError, RuntimeError, ValueError):  # a null byte, or links in a circle
+            return False
+        root = self.outputs.root
+        if not file.is_relative_to(root):
+            return True
+        uploaded = self.uploads.is_relative_to(root) and file.is_relative_to(self.uploads)
+        return uploaded or is_shown(file.relative_to(root))
 
     @property
     def window(self) -> int:

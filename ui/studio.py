@@ -261,6 +261,7 @@ def launch_options(demo: gr.Blocks, hosts: Collection[str] | None = ()) -> dict[
                     max_upload=MAX_UPLOAD + MAX_BODY,  # a file and what is written around it
                     comes_in=Unread(demo._queue).drop,
                     hosts=hosts,
+                    serves=studio.serves,
                 )
             ],
         },

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from fake import on_its_own_loop
+from fake import FakePipeline, on_its_own_loop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -15,6 +16,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from ui.guard import UPLOADS, Guard
+from ui.outputs import Outputs
+from ui.saved import home_name, new_name
+from ui.service import Studio
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -62,6 +66,45 @@ def test_what_visitors_sent_runs_nothing_in_the_browsers_of_others(path: str) ->
 def test_other_servers_are_not_asked_for_files(address: str) -> None:
     assert client().get(f"/gradio_api/file={address}").status_code == 404
     assert client().get(f"/a/gradio_api/file/{address}").status_code == 404
+
+
+def test_files_that_are_not_for_visitors_are_not_there() -> None:
+    ours = client(serves=lambda path: path == "/runs/clip.mp4")
+    for route in ("/gradio_api/file=", "/a/gradio_api/file/"):
+        assert ours.get(f"{route}/runs/clip.mp4").status_code == 200
+        for path in ("/runs/.env", "/runs/%2Eenv", "%2Fruns/clip.mp4/x"):
+            assert ours.get(route + path).status_code == 404
+            assert ours.head(route + path).status_code == 404
+
+
+@pytest.mark.parametrize("uploads", ["uploads", "../elsewhere"])
+def test_of_the_outputs_only_uploads_and_files_of_runs_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uploads: str
+) -> None:
+    """`--outputs .` may be the folder of the program."""
+    root = tmp_path / "outputs"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(root / uploads))
+    studio = Studio(FakePipeline, Outputs(root), None)
+    home, job = home_name(new_name()), new_name()
+    run = f"{home}/sky-7.{job}"
+    shown = ("clip.mp4", "clip.gif", "recipe.json", "thumb.jpg", "frames/0001.png")
+    served = [f"{root}/{run}/{file}" for file in shown]
+    served += [f"{root}/{uploads}/abc/a.png", f"{root}/x/../{run}/clip.mp4", "/etc/hosts"]
+    hidden = [
+        *(".env", "app.py", "costs.json", f".unfinished-{job}/clip.mp4", f"{home}/.{job}/clip.mp4"),
+        *(f"{run}/about.json", f"{run}/.env", f"{run}/frames/../../../.env", f"{run}/frames"),
+        *(f"{home}/clip.mp4", f"{home}/{job}/clip.mp4", f"a/sky-7.{job}/clip.mp4", f"{run}/x\0"),
+        *("uploads/../.env", "uploadsx/a.png", "", f"{run}/frames/1.png/a", "a" * 5000),
+    ]
+    for path in served:
+        assert studio.serves(path), path
+    for path in hidden:
+        assert not studio.serves(f"{root}/{path}"), path
+    monkeypatch.chdir(root)
+    assert not studio.serves(".env") and not studio.serves("../outputs/.env")
+    (tmp_path / "link").symlink_to(root)
+    assert not studio.serves(str(tmp_path / "link" / ".env"))
+    studio.jobs.close()
 
 
 def test_a_body_that_does_not_arrive_is_given_up_and_forgotten() -> None:

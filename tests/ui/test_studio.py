@@ -396,7 +396,10 @@ def test_a_huge_upload_is_refused(server: Server) -> None:
 
 def test_outputs_and_files_of_the_machine_are_not_served(server: Server, client: Client) -> None:
     generate(client)
-    for path in ("/etc/passwd", "app.py", str(server.outputs / ".." / "examples")):
+    hidden = server.outputs / ".env"
+    hidden.touch()
+    paths = [hidden, server.outputs / "x" / ".." / ".env", f"/{server.outputs}/%2Eenv"]
+    for path in ("/etc/passwd", "app.py", str(server.outputs / ".." / "examples"), *paths):
         assert httpx.get(f"{server.url}gradio_api/file={path}", timeout=300).status_code in (
             403,
             404,
