@@ -252,6 +252,14 @@ const FvdmPage = (() => {
     }
   }
 
+  let tuned = null; // the parameters of the preset that were asked for last
+
+  /** Of a preset's parameters, which move on while they are asked for. */
+  function tuning(chosen, ...values) {
+    tuned = chosen?.params;
+    return changing(chosen, ...values);
+  }
+
   /** Of what changes the painting whatever it was. */
   async function inPlace(...values) {
     await allChanged();
@@ -289,8 +297,9 @@ const FvdmPage = (() => {
 
   return {
     begin, restored, arrived, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
-    settle, bringing, reading, changing, changed, allChanged, inPlace, fitting,
+    settle, bringing, reading, changing, changed, tuning, allChanged, inPlace, fitting,
     prompted, labelled,
+    get tuned() { return tuned; },
   };
 })();
 

@@ -34,10 +34,10 @@ IN_TURN: dict[str, Any] = {
 }
 
 # Of `page.js`, which is in the page's head.
-KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, ALL_CHANGED, IN_PLACE, FITTING = (
+KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, TUNING, ALL_CHANGED, IN_PLACE, FITTING = (
     f"(...values) => window.fvdmPage.{name}(...values)"
     for name in (
-        *("keep", "ofThisTab", "settle", "reading", "changing", "changed"),
+        *("keep", "ofThisTab", "settle", "reading", "changing", "changed", "tuning"),
         *("allChanged", "inPlace", "fitting"),  # what changes it whatever it was waits first
     )
 )
@@ -242,7 +242,9 @@ def wire_painting(studio: Studio, parts: PaintingParts) -> tuple[Follow, dict[st
     each: dict[str, Any] = {**turn, "trigger_mode": "multiple"}
     changes = [
         parts.picker.pick(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
-        parts.picker.tune(pick, [parts.picker, parts.editor, *size], [parts.editor], **changing),
+        parts.picker.tune(
+            pick, [parts.picker, parts.editor, *size], [parts.editor], **changing | {"js": TUNING}
+        ),
         gr.on(
             [parts.frames.submit, parts.frames.blur, parts.steps.submit, parts.steps.blur],
             resize,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
@@ -145,6 +146,30 @@ def test_the_canvas_follows_a_slider_to_where_it_is_let_go(
         page.wait_for_function(told, arg=rise.input_value(), timeout=20_000)
         page.wait_for_timeout(500)
         assert page.evaluate(told, rise.input_value())
+
+
+def test_a_refused_place_of_a_slider_goes_back_and_the_last_one_is_asked_for(
+    new_page: Callable[..., Page], address: str, folder: Path
+) -> None:
+    page = opened(new_page(address))
+    page.locator("#preset-restart").click()
+    page.wait_for_function("window.fvdmEditor.value.preset?.name === 'restart'")
+    low = page.get_by_role("slider", name="Back from")
+    before = low.input_value()
+    low.focus()
+    page.keyboard.press("End")  # not below the other
+    expect(page.get_by_text("which is not above it")).to_be_visible()
+    expect(low).to_have_value(before)
+    expect(low).to_be_focused()
+    hold = folder / "hold-presets"
+    hold.touch()
+    page.keyboard.press("End")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Home")  # which gradio forgets over the refusal
+    page.wait_for_timeout(300)
+    hold.unlink()
+    page.wait_for_function("window.fvdmEditor.value.preset.params.low === 0.01", timeout=20_000)
+    expect(low).to_have_value("0.01")
 
 
 def test_a_kept_picture_that_lies_elsewhere_costs_only_itself(

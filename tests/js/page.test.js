@@ -99,6 +99,12 @@ test("pictures on their way are waited for, longer than a change, and not when t
   arrive();
 });
 
+test("the page knows which place of a preset's slider was asked for last", () => {
+  assert.deepEqual(P.tuning({ name: "ramp", params: { rise: 3 } }, "painting"), [{ name: "ramp", params: { rise: 3 } }, "painting"]);
+  assert.deepEqual(P.tuned, { rise: 3 });
+  P.changed();
+});
+
 test("of several that wait, the first goes first, whenever each came", async () => {
   P.changing();
   const order = [];

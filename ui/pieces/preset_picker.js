@@ -11,6 +11,8 @@ let drawnForm = null;
 let changedAt = -Infinity; // when a parameter was last moved here
 let held = false; // whether the pointer is down on one: it would be gone from under it
 const LATE = 1500; // ms in which answers may be about an earlier place of a control
+let passed = null; // the last answer that was passed over, which may be a refusal's
+let looking = 0; // the timer that looks at it again
 
 const tiles = new Map();
 const groups = new Map();
@@ -132,16 +134,41 @@ function draw() {
   // While somebody is at these controls, late answers to earlier places of them are passed over.
   const late = performance.now() - changedAt < LATE;
   const busy = held || (late && parameters.contains(document.activeElement));
+  passed = null;
   if (form === drawnForm && busy) {
     // and not left in what is sent next: gradio reads it when the answer under way has come
-    if (JSON.stringify(value.params) !== JSON.stringify(params)) props.value = { ...value, params: { ...params } };
+    if (!isSame(value.params)) {
+      props.value = { ...value, params: { ...params } };
+      passed = value;
+      lookAgain();
+    }
     return;
   }
+  const controls = () => [...parameters.querySelectorAll("input")];
+  const focused = form === drawnForm ? controls().indexOf(document.activeElement) : -1;
   params = { ...value.params };
   drawnForm = form;
   parameters.replaceChildren(...(value.form ?? []).map((field) =>
     h("div", { class: "parameter", role: "group", "aria-label": field.title },
       h("span", { class: "name" }, field.title), ...control(field, value.frames))));
+  controls()[focused]?.focus();
+}
+
+const isSame = (others) => JSON.stringify(others) === JSON.stringify(params);
+
+/** Once nobody is at the controls and nothing is under way, they show what the canvas has: the
+    answer that was passed over last says it, as of a refused place no other one comes. But the last
+    place was not even asked for where that before it was refused: gradio then drops what waits. */
+function lookAgain() {
+  clearTimeout(looking);
+  looking = setTimeout(async () => {
+    await window.fvdmPage?.allChanged();
+    if (!passed) return;
+    if (held || performance.now() - changedAt < LATE) return lookAgain();
+    if (window.fvdmPage && !isSame(window.fvdmPage.tuned)) return trigger("tune");
+    props.value = passed;
+    draw();
+  }, LATE);
 }
 
 async function pick(name) {
@@ -159,5 +186,6 @@ for (const end of ["pointerup", "pointercancel"]) {
 addEventListener("keydown", (event) => { // what undo brings back is no late answer
   if ((event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) changedAt = -Infinity;
 }, { capture: true, signal: closing.signal });
+closing.signal.addEventListener("abort", () => clearTimeout(looking));
 watch("value", draw);
 draw();
