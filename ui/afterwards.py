@@ -168,7 +168,7 @@ def wire(
         kept = session_of(session)["session"]
         chosen = studio.queue.choose(kept, saved.job)
         listed = queue_value(studio.queue.view(kept)) if chosen else gr.skip()
-        return clip_files(saved, studio.frames_per_latent), listed
+        return clip_files(saved), listed
 
     def remove_run(session: Any, shown: Any, event: gr.EventData) -> dict[str, Any]:
         kept, job = session_of(session)["session"], _sent(event).get("job")

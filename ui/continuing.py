@@ -24,13 +24,13 @@ Columns = Sequence[Sequence[Path]]  # of a clip: the frames that stand for each
 
 
 class ContinueRequest(Strict):
-    """How many of a clip's last frames begin the next one; None is what suits the model."""
+    """How many of a clip's last columns begin the next one; None is what suits the model."""
 
     tail: Whole | None = Field(default=None, ge=1, lt=MAX_FRAMES)
 
 
 class ExtendRequest(Strict):
-    """How long a clip is to become, in frames, and in which order the new ones are made."""
+    """How long a clip is to become, in columns, and in which order the new ones are made."""
 
     frames: Whole = Field(default=32, ge=2, le=MAX_FRAMES)
     way: str = "extend"
@@ -54,7 +54,8 @@ def continued(
     tail = request.tail or max(1, min(TAIL, window // 2, most))
     if tail > most:
         raise RequestError(
-            f"tail is {tail}: this clip can be continued from its last 1 to {most} frames."
+            f"tail is {tail}: this clip can be continued from its last 1 to {most} "
+            f"{_what(columns)}."
         )
     params = {"context": tail, "given": tail}
     timeline = _as_long(max(len(columns), tail + 1), steps, window, params)
@@ -91,7 +92,7 @@ def extended(
     there = len(columns)
     if request.frames <= there:
         raise RequestError(
-            f"The clip has {there} frames already: choose more than that to extend it."
+            f"The clip has {there} {_what(columns)} already: choose more than that to extend it."
         )
     params = {"given": there} if request.way == "extend" else {}
     timeline = checked(
@@ -126,6 +127,12 @@ def steps_of_clip(recipe: Recipe) -> int:
         return steps
     levels = recipe.timeline.levels
     return int((levels[1:] != levels[:-1]).sum(axis=0).max()) or 1
+
+
+def _what(columns: Columns) -> str:
+    """What is counted of a clip."""
+    each = max(map(len, columns), default=1)
+    return "frames" if each == 1 else f"columns of {each} frames"
 
 
 def _pictures(columns: Columns, moving: bool) -> list[KeyframeValue]:

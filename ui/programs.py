@@ -50,11 +50,7 @@ def wire_programs(studio: Studio, parts: Parts) -> None:
             value = strip_value(snapshot, seen_step)
             if snapshot.preview is not None:
                 seen_step = snapshot.preview.step
-            files = (
-                None
-                if snapshot.result is None
-                else clip_files(snapshot.result, studio.frames_per_latent)
-            )
+            files = None if snapshot.result is None else clip_files(snapshot.result)
             yield value, progress_value(snapshot), files, kept
 
     def stop(session: Any) -> dict[str, Any]:

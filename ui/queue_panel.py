@@ -204,13 +204,13 @@ def wire_queue(
             return (
                 None,
                 lost,
-                None if saved is None else clip_files(saved, studio.frames_per_latent),
+                None if saved is None else clip_files(saved),
             )
         result = run.result if run.result and run.result.video.is_file() else None
         made = run.result is not None or run.status in (Status.DONE, Status.FAILED)
         if result is None and not made:  # what the session made last
             result = next((each.result for each in reversed(view.runs) if each.result), None)
-        files = None if result is None else clip_files(result, studio.frames_per_latent)
+        files = None if result is None else clip_files(result)
         waiting = len([other for other in view.waiting if other.job != run.job])
         return strip_value(run, seen_step), progress_value(run, waiting), files
 

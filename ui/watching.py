@@ -82,8 +82,8 @@ def buttons(going: Sequence[Snapshot]) -> tuple[gr.Button, gr.Button]:
     return gr.Button(words), gr.Button("Stop", interactive=bool(going) and not going[0].stopping)
 
 
-def clip_files(saved: Saved, frames_per_latent: int = 1) -> ClipFiles:
-    """A run's files; the latter is the present model's."""
+def clip_files(saved: Saved) -> ClipFiles:
+    """A run's files."""
     about = saved.about()
     frames = int(about.get("frames") or len(saved.frames))
     return ClipFiles(
@@ -94,7 +94,6 @@ def clip_files(saved: Saved, frames_per_latent: int = 1) -> ClipFiles:
         address=saved.address,
         name=saved.name,
         frames=frames,
-        columns=-(-frames // frames_per_latent),
         fps=int(about.get("fps") or 8),
         loops=about.get("loops") is True,
         **figures(about),

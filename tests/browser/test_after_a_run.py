@@ -188,7 +188,16 @@ def test_a_clip_is_continued_extended_and_downloaded(
     name = next(k for k in value(page)["keyframes"] if k["frame"] == 15)["file"]["orig_name"]
     assert name == "frame 3.png"
 
+    page.evaluate("Object.defineProperty(window.fvdmEditor, 'perColumn', { value: 3 })")
+    page.locator("#continue-more").click()  # of another model, which came meanwhile
+    page.get_by_label("Last columns").fill("2")
+    expect(page.locator("label", has=page.locator("#clip-tail"))).to_contain_text("= 4 frames")
+    expect(page.get_by_label("Columns", exact=True)).to_have_attribute("min", "7")
+    expect(page.locator("label", has=page.locator("#extend-frames"))).to_contain_text("= 94 frames")
+    page.keyboard.press("Escape")
+    page.evaluate("delete window.fvdmEditor.perColumn")
     page.locator("#continue-more").click()
+    expect(page.locator("#extend-frames")).to_have_value("32")
     page.locator("#extend-frames").fill("64")
     page.locator("#extend-way").select_option("diagonal")
     page.locator("#extend-clip").click()

@@ -210,8 +210,8 @@ def test_a_clip_has_more_frames_than_the_timeline_has_columns(studio: Studio) ->
     assert columns == [["0003"], ["0004", "0005", "0006"], ["0007", "0008", "0009"]]
     assert saved.columns(1) == [[path] for path in saved.frames]
     for each, columns in ((1, 9), (2, 5), (3, 3)):
-        files = clip_files(saved, each)
-        assert (files.frames, files.columns) == (9, columns) and len(saved.columns(each)) == columns
+        assert len(saved.columns(each)) == columns
+    assert clip_files(saved).frames == 9
     assert studio.frames_per_latent == 2
     lines = studio.summary(painting(studio), GenerateRequest())
     (cost,) = (line["text"] for line in lines if line["kind"] == "cost")
@@ -229,7 +229,7 @@ def test_the_seam_is_beside_all_frames_of_a_kept_column(studio: Studio) -> None:
     assert kept_frames(Timeline(held).kept, 5) == [2, 4]
     saved = run(studio, painting(studio))
     assert saved.about()["motion"] > 10 and saved.about()["seam"] is None
-    files = clip_files(saved, 2)
+    files = clip_files(saved)
     assert (files.motion, files.seam) == (saved.about()["motion"], None)
 
 
@@ -247,6 +247,10 @@ def test_such_a_clip_goes_on_by_its_columns(studio: Studio) -> None:
 
     onward = after.continue_clip(KEPT, {"job": saved.job, "tail": 2})
     assert given(onward) == pytest.approx(shades[-2:], abs=0.01) and onward.frames == 5
+    with pytest.raises(RequestError, match="its last 1 to 4 columns of 2 frames"):
+        after.continue_clip(KEPT, {"job": saved.job, "tail": 9})
+    with pytest.raises(RequestError, match="has 5 columns of 2 frames already"):
+        after.extend_clip(KEPT, {"job": saved.job, "frames": 5})
     longer = after.extend_clip(KEPT, {"job": saved.job, "frames": 8})
     assert given(longer) == pytest.approx(shades, abs=0.01) and longer.frames == 8
     used = after.use_frame(KEPT, {"job": saved.job, "frame": 7}, onward)  # any frame of the clip

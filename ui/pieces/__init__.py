@@ -188,7 +188,6 @@ class ClipFiles(GradioModel):
     address: str  # of the run, below that of the page; see ui.downloads
     name: str
     frames: int
-    columns: int  # of the present model's timelines: fewer where each stands for several frames
     fps: int
     loops: bool = False  # the last frame is the first again
     motion: float | None = None  # mean change from frame to frame, of 255

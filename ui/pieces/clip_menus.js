@@ -7,10 +7,11 @@ const FvdmClipMenus = (() => {
   const WAYS = { extend: "by windows", diagonal: "on the diagonal", hierarchical: "coarse to fine" };
   const COPIED_MS = 2500;
 
-  /** A button that opens `menu` under itself. */
-  function opener(text, id, title, menu) {
+  /** A button that opens `menu` under itself, as `fit` makes it. */
+  function opener(text, id, title, menu, fit = () => {}) {
     const button = h("button", { type: "button", id, title, "aria-haspopup": "dialog" }, text);
     button.addEventListener("click", () => {
+      fit();
       menu.showPopover();
       placeMenu(menu, button);
     });
@@ -38,37 +39,70 @@ const FvdmClipMenus = (() => {
     return good ? Number(box.value) : null;
   }
 
-  /** How many last frames to continue from, and how to make the clip longer.
+  /** How many last columns to continue from, and how to make the clip longer.
       act: (event, details), which tells the server. */
   function goOn(clip, act) {
-    const tail = number("Last frames", "clip-tail", "", clip.columns);
+    const tail = number("", "clip-tail", "", 1);
     tail.placeholder = "auto"; // empty, the server says what suits the model, whose window it knows
     const menu = menuOf("Go on from this clip");
     const done = (event, details) => {
       menu.hidePopover();
       act(event, details);
     };
-    menu.append(h("label", {}, "Last frames to continue from", tail));
-    if (clip.columns < LONGEST) {
-      const next = LENGTHS.find((n) => n > clip.columns) ?? Math.min(LONGEST, 2 * clip.columns);
-      const frames = number("Frames", "extend-frames", next, LONGEST, clip.columns + 1);
-      const way = select("Order", "extend-way", Object.entries(WAYS), "extend");
-      const extend = h("button", { type: "button", id: "extend-clip",
-        title: "The whole clip is kept, and goes on to this length",
-        onClick: () => {
-          const count = whole(frames);
-          if (count === null) frames.reportValidity();
-          else done("extend", { frames: count, way: way.value });
-        } }, "Extend");
-      const length = h("label", {}, "Extend to frames", frames);
-      menu.append(length, way, extend);
-    } else {
-      menu.append(h("p", {}, `A clip of ${LONGEST} frames is the longest.`));
+    const frames = number("", "extend-frames", "", LONGEST);
+    const way = select("Order", "extend-way", Object.entries(WAYS), "extend");
+    const extend = h("button", { type: "button", id: "extend-clip",
+      title: "The whole clip is kept, and goes on to this length",
+      onClick: () => {
+        const count = whole(frames);
+        if (count === null) frames.reportValidity();
+        else done("extend", { frames: count, way: way.value });
+      } }, "Extend");
+    const longest = h("p", {});
+    const row = (box) => {
+      const parts = { box, words: h("span", {}), all: h("output", {}) };
+      return { ...parts, node: h("label", {}, parts.words, box, parts.all) };
+    };
+    const [from, to] = [row(tail), row(frames)];
+    menu.append(from.node, to.node, way, extend, longest);
+    let each = 0; // frames of a column, for which the menu is
+
+    /** Makes the menu for the columns that the present model has of the clip. */
+    function fit() {
+      const now = window.fvdmEditor?.perColumn ?? 1;
+      const what = now > 1 ? "columns" : "frames";
+      const columns = Math.ceil(clip.frames / now);
+      if (each !== now) {
+        tail.value = ""; // it counted others
+        frames.value = LENGTHS.find((n) => n > columns) ?? Math.min(LONGEST, 2 * columns);
+      }
+      each = now;
+      tail.max = columns;
+      frames.min = columns + 1;
+      from.words.textContent = `Last ${what} to continue from`;
+      to.words.textContent = `Extend to ${what}`;
+      tail.setAttribute("aria-label", `Last ${what}`);
+      frames.setAttribute("aria-label", now > 1 ? "Columns" : "Frames");
+      for (const node of [to.node, way, extend]) node.hidden = columns >= LONGEST;
+      longest.hidden = columns < LONGEST;
+      longest.textContent = `A clip of ${LONGEST} ${what} is the longest.`;
+      tell();
     }
+
+    /** Says of how many frames a clip is that has so many columns, of which the first is one. */
+    function tell() {
+      for (const { box, all } of [from, to]) {
+        const known = each > 1 && box.value !== "" && box.validity.valid;
+        all.textContent = known ? `= ${(Number(box.value) - 1) * each + 1} frames` : "";
+      }
+    }
+    menu.addEventListener("input", tell);
+    fit();
     return {
-      menu,
+      menu, fit,
       /** Continues at once, or shows the box that is wrong. */
       go(button) {
+        fit();
         const auto = tail.value === "" && tail.validity.valid;
         const count = auto ? null : whole(tail);
         if (auto || count !== null) return done("continue", auto ? {} : { tail: count });

@@ -90,7 +90,7 @@ function draw() {
   root.replaceChildren(
     video, before,
     h("div", { class: "bar acts" }, goOn,
-      FvdmClipMenus.opener("▾", "continue-more", "How far back to begin, or a longer clip", on.menu), use),
+      FvdmClipMenus.opener("▾", "continue-more", "How far back to begin, or a longer clip", on.menu, on.fit), use),
     h("div", { class: "bar" }, mp4, gif,
       link("PNG zip", "frames.zip", `${clip.name}.zip`, "Download every frame as PNG, with pictures, recipe and program", "download-png"),
       link("Recipe", "recipe.json", `${clip.name}.json`, "Download what repeats this clip exactly", "download-recipe"),

@@ -26,8 +26,9 @@ clip-fill, tool-NAME (brush, line, ramp, fill, freeze, hold, erase, select), gua
 level, level-text, brush-width, brush-height, brush-soft, mode-matrix, mode-curves, curve-over,
 curve-easing, block-bar, block-ACTION, fit-all, step-axis, known-steps, playhead, level-tip,
 editor-status, editor-live, editor-scroller; N counts from 0. `window.fvdmEditor` gives {value,
-geometry, lastDrawMs, say(text, isError), ask(asked)}: the painting as it stands, how long the last
-redraw took in milliseconds, a sentence over the canvas, and whether a change of it is under way.
+geometry, perColumn, lastDrawMs, say(text, isError), ask(asked)}: the painting as it stands, the
+present model's frames of a column, how long the last redraw took in milliseconds, a sentence over
+the canvas, and whether a change of it is under way.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ window.fvdmEditor = {
   ask: (asked) => { editor.asked = asked ? editor.state : null; },
   say: (text, isError) => editor.say(text, isError),
   reread: () => trigger("reread"),
+  /** For how many frames of a clip each column but the first stands. */
+  get perColumn() { return props.per_column; },
   lastDrawMs: 0,
   /** Of what is painted, and null while it changes. */
   get mark() { return editor.gesture ? null : FvdmCore.readingMark(editor.state); },
