@@ -178,7 +178,7 @@ class Job:
 
     def _run(self, work: Work, unwatched_limit: float, run_limit: float) -> None:
         begun = started = shown_at = time.monotonic()
-        too_long = ""
+        why = ""  # it is stopped, if no person did that
         showing = one = 0.0  # seconds spent on previews so far, and on the last one
         seconds_per_call = work.seconds_per_call
         self.update(status=Status.RUNNING, ahead=0, eta=_eta(work.calls, seconds_per_call))
@@ -211,10 +211,13 @@ class Job:
                     showing += one
                 self.update(**changes)
                 self.rewind.add(state)
+                if self.stopping.is_set():
+                    break
                 if time.monotonic() - self.expected_at > unwatched_limit:
+                    why = f" Nobody looked at it for {unwatched_limit / 60:g} minutes."
                     self.stopping.set()
-                if not last and time.monotonic() - begun > run_limit:
-                    too_long = f" A run may take {run_limit / 60:g} minutes here."
+                elif not last and time.monotonic() - begun > run_limit:
+                    why = f" A run may take {run_limit / 60:g} minutes here."
                     self.stopping.set()
                 if self.stopping.is_set():
                     break
@@ -233,7 +236,7 @@ class Job:
         result = work.finish(state, stopped)
         status = Status.STOPPED if stopped else Status.DONE
         far = f"after step {state.step} of {len(work.calls)}" if state.step else "before step 1"
-        message = f"Stopped {far}.{too_long}" if stopped else ""
+        message = f"Stopped {far}.{why}" if stopped else ""
         self.update(status=status, eta=None, message=message, result=result)
 
     def _take_over(self, work: Work, first: int) -> None:

@@ -277,10 +277,12 @@ def test_what_ends_last_is_forgotten_last_whenever_it_was_queued() -> None:
 
 
 def test_a_run_that_nobody_looks_at_ends_and_keeps_what_it_has() -> None:
-    registry = JobRegistry(unwatched_limit=0.05)
+    registry = JobRegistry(unwatched_limit=0.06)
     run = Recorder(1000, pause=0.005)
     end = wait_for(registry, registry.submit(run.work()))
     assert end.status is Status.STOPPED and end.result is not None and end.step < 1000
+    why = "Nobody looked at it for 0.001 minutes."
+    assert end.message == f"Stopped after step {end.step} of 1000. {why}"
     registry.close()
 
 
