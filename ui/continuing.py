@@ -15,7 +15,7 @@ from fvdm_core.timeline import Timeline
 from ui import editing
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue, KeyframeValue, PresetValue, Strict, Whole
-from ui.restoring import as_upload, written_upload
+from ui.restoring import as_upload, uploading, written_upload
 from ui.saved import Saved
 
 WAYS = ("extend", "diagonal", "hierarchical")  # presets that make a clip of any length
@@ -142,7 +142,8 @@ def _pictures(columns: Columns, moving: bool) -> list[KeyframeValue]:
     for frame, files in enumerate(columns):
         name = int(files[-1].stem) - 1
         if moving and frame and len(files) > 1:
-            whole = np.stack([png_picture(file.read_bytes(), file.name) for file in files])
+            with uploading():
+                whole = np.stack([png_picture(file.read_bytes(), file.name) for file in files])
             upload = written_upload(whole, name)
         else:
             upload = as_upload(files[-1], name)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from fvdm_core.pictures import Picture, png_bytes
 from fvdm_core.recipe import Recipe, read_recipe
 from ui import editing
 from ui.outputs import Outputs
-from ui.refusals import checked
+from ui.refusals import RequestError, checked
 from ui.requests import MOST_FPS, EditorValue, GenerateRequest, KeyframeValue, PresetValue
 from ui.saved import Saved
 
@@ -156,16 +159,43 @@ def of_file(path: Path, outputs: Outputs, session: str) -> tuple[Recipe, dict[in
     return recipe, pictures
 
 
+@contextmanager
+def uploading() -> Iterator[None]:
+    """Says in words why a picture could not be put among the uploads."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise RequestError(
+            "A picture of this run is not here, or no longer: it may have been deleted to make "
+            "room. Your timeline is unchanged."
+        ) from None
+    except OSError as error:
+        folder = Path(get_upload_folder())
+        room = next(place for place in (folder, *folder.parents) if place.exists())
+        raise RequestError(
+            f"A picture could not be written to {folder.name} ({error.strerror or 'no reason'}; "
+            f"{shutil.disk_usage(room).free >> 20} MB are free). Make room in the outputs folder, "
+            "then try again. Your timeline is unchanged."
+        ) from None
+
+
 def as_upload(path: Path, frame: int) -> FileData:
-    """A picture of a run, copied to where uploads lie, so that it is treated as one."""
-    file = save_file_to_cache(path, get_upload_folder())
-    os.utime(file)  # it is as old as the run, and the oldest uploads go first
+    """A picture of a run, copied to where uploads lie, so that it is treated as one.
+
+    Raises:
+        RequestError: it is gone, or there is no room; `written_upload` says the latter too.
+    """
+    with uploading():
+        file = save_file_to_cache(path, get_upload_folder())
+        os.utime(file)  # it is as old as the run, and the oldest uploads go first
     return FileData(path=file, orig_name=_name(frame))
 
 
 def written_upload(picture: Picture, frame: int) -> FileData:
     """A picture that is in no file, written to where uploads lie."""
-    file = save_bytes_to_cache(png_bytes(picture), _name(frame), get_upload_folder())
+    data = png_bytes(picture)
+    with uploading():
+        file = save_bytes_to_cache(data, _name(frame), get_upload_folder())
     return FileData(path=file, orig_name=_name(frame))
 
 

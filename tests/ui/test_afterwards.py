@@ -37,7 +37,7 @@ from ui.outputs import Outputs
 from ui.python_code import python_code
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
-from ui.restoring import Restored
+from ui.restoring import Restored, as_upload, written_upload
 from ui.saved import Saved, new_name
 from ui.service import Studio
 
@@ -70,6 +70,19 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 def picture(seed: int, size: int = 16) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def test_a_picture_that_cannot_be_put_among_the_uploads_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_png(tmp_path / "a.png", picture(1))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    with pytest.raises(RequestError, match="not here, or no longer"):
+        as_upload(tmp_path / "b.png", 0)
+    (tmp_path / "uploads").touch()  # no folder can be made there
+    for put in (lambda: as_upload(tmp_path / "a.png", 0), lambda: written_upload(picture(1), 0)):
+        with pytest.raises(RequestError, match="could not be written.* MB are free.* Make room"):
+            put()
 
 
 def upload(studio: Studio, path: Path) -> gr.FileData:
