@@ -203,8 +203,8 @@ def build_studio(
             *(sweep, reading, keeping, painting),
         )
         reading(visit.then(**naming).then)
-
-        demo.load(name_frames, [panel.fields["size"]], [editor], **quick, **unlisted)
+        # of the size that the visit has brought back
+        visit.then(name_frames, [panel.fields["size"]], [editor], **quick, **unlisted)
 
     add_guide(demo)
     for event in demo.fns.values():
