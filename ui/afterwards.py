@@ -64,7 +64,7 @@ class Afterwards:
         self.studio.room_for_upload()  # pictures of a run come back as uploads, here and below
         saved = self.run_of(session, sent)
         recipe, pictures = of_run(saved)
-        found = restored(recipe, pictures, self._pipeline())
+        found = restored(recipe, pictures, self._pipeline(), self.studio.lent)
         with suppress(RequestError):  # of a run that is still listed, as they were before a cut
             order = self.studio.order_of(saved.job, session_of(session)["session"])
             given = order.unpack()[0].keyframes
@@ -82,7 +82,7 @@ class Afterwards:
         kept = session_of(session)["session"]
         path = _uploaded(sent)
         recipe, pictures = of_file(path, self.studio.outputs, kept)
-        return restored(recipe, pictures, self._pipeline())
+        return restored(recipe, pictures, self._pipeline(), self.studio.lent)
 
     def continue_clip(self, session: Any, sent: Any) -> EditorValue:
         self.studio.room_for_upload()

@@ -43,10 +43,14 @@ class Restored:
     notes: tuple[str, ...] = ()
 
 
-def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None) -> Restored:
+def restored(
+    recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None, lent: bool = False
+) -> Restored:
     """The page's value of a recipe.
 
     pictures: an upload for each frame that has one. pipeline: the loaded model, None before that.
+    lent: it runs on another device than the one it was loaded on, so that its precision says
+    nothing.
 
     Raises:
         RequestError: the recipe asks for what the page cannot be set to.
@@ -82,7 +86,9 @@ def restored(recipe: Recipe, pictures: dict[int, FileData], pipeline: Any | None
             f"This was made with {recipe.model_name or 'a model'} ({recipe.model_hash[:8]}); "
             f"here is {pipeline.card.name} ({pipeline.model_hash[:8]}), so the clip will differ."
         )
-    elif pipeline is not None and (why := recipe.rounding(pipeline.precision)):
+    elif pipeline is not None and (
+        why := recipe.rounding(recipe.dtype if lent else pipeline.precision)
+    ):
         notes.append(f"{why}, so details may differ.")
     if missing := sorted(recipe.keyframes.keys() - pictures.keys()):
         what, are, them = (
