@@ -507,6 +507,19 @@ def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_pat
     expect(action).to_have_text("Fill frames 3–16")
     set_range(editor, "clip-from", 2)  # second 2 of 3: eight pictures are left
     expect(action).to_have_text("Fill frames 3–10")
+    off = """() => {
+      const menu = document.querySelector("[data-testid=clip-menu]");
+      menu.querySelector("[data-testid=clip-fill]").click();
+      const controls = [...menu.querySelectorAll("input, button")].map((node) => node.disabled);
+      menu.hidePopover();
+      return controls;
+    }"""
+    assert editor.evaluate(off) == [True] * 4  # a seek of theirs would give other pictures
+    expect(editor.get_by_test_id("editor-status")).to_have_text("No pictures were taken.")
+    drop_files(editor, [path], middle(editor, "slot-2"))
+    expect(action).to_have_text("Fill frames 3–16")
+    set_range(editor, "clip-from", 2)
+    assert value(editor)["keyframes"] == []
     action.click()
     wait_keyframes(editor, list(range(2, 10)))
     sent = wait_on_server(editor, "clip.mp4")["keyframes"]

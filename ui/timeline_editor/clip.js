@@ -31,8 +31,9 @@ const FvdmClip = (() => {
   }
 
   class Clip {
-    /** io: { state(), fill(frame, files), say(text, isError), pictureSize(), moving(), pace() }, the
-        latter three as the editor has them. */
+    /** io: { state(), fill(frame, files), bringing(work), say(text, isError), pictureSize(), moving(),
+        pace() }, the last three as the editor has them; `bringing` counts work at whose end there
+        are pictures. */
     constructor(io) {
       this.io = io;
       this.menu = h("div", { class: "menu", popover: "auto", role: "dialog", "aria-label": "Pictures from a video",
@@ -96,7 +97,8 @@ const FvdmClip = (() => {
           step: Number(pace.value), duration, count: part.count }));
         fromRow.querySelector("output").textContent = `${Number(from.value).toFixed(2)} s`;
       }
-      this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill", onClick: () => this.take() });
+      this.action = h("button", { type: "button", class: "menu-action", "data-testid": "clip-fill",
+        onClick: () => this.io.bringing(() => this.take()) });
       this.menu.replaceChildren(
         h("div", { class: "menu-picture" }, this.video, h("span", {}, this.file.name)),
         h("div", { class: "sizes" }, fromRow, paceRow, countRow), this.action);
@@ -120,7 +122,9 @@ const FvdmClip = (() => {
     async take() {
       const { video, file, first } = this;
       const times = this.times();
-      this.action.disabled = true;
+      // each would move the video away under the pictures
+      for (const control of [this.from, this.pace, this.count, this.action]) control.disabled = true;
+      const closed = () => video !== this.video;
       this.io.say(`Taking ${times.length} pictures from ${file.name}…`);
       const largest = Math.max(LARGEST, ...this.io.pictureSize());
       const scale = Math.min(1, largest / Math.max(video.videoWidth, video.videoHeight));
@@ -150,11 +154,13 @@ const FvdmClip = (() => {
       try {
         for (const own of times) {
           const made = await picture(own);
+          if (closed()) break;
           pictures.push(new File([made], `${file.name} ${at.toFixed(2)} s.png`, { type: "image/png" }));
         }
       } catch (error) {
-        this.io.say(`${file.name} could not be read at ${at.toFixed(2)} s: ${error.message}.`, true);
+        if (!closed()) this.io.say(`${file.name} could not be read at ${at.toFixed(2)} s: ${error.message}.`, true);
       }
+      if (closed()) return this.io.say("No pictures were taken.");
       this.menu.hidePopover();
       if (pictures.length) await this.io.fill(first, pictures);
     }
