@@ -190,11 +190,13 @@ def test_a_clip_is_continued_extended_and_downloaded(
 
     page.evaluate("Object.defineProperty(window.fvdmEditor, 'perColumn', { value: 3 })")
     page.locator("#continue-more").click()  # of another model, which came meanwhile
+    expect(page.get_by_label("Last columns")).to_be_focused()
     page.get_by_label("Last columns").fill("2")
     expect(page.locator("label", has=page.locator("#clip-tail"))).to_contain_text("= 4 frames")
     expect(page.get_by_label("Columns", exact=True)).to_have_attribute("min", "7")
     expect(page.locator("label", has=page.locator("#extend-frames"))).to_contain_text("= 94 frames")
-    page.keyboard.press("Escape")
+    page.get_by_role("heading", name="FVDM Studio").click()
+    expect(page.locator("#clip-tail")).to_be_hidden()
     page.evaluate("delete window.fvdmEditor.perColumn")
     page.locator("#continue-more").click()
     expect(page.locator("#extend-frames")).to_have_value("32")

@@ -32,6 +32,7 @@ def test_another_model_is_chosen_and_the_page_follows(
 
     name.click()
     expect(menu).to_contain_text("16 of 8×8, 8 per second")
+    expect(menu).to_be_focused()
     entries = menu.get_by_test_id("model")
     expect(entries).to_have_count(5)
     expect(menu.locator("[data-key='folder:first']")).to_be_disabled()  # it is loaded

@@ -518,6 +518,7 @@ def test_a_dropped_video_fills_frames_from_the_chosen_part(editor: Page, tmp_pat
     expect(editor.get_by_test_id("editor-status")).to_have_text("No pictures were taken.")
     drop_files(editor, [path], middle(editor, "slot-2"))
     expect(action).to_have_text("Fill frames 3–16")
+    expect(editor.get_by_test_id("clip-from")).to_be_focused()
     set_range(editor, "clip-from", 2)
     assert value(editor)["keyframes"] == []
     action.click()

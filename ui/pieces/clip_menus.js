@@ -14,6 +14,7 @@ const FvdmClipMenus = (() => {
       fit();
       menu.showPopover();
       placeMenu(menu, button);
+      menu.querySelector("input").focus();
     });
     return button;
   }

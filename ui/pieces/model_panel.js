@@ -21,7 +21,7 @@ const notice = h("p", { class: "notice" });
 const list = h("ul", { "aria-label": "Models" });
 const heading = h("h2", {}, "Models");
 const hint = h("p", { class: "hint" });
-const menu = h("div", { class: "model-menu", popover: "auto", role: "dialog", "aria-label": "Model" },
+const menu = h("div", { class: "model-menu", popover: "auto", role: "dialog", "aria-label": "Model", tabindex: -1 },
   facts, notice, heading, list, hint);
 menu.addEventListener("toggle", (event) => {
   button.setAttribute("aria-expanded", String(event.newState === "open"));
@@ -33,6 +33,7 @@ function open() {
   trigger("look", { version: -1 }); // files may have come or gone
   menu.showPopover();
   placeMenu(menu, button);
+  menu.focus(); // and not a model, which a key that is still down would choose
 }
 
 function choose(key) {

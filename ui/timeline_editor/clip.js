@@ -60,6 +60,7 @@ const FvdmClip = (() => {
       this.build();
       this.menu.showPopover();
       placeMenu(this.menu, anchor);
+      this.from.focus();
     }
 
     /** The event comes late: by then another video may be on its way, which the menu does not hold. */
