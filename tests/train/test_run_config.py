@@ -133,7 +133,8 @@ def test_a_config_that_is_not_there_and_one_that_is_not_toml(tmp_path):
     with pytest.raises(
         ValueError,
         match="no config nowhere.toml; shipped ones are continued, continued2, continued3, "
-        "continued4, continued6, continued7, continued8, default, detail, published, worlds128",
+        "continued4, continued6, continued7, continued8, continued9, default, detail, published, "
+        "worlds128",
     ):
         load_config("nowhere")
     (tmp_path / "bad.toml").write_text("steps = = 3")
