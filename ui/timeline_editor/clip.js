@@ -5,6 +5,8 @@ const FvdmClip = (() => {
   const { h, placeMenu } = FvdmDom;
   const LARGEST = 512; // pixels of the longer side of a picture that is taken, or what the model makes
   const PATIENCE = 30_000; // milliseconds for the video to open or to reach a place
+  const DRAWN = 250; // milliseconds that a frame may take from there to where it can be drawn
+  const shownTimes = new WeakMap(); // video → the time of the frame that was drawn last
 
   const isVideo = (file) => file.type.startsWith("video/");
 
@@ -28,6 +30,26 @@ const FvdmClip = (() => {
     const back = once(video, "seeked");
     video.currentTime = 0;
     await back;
+  }
+
+  /** Resolves when `video` shows its frame at a time. "seeked" may be of the place before, and may
+      come before the frame can be drawn, which browsers say where they know: the picture's own time
+      is then another one, unless both places lie in one frame. */
+  async function seek(video, time) {
+    let handle = 0;
+    const drawn = new Promise((resolve) => {
+      const next = () => { handle = video.requestVideoFrameCallback(look); };
+      const look = (_, { mediaTime }) => {
+        if (shownTimes.get(video) === mediaTime) return next();
+        shownTimes.set(video, mediaTime);
+        resolve();
+      };
+      if (video.requestVideoFrameCallback) next(); else resolve();
+    });
+    video.currentTime = time;
+    do await once(video, "seeked"); while (video.seeking);
+    await Promise.race([drawn, new Promise((resolve) => { setTimeout(resolve, DRAWN); })]);
+    if (handle) video.cancelVideoFrameCallback(handle);
   }
 
   class Clip {
@@ -136,11 +158,7 @@ const FvdmClip = (() => {
       let at = 0;
       const show = async (time) => {
         at = time;
-        if (Math.abs(video.currentTime - time) > 1e-4 || video.seeking) {
-          const there = once(video, "seeked");
-          video.currentTime = time;
-          await there;
-        }
+        if (Math.abs(video.currentTime - time) > 1e-4 || video.seeking) await seek(video, time);
         pen.drawImage(video, 0, 0, canvas.width, canvas.height);
       };
       const picture = async (own) => {
