@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +25,7 @@ from fvdm_core import NoiseSchedule
 from fvdm_core.device import fast_bf16
 from fvdm_core.loss import diffusion_loss, sample_timesteps
 from fvdm_core.noise import training_noise
+from train.compiling import can_compile
 from train.config import OptimConfig
 from train.optimizer import Optimizers
 from train.stages import autocast, device
@@ -34,8 +34,7 @@ from train.stages import autocast, device
 def trained(module: nn.Module, batch: tuple[Tensor, Tensor, Tensor], ours: bool) -> Callable:
     """A step of a network: forward, backward, update."""
     schedule, optimizer = NoiseSchedule(), Optimizers(module, OptimConfig())
-    compiled = ours and shutil.which("c++")
-    forward: Callable[..., Tensor] = torch.compile(module) if compiled else module
+    forward: Callable[..., Tensor] = torch.compile(module) if ours and can_compile() else module
 
     def step() -> None:
         if ours:

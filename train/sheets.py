@@ -70,15 +70,10 @@ def sample_sheet(
     made = []
     for k in range(0, len(seeds), CLIPS_AT_ONCE):
         some = slice(k, k + CLIPS_AT_ONCE)
-        own = None if y is None else y[some]
-        denoise = partial(_labelled, model, own)
+        denoise = partial(model, y=None if y is None else y[some])
         for state in sample(denoise, x[some], timeline, schedule, "dpmpp_2m", seed=seeds[some]):
             last = state.x
         made.append(last)
     parts = torch.cat(made).flatten(0, 1).split(AT_ONCE)
     video = torch.cat([autoencoder.decode(part).float().cpu() for part in parts])
     write_sheet(path, rearrange(video, "(r n) c h w -> r n c h w", n=frames))
-
-
-def _labelled(model: VideoDiT, y: Tensor | None, x: Tensor, t: Tensor) -> Tensor:
-    return model(x, t, y)

@@ -6,11 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import sys
-import sysconfig
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +32,7 @@ from fvdm_core.pixels import from_pixels
 from . import parallel
 from .aspects import Size
 from .clips import Clips, balanced, texture
+from .compiling import compiled
 from .config import TrainConfig
 from .latents import AT_ONCE, Latents, encode
 from .loop import fit
@@ -56,26 +54,6 @@ def autocast() -> contextlib.AbstractContextManager:
     """bf16 where the processor multiplies it fast, fp32 elsewhere."""
     place = device()
     return torch.autocast(place.type, torch.bfloat16, enabled=fast_bf16(place))
-
-
-def compiled(module: nn.Module, config: TrainConfig) -> nn.Module:
-    """The same module through `torch.compile`, where asked for and possible."""
-    return torch.compile(module) if config.compile and _can_compile() else module  # type: ignore[return-value]
-
-
-@cache
-def _can_compile() -> bool:
-    """Whether torch finds what it compiles with: a compiler, of C for a GPU, and the headers."""
-    names = ("cc", "gcc", "clang") if device().type == "cuda" else ("c++", "g++", "clang++")
-    there = any(map(shutil.which, names))
-    there = there and Path(sysconfig.get_path("include"), "Python.h").exists()
-    if not there and parallel.is_first():
-        print(
-            f"Training goes on without torch.compile, and slower: it needs {names[1]} and Python's "
-            "headers (on Debian, build-essential and python3-dev).",
-            file=sys.stderr,
-        )
-    return there
 
 
 def batch_threads() -> int:

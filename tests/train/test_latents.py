@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -126,24 +124,3 @@ def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypat
         encode_clips(config, model, clips, run)
         written[rank] = {path.name[8:14] for path in (tmp_path / "latents").glob("*.safetensors")}
     assert written == {0: {"000000", "000002"}, 1: {"000000", "000001", "000002"}}
-
-
-@pytest.mark.parametrize(
-    "programs, headers, there", [({"g++"}, True, True), ({"g++"}, False, False), ((), True, False)]
-)
-def test_steps_are_compiled_where_that_is_possible(
-    tmp_path, config, monkeypatch, capsys, programs, headers, there
-):
-    if headers:
-        (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(stages_module.shutil, "which", lambda name: name in programs or None)
-    monkeypatch.setattr(stages_module.sysconfig, "get_path", lambda name: str(tmp_path))
-    monkeypatch.setattr(stages_module, "device", lambda: torch.device("cpu"))
-    stages_module._can_compile.cache_clear()
-    try:
-        module, asked = torch.nn.Linear(1, 1), replace(config, compile=True)
-        assert (stages_module.compiled(module, asked) is not module) == there
-        assert ("needs g++ and Python's headers" in capsys.readouterr().err) != there
-        assert stages_module.compiled(module, replace(config, compile=False)) is module
-    finally:
-        stages_module._can_compile.cache_clear()

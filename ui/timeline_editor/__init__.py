@@ -57,6 +57,7 @@ SCRIPTS = (
     "view.js",
     "tip.js",
     "apng.js",
+    "seek.js",
     "clip.js",
     "slots.js",
     "controls.js",
