@@ -102,7 +102,11 @@ def refuse_code(name: str, foreign: Iterable[str]) -> None:
 
 
 def foreign_names(stream: IO[bytes], name: str) -> list[str]:
-    """Everything that a pickle wants to import and that is not in `ALLOWED`, as "module name"."""
+    """Everything that a pickle wants to import and that is not in `ALLOWED`, as "module name".
+
+    STACK_GLOBAL counts whatever it names: that lies on the stack, which may hold other texts than
+    the last two. torch.save does not write it of itself, and torch's own reader does not know it.
+    """
     foreign: list[str] = []
     texts: list[str] = ["?", "?"]
     tensors, nesting = 0, Nesting()
@@ -118,7 +122,8 @@ def foreign_names(stream: IO[bytes], name: str) -> list[str]:
                 asked = ""
                 if isinstance(argument, str):
                     texts = [texts[-1], argument]
-            if asked and asked not in ALLOWED and len(foreign) < 1000:
+            known = asked in ALLOWED and opcode.name != "STACK_GLOBAL"
+            if asked and not known and len(foreign) < 1000:
                 foreign.append(asked)
             if not nesting.follow(opcode, argument):
                 raise ValueError(f"{name} holds objects within objects, deeper than a network has")

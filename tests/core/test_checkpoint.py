@@ -255,6 +255,25 @@ def torch_zip(path: Path, pickle_bytes: bytes, **entries: bytes) -> Path:
     return path
 
 
+def test_what_a_stack_names_is_code_whatever_text_came_last(tmp_path):
+    def text(value: str) -> bytes:
+        return b"\x8c" + bytes([len(value)]) + value.encode()
+
+    marker, allowed = tmp_path / "ran", text("torch") + text("Size") + b"00"  # pushed and dropped
+    call = text("posix") + text("system") + allowed + b"\x93" + text(f"touch {marker}") + b"\x85R"
+    path = torch_zip(tmp_path / "stack.pt", b"\x80\x04" + call + b".")
+    assert "contains code objects" in refusal(read_tensors, path)
+    assert not marker.exists()
+
+
+def test_torch_refuses_a_command_that_the_first_look_lets_pass(tmp_path, monkeypatch):
+    path, marker = tmp_path / "model.pt", tmp_path / "ran"
+    torch.save({"w": torch.ones(2), "x": Command(marker)}, path)
+    monkeypatch.setattr("fvdm_core.tensors.check_torch_zip", lambda file, name: None)
+    assert "is not loaded" in refusal(read_tensors, path)
+    assert not marker.exists()
+
+
 def test_a_deflated_bomb_is_refused(tmp_path):
     buffer = io.BytesIO()
     torch.save({"w": torch.zeros(16 << 20)}, buffer)  # 64 MB of zeros

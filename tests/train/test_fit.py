@@ -191,6 +191,20 @@ def test_a_state_that_cannot_be_opened_is_not_taken_for_damaged(tmp_path, monkey
         Run(tmp_path).load_state("toy")
 
 
+def test_a_command_in_a_state_is_passed_over_and_does_not_run(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Command:
+        def __reduce__(self):
+            return os.system, (f"touch {marker}",)
+
+    run = Run(tmp_path)
+    run.save_state("toy", 10, {"mean": 1})
+    run.save_state("toy", 20, {"mean": Command()})
+    assert run.load_state("toy")["step"] == 10
+    assert not marker.exists()
+
+
 def test_a_new_state_outlives_damaged_ones_of_later_steps(tmp_path):
     run = Run(tmp_path)
     for name in ("toy-00004500.pt", "toy-00005000.pt"):
