@@ -8,10 +8,11 @@ import tiny
 import torch
 
 from fvdm_core import Pipeline
-from fvdm_core.conditioning import replacement
+from fvdm_core.conditioning import _ROWS, replacement
+from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import sample
 from fvdm_core.schedule import NoiseSchedule
-from fvdm_core.timeline import Timeline, Window
+from fvdm_core.timeline import PRIORS, Timeline, Window
 
 SCHEDULE = NoiseSchedule("linear")
 LATENT = (3, 16, 16)
@@ -73,6 +74,18 @@ def test_the_noise_belongs_to_seed_row_and_frame():
     _, parts = run(windowed, x, seeds=(7, 8))
     assert torch.equal(both[0][0][1:], second[0][0])
     assert torch.equal(torch.cat([parts[0][0], parts[1][0]], dim=1), both[0][0])
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_the_noise_is_of_the_prior(prior):
+    levels = np.array([[1000] * 11 + [0], [0] * 12])
+    timeline = Timeline(levels, prior=prior, prior_alpha=2.0).with_windows(8)
+    x = start(12)
+    _, given = run(timeline, x)
+    signal, noise = SCHEDULE.pair(torch.tensor(1000))
+    drawn = (given[-1][0][:, -1] - signal * x[:, 11]) / noise
+    wanted = frame_noise(5, [11], _ROWS, LATENT, prior=prior, alpha=2.0, window=8)
+    torch.testing.assert_close(drawn, wanted)
 
 
 def test_what_is_predicted_of_a_frame_that_waits_is_of_what_the_network_saw_of_it():

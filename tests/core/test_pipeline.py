@@ -23,12 +23,13 @@ from fvdm_core.measures import changes
 from fvdm_core.media import read_metadata, read_video
 from fvdm_core.model import VideoDiT
 from fvdm_core.network import PixelSpace
+from fvdm_core.noise import frame_noise
 from fvdm_core.options import RunOptions
 from fvdm_core.presets import PRESETS
 from fvdm_core.recipe import read_recipe
 from fvdm_core.sampler import SOLVERS, NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
-from fvdm_core.timeline import Window
+from fvdm_core.timeline import PRIORS, Window
 
 
 @pytest.fixture(scope="module")
@@ -801,6 +802,15 @@ def test_held_frames_start_as_the_nearest_picture_the_earlier_on_a_tie(pipe):
     first, last = encoded(pipe, given[0]), encoded(pipe, given[6])
     for frame, expected in enumerate([first, first, first, first, last, last, last]):
         torch.testing.assert_close(state.x[0, frame], expected)
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_a_run_begins_with_noise_of_the_prior(pipe, prior):
+    timeline = replace(preset(frames=20), prior=prior, prior_alpha=2.0).with_windows(8)
+    first = next(pipe.stream(timeline, seed=5))
+    noise = frame_noise(5, range(20), 0, (3, 2, 2), prior=prior, alpha=2.0, window=8)
+    scale = pipe.schedule.noise(torch.tensor(1000))
+    torch.testing.assert_close(first.x[0], scale * noise)
 
 
 def test_a_noisy_start_mixes_the_picture_and_its_own_noise(pipe):

@@ -8,7 +8,7 @@ from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import NotFinite, sample
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.solvers import ddim_step, dpmpp_2m_step
-from fvdm_core.timeline import Timeline, Window
+from fvdm_core.timeline import PRIORS, Timeline, Window
 
 SOLVERS = ("ddim", "ddpm", "dpmpp_2m")
 LATENT = (3, 4, 4)
@@ -172,6 +172,44 @@ def test_the_sde_step_keeps_the_marginal_of_a_known_clip(eta):
     x = dpmpp_2m_step(now[0] * x_start + now[1] * e, x_start, now, to, None, eta, z)
     assert x.mean().item() == pytest.approx(2 * to[0].item(), abs=0.01)
     assert x.std().item() == pytest.approx(to[1].item(), rel=0.01)
+
+
+HALVES = (Window((0, 1), (0, 1)), Window((2, 3), (2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "windows", "second_order"),
+    [
+        ([1000, 600, 300], (HALVES, HALVES), True),
+        ([1000, 600, 300], ((Window(range(4), range(4)),), HALVES), False),
+        ([800, 400, 700, 300], None, False),
+    ],
+)
+def test_a_step_is_first_order_after_a_rise_and_in_other_company(rows, windows, second_order):
+    schedule = NoiseSchedule("linear", prediction_type="v")
+    timeline = Timeline(np.repeat(np.array(rows)[:, None], 4, axis=1), windows)
+    *_, before, after = sample(mixing, start(4), timeline, schedule, "dpmpp_2m")
+    now, to = (schedule.pair(torch.tensor(level)) for level in rows[-2:])
+    first_order = dpmpp_2m_step(before.x, after.pred_x_start, now, to)
+    assert torch.allclose(after.x, first_order, atol=1e-5) is not second_order
+
+
+@pytest.mark.parametrize("level", [0, 400])
+def test_a_frame_that_is_shown_as_another_level_is_taken_at_its_own(level):
+    told = []
+
+    def recording(x, t):
+        told.append(t.tolist())
+        return torch.tanh(x)
+
+    rows, schedule, x = [[level, 1000], [level, 500], [level, 0]], NoiseSchedule("linear"), start(2)
+    plain = list(sample(recording, x, Timeline(rows), schedule))
+    told.clear()
+    shown = list(sample(recording, x, Timeline(rows, seen={0: 300}), schedule))
+    assert told == [[[299, 999]], [[299, 499]]]
+    for ours, theirs in zip(shown, plain, strict=True):
+        assert torch.equal(ours.x[:, 0], x[:, 0]) and torch.equal(ours.x, theirs.x)
+        assert torch.equal(ours.pred_x_start, theirs.pred_x_start)
 
 
 def test_ddim_on_a_flow_is_the_euler_step():
@@ -350,7 +388,23 @@ def test_noise_belongs_to_seed_row_and_frame():
         assert not torch.isclose(other, all_frames).all(dim=(1, 2, 3)).any()
 
 
-@pytest.mark.parametrize("prior", ["independent", "mixed", "progressive", "shuffled"])
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("solver", ["ddim", "ddpm"])
+def test_a_step_draws_the_noise_of_the_row_after_it_and_of_the_prior(solver, prior):
+    """With an x_start of 0 both solvers draw from the posterior: mean + deviation * noise."""
+    related = {"prior": prior, "alpha": 2.0, "window": 8}
+    begun, drawn = (frame_noise(5, range(12), row, LATENT, **related)[None] for row in (0, 1))
+    levels = np.repeat([[1000], [500]], 12, axis=1)
+    timeline = Timeline(levels, prior=prior, prior_alpha=2.0).with_windows(8)
+    schedule = NoiseSchedule("linear", prediction_type="x0")
+    x = last(sample(lambda x, t: 0 * x, begun, timeline, schedule, solver, eta=1.0, seed=5))
+    (signal, noise), (signal_to, noise_to) = map(schedule.pair, torch.tensor([1000, 500]))
+    ratio, fall = signal / signal_to, noise_to / noise
+    deviation = fall * (noise**2 - (ratio * noise_to) ** 2).sqrt()
+    torch.testing.assert_close((x - ratio * fall**2 * begun) / deviation, drawn)
+
+
+@pytest.mark.parametrize("prior", PRIORS)
 def test_every_prior_is_unit_gaussian_in_each_frame(prior):
     noise = frame_noise(1, range(20), 0, (40, 40), prior=prior, window=16)
     assert noise.mean(dim=(1, 2)).abs().max() < 0.1
