@@ -993,6 +993,16 @@ def test_sizes_are_checked_before_the_download(folder, monkeypatch, sizes, words
     assert not fake.downloads
 
 
+def test_a_full_disk_is_said_before_the_download(folder, monkeypatch):
+    left = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr("fvdm_core.hub.shutil.disk_usage", lambda place: left)
+    sizes: dict[str, int | None] = {"config.json": 10, "transformer.safetensors": 2 * 10**9}
+    fake = with_hub(monkeypatch, FakeHub(folder, sizes))
+    said = refusal(resolve_source, "owner/repo")
+    assert "needs 2.0 GB, but 0.0 GB are free on this disk" in said
+    assert not fake.downloads
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -30,6 +30,7 @@ from fvdm_core.media import (
 )
 from fvdm_core.picture_reader import load_images, read_picture_note
 from fvdm_core.pictures import MAX_PICTURE_PIXELS
+from fvdm_core.video_reader import LIMITS, _source
 
 FITS: tuple[media.Fit, ...] = ("crop", "contain", "stretch")
 
@@ -500,6 +501,23 @@ def test_other_codecs_are_refused(tmp_path, clip_mp4):
     assert "magicyuv" in refusal(read_video, path)
 
 
+def test_ffmpeg_itself_opens_nothing_that_is_not_on_its_lists(tmp_path, clip_mp4):
+    """Also what a file would have it open on the way."""
+
+    def said(*arguments: str) -> str:
+        with confined(decoding([*arguments, "-f", "null", "-"]), ChildLimits()) as child:
+            child.output.read()
+        return child.messages
+
+    other = make(tmp_path / "m.avi", "-i", str(clip_mp4), "-c:v", "magicyuv")
+    source = _source(clip_mp4, "mov", LIMITS)
+    lists = source[: source.index("-f")]
+    assert said(*source) == ""
+    assert "Codec (magicyuv) not on whitelist" in said(*_source(other, "avi", LIMITS))
+    assert "Format not on whitelist" in said(*lists, "-i", str(other))
+    assert "Protocol 'concat' not on whitelist" in said(*lists, "-i", f"concat:{clip_mp4}")
+
+
 def test_frame_rates_0_and_1000(tmp_path, clip_mp4):
     fast = make(tmp_path / "fast.mp4", "-f", "lavfi", "-i", "testsrc=s=32x32:r=1000:d=0.01")
     assert "1000 frames per second" in refusal(read_video, fast)
@@ -558,16 +576,35 @@ def test_the_child_is_limited(tmp_path, clip_mp4):
     )
 
 
+@pytest.fixture
+def printed_by_a_decoder(tmp_path, monkeypatch):
+    """The words that Python in the place of ffmpeg prints."""
+
+    def printed(what: str) -> list[str]:
+        program = tmp_path / "ffmpeg"
+        program.write_text(f"#!{sys.executable}\nimport os; print({what})\n")
+        program.chmod(0o755)
+        monkeypatch.setattr("fvdm_core.decoder.ffmpeg", lambda: str(program))
+        with confined(decoding([]), ChildLimits()) as child:
+            words = child.output.read().decode().split()
+        assert child.status == 0
+        return words
+
+    return printed
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no sessions")
-def test_what_interrupts_us_does_not_reach_the_decoder(tmp_path, monkeypatch):
+def test_what_interrupts_us_does_not_reach_the_decoder(printed_by_a_decoder):
     # Ctrl-C goes to the terminal's session; a decoder that it ends looks like a damaged file
-    program = tmp_path / "ffmpeg"
-    program.write_text(f"#!{sys.executable}\nimport os; print(os.getpid(), os.getsid(0))\n")
-    program.chmod(0o755)
-    monkeypatch.setattr("fvdm_core.decoder.ffmpeg", lambda: str(program))
-    with confined(decoding([]), ChildLimits()) as child:
-        process, session = child.output.read().split()
-    assert child.status == 0 and process == session
+    process, session = printed_by_a_decoder("os.getpid(), os.getsid(0)")
+    assert process == session
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows runs no scripts in the place of programs")
+def test_no_token_of_ours_reaches_the_decoder(printed_by_a_decoder, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    names = printed_by_a_decoder("*os.environ")
+    assert "PATH" in names and "HF_TOKEN" not in names
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
