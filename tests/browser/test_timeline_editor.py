@@ -195,7 +195,7 @@ def test_every_tool_changes_what_it_says(editor: Page) -> None:
     assert (levels(editor)[:, 13:16] == 0).all()
 
 
-def test_a_block_moves_copies_mirrors_and_scales(editor: Page) -> None:
+def test_a_block_mirrors_moves_flips_and_scales(editor: Page) -> None:
     editor.get_by_test_id("tool-fill").click()
     editor.get_by_role("button", name="Level 0 %").click()
     drag(editor, (2, 5), (2, 8))
@@ -208,8 +208,39 @@ def test_a_block_moves_copies_mirrors_and_scales(editor: Page) -> None:
     drag(editor, (3, 6), (9, 16))
     moved = levels(editor)
     assert (moved[15:19, 8] == 0).all()
+    editor.keyboard.press("Shift+M")
+    assert (levels(editor)[15:19, 8:11] == moved[18:14:-1, 8:11]).all()
+    editor.keyboard.press("Control+z")
+    (left, top), (right, bottom) = cell(editor, 10, 18), cell(editor, 11, 19)
+    editor.mouse.move((left + right) / 2 - 2, (top + bottom) / 2 - 2)
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 13, 22), steps=5)
+    editor.mouse.up()
+    scaled = levels(editor)
+    assert (scaled[15:23, 8:10] == 0).all()
+    assert (scaled[[15, 22], 13] == moved[[15, 18], 10]).all()
+    editor.keyboard.press("Control+z")
     editor.keyboard.press("Control+z")
     assert (levels(editor) == start).all()
+
+
+def test_a_block_is_copied_cut_and_erased_by_keys(editor: Page) -> None:
+    editor.get_by_test_id("tool-fill").click()
+    editor.get_by_role("button", name="Level 0 %").click()
+    drag(editor, (2, 5), (3, 8))
+    start = levels(editor)
+    pasted = start.copy()
+    pasted[8:12, 9:12] = start[5:9, 2:5]
+    editor.keyboard.press("s")
+    drag(editor, (2, 5), (4, 8))
+    editor.keyboard.press("Control+c")
+    editor.keyboard.press("ArrowRight")  # where the pointer is
+    editor.keyboard.press("Control+ArrowRight")
+    for key in ("Control+x", "Delete"):
+        editor.keyboard.press("Control+v")
+        assert (levels(editor) == pasted).all()
+        editor.keyboard.press(key)
+        assert (levels(editor) == start).all()
 
 
 def test_undo_and_redo_walk_strokes_freezes_and_server_changes(editor: Page) -> None:

@@ -237,6 +237,33 @@ test("a moved block leaves the preset behind it; a copied one leaves itself", ()
   assert.equal(C.levelAt(copy.result, 1, 1), 42);
 });
 
+test("a block that is pulled by its corner is scaled to it, over the preset", () => {
+  const base = C.standard(8, 8);
+  const selection = { f0: 1, r0: 1, f1: 2, r1: 2 };
+  const state = E.pasteBlock(base, { width: 2, height: 2, cells: Uint16Array.of(10, 20, 30, 40) }, 1, 1);
+  const pulled = (f, r, guarded = []) => {
+    const gesture = G.scale(state, cell(2, 2), { selection, guarded });
+    gesture.move(cell(f, r));
+    return gesture;
+  };
+  const large = pulled(4, 3);
+  assert.deepEqual(large.selection, { f0: 1, r0: 1, f1: 4, r1: 3 });
+  assert.deepEqual(changed(base, large.result), [1, 2, 3].flatMap((r) => [1, 2, 3, 4].map((f) => [f, r])));
+  const corners = [[1, 1], [4, 1], [1, 3], [4, 3]].map(([f, r]) => C.levelAt(large.result, f, r));
+  assert.deepEqual(corners, [10, 20, 30, 40]);
+  for (const [f, r] of [[1, 2], [2, 1]]) {
+    large.move(cell(f, r));
+    assert.deepEqual(changed(base, large.result), [[1, 1], [f, r]]);
+  }
+  large.move(cell(2, 2));
+  assert.equal(large.result, state);
+  assert.deepEqual(pulled(0, 0).selection, { f0: 1, r0: 1, f1: 1, r1: 1 });
+  assert.deepEqual(pulled(9, 9).selection, { f0: 1, r0: 1, f1: 7, r1: 8 });
+  const past = pulled(4, 3, [2, 3]).result;
+  for (const f of [2, 3]) assert.deepEqual(C.column(past, f), C.column(state, f));
+  assert.equal(C.levelAt(past, 4, 3), 40);
+});
+
 test("mirroring twice gives the block back; scaling keeps corners", () => {
   const state = C.fromValue({ levels: [[1, 2, 3], [4, 5, 6]] });
   const block = E.copyBlock(state, { f0: 0, r0: 0, f1: 2, r1: 1 });
