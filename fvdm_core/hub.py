@@ -51,9 +51,9 @@ def resolve_source(text: str) -> Path:
             "owner/name@revision, nor a file of one like owner/name/weights.pt"
         )
     if match["file"]:
-        folder, _ = _download(match["repo"], match["revision"], [match["file"]])
+        folder, _ = _download(match, [match["file"]])
         return folder / match["file"]
-    return _entry(*_download(match["repo"], match["revision"]))
+    return _entry(*_download(match))
 
 
 def resolve_autoencoder(text: str) -> Path:
@@ -70,20 +70,19 @@ def resolve_autoencoder(text: str) -> Path:
         raise ValueError(
             f"{text[:100]!r} is not a folder here, and not a repository like owner/name"
         )
-    return _download(match["repo"], match["revision"], DIFFUSERS_FILES)[0]
+    return _download(match, DIFFUSERS_FILES)[0]
 
 
-def _download(
-    repo: str, revision: str | None, files: Collection[str] = ()
-) -> tuple[Path, list[str]]:
+def _download(asked: re.Match[str], files: Collection[str] = ()) -> tuple[Path, list[str]]:
     """The local copy of a repository and its files, or where it cannot be reached that of an
-    earlier download.
+    earlier download. `asked` is the match of `HUB_ID`.
 
     `files` are those to take; without them, those of a model. The progress is shown by the Hub's
     own bars, where there is a terminal.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
 
+    repo, revision = asked["repo"], asked["revision"]
     cache = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     # any error: those of the HTTP client belong to libraries that change from version to version
     try:
@@ -91,26 +90,29 @@ def _download(
             repo, revision=revision, files_metadata=True, timeout=_NETWORK_SECONDS
         )
     except Exception as error:
-        return _cached(cache, repo, revision, error, files)
+        return _cached(cache, asked, error, files)
     sizes = {file.rfilename: file.size for file in info.siblings or []}
-    wanted = _wanted(sizes, repo, files, cache)
+    wanted = _wanted(sizes, repo, files, cache / "snapshots" / str(info.sha))
     log.info("%s: %d files, %d MB", repo, len(wanted), sum(wanted.values()) // 10**6)
     try:
         # by the commit, so that exactly what was measured comes
         folder = snapshot_download(repo, revision=info.sha, allow_patterns=list(wanted))
     except Exception as error:
-        return _cached(cache, repo, revision, error, files)
+        return _cached(cache, asked, error, files)
     _note(cache, revision, info.sha or Path(folder).name)
     return Path(folder), list(wanted)
 
 
 def _wanted(
-    sizes: Mapping[str, int | None], repo: str, files: Collection[str], cache: Path
+    sizes: Mapping[str, int | None], repo: str, files: Collection[str], snapshot: Path
 ) -> dict[str, int]:
-    """`files`, or those of a model folder, or else the only safetensors file; sizes checked."""
+    """`files`, or those of a model folder, or else the only safetensors file; sizes checked, of
+    what is not in the `snapshot` of an earlier download."""
     if absent := [name for name in files if name not in sizes]:
         raise ValueError(f"{repo} has no {absent[0]}{_instead(sizes, repo)}")
-    coder = [f"{VAE}/{name}" for name in DIFFUSERS_FILES]
+    if TRANSFORMER in files and CONFIG in sizes:  # alone it does not say what it predicts
+        raise ValueError(f"{TRANSFORMER} is a part of the model {repo}: open that")
+    coder = [name for name in (f"{VAE}/{own}" for own in DIFFUSERS_FILES) if name in sizes]
     ours = (CONFIG, TRANSFORMER, AUTOENCODER, INDEX, *coder)
     names = list(files) or [name for name in sizes if name in ours or SHARD.fullmatch(name)]
     if not files and not (TRANSFORMER in names or INDEX in names):
@@ -120,6 +122,8 @@ def _wanted(
                 f"{repo} is not a model for this studio: it has no {TRANSFORMER}, and "
                 f"{len(names)} other safetensors files where one is needed{_instead(sizes, repo)}"
             )
+    if CONFIG not in files:  # which is how an autoencoder itself is asked for
+        names += [name for name in coder if name not in names]
     unknown = [name for name in names if sizes[name] is None]
     wanted = {name: size for name in names if (size := sizes[name]) is not None}
     total = sum(wanted.values())
@@ -129,11 +133,12 @@ def _wanted(
             + (f" and {unknown[0]} of unknown size" if unknown else "")
             + f"; at most {MAX_DOWNLOAD_BYTES / 1e9:.1f} GB are allowed"
         )
-    there = next((folder for folder in (cache, *cache.parents) if folder.exists()), Path.cwd())
+    there = next((folder for folder in snapshot.parents if folder.exists()), Path.cwd())
     free = shutil.disk_usage(there).free
-    if total > free:
+    missing = sum(size for name, size in wanted.items() if not (snapshot / name).exists())
+    if missing > free:
         raise ValueError(
-            f"{repo} needs {total / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on this disk"
+            f"{repo} needs {missing / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on this disk"
         )
     return wanted
 
@@ -163,13 +168,13 @@ def _note(cache: Path, revision: str | None, commit: str) -> None:
 
 
 def _cached(
-    cache: Path, repo: str, revision: str | None, error: Exception, files: Collection[str]
+    cache: Path, asked: re.Match[str], error: Exception, files: Collection[str]
 ) -> tuple[Path, list[str]]:
     """What an earlier download left, or `ValueError` with the reason why there is no new one."""
-    reason = _reason(repo, revision, error)
+    reason = _reason(asked[0], error)
     try:
-        note = cache / "refs" / (revision or "main")
-        commit = note.read_text("utf-8").strip() if note.exists() else str(revision)
+        note = cache / "refs" / (asked["revision"] or "main")
+        commit = note.read_text("utf-8").strip() if note.exists() else str(asked["revision"])
         folder = cache / "snapshots" / commit
         names = [file.name for file in folder.iterdir()] if _COMMIT.fullmatch(commit) else []
     except (OSError, ValueError):
@@ -182,7 +187,7 @@ def _cached(
 
 
 def _weights(names: Collection[str]) -> list[str]:
-    return [name for name in names if name.endswith(".safetensors")]
+    return [name for name in names if name.endswith(".safetensors") and "/" not in name]
 
 
 def _entry(folder: Path, names: list[str]) -> Path:
@@ -195,16 +200,15 @@ def _entry(folder: Path, names: list[str]) -> Path:
     return folder / weights[0]
 
 
-def _reason(repo: str, revision: str | None, error: BaseException) -> str:
-    name = f"{repo}@{revision}" if revision else repo
+def _reason(name: str, error: BaseException) -> str:
     status = _status(error)
     if status in (401, 403):
         return (
-            f"{name} does not exist on the Hub or is not open to you (HTTP {status}); check the "
-            "name, or log in with `hf auth login`"
+            f"there is no {name} here, and on the Hub it does not exist or is not open to you "
+            f"(HTTP {status}); check the name, or log in with `hf auth login`"
         )
     if status == 404:
-        return f"{name} does not exist on the Hub (HTTP 404); check the name"
+        return f"there is no {name}, neither here nor on the Hub (HTTP 404); check the name"
     if status == 429:
         return f"the Hub has had too many requests (HTTP 429) for {name}; try again in a minute"
     if status is not None:

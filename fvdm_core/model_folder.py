@@ -22,7 +22,7 @@ from fvdm_core.model import VideoDiT
 from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.tensors import open_tensors, write_safetensors
-from fvdm_core.weights import build, config_from, map_model
+from fvdm_core.weights import PART_OF, build, config_from, map_model
 
 FORMAT, VERSION = "fvdm-studio", 1
 CONFIG = "config.json"
@@ -69,7 +69,7 @@ def save_model_folder(
     whole = json.loads(json.dumps(whole))
     _check_config(whole, CONFIG)
     make_folder(path)
-    write_safetensors(path / TRANSFORMER, transformer)
+    write_safetensors(path / TRANSFORMER, transformer, {PART_OF: FORMAT})
     sums = {TRANSFORMER: _checksum(path / TRANSFORMER)}
     if autoencoder is not None:
         write_safetensors(path / AUTOENCODER, autoencoder)
@@ -113,7 +113,7 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 
 def _from_file(path: Path) -> ModelFolder:
-    _refuse_part(path)
+    refuse_part(path)
     shape, tensors, timesteps = map_model(path)
     config = _config_of_file(path, shape, timesteps)
     _, _, schedule = _check_config(config, file_name(path))
@@ -125,8 +125,9 @@ def _config_of_file(path: Path, shape: VideoDiTConfig, timesteps: Timesteps) -> 
     return {"format": FORMAT, "version": VERSION, **config_of(shape, path.stem, timesteps)}
 
 
-def _refuse_part(path: Path) -> None:
-    """A folder's weights alone do not say what they predict, and look like published ones."""
+def refuse_part(path: Path) -> None:
+    """`ValueError` for the weights in a model folder: alone they do not say what they predict, and
+    may look like published ones."""
     beside = path.with_name(CONFIG)
     if path.name == TRANSFORMER and beside.is_file() and read_json(beside).get("format") == FORMAT:
         raise ValueError(f"{TRANSFORMER} is a part of the model folder that it lies in: open that")
@@ -138,7 +139,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises `ValueError` as `load_model_folder` does before it reads those.
     """
     if not path.is_dir():
-        _refuse_part(path)
+        refuse_part(path)
         shape, _, timesteps = map_model(path)
         return _config_of_file(path, shape, timesteps)
     config = folder_config(path, "model", TRANSFORMER)

@@ -26,6 +26,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _BLOCK = re.compile(r"(blocks|blocks_spatial|blocks_temp)\.(\d+)\.(.+)")
 MAX_NUMBER = 1 << 20  # of any field of a config
 FEWEST_IN_BLOCK = 6  # tensors of a block, of either network
+PART_OF = "part_of"  # in the metadata of a folder's weights: what format the folder has
 
 
 def load_model(path: str | os.PathLike[str], num_heads: int | None = None) -> VideoDiT:
@@ -53,6 +54,9 @@ def open_model(
 
     A published file with Latte's one list of blocks is Latte's: one timestep for the whole clip.
     """
+    from fvdm_core.model_folder import refuse_part
+
+    refuse_part(Path(path))
     name = file_name(path)
     config, tensors, timesteps = map_model(path, num_heads)
     return build(VideoDiT, config, tensors, name), timesteps
@@ -65,7 +69,10 @@ def map_model(
     name = file_name(path)
     timesteps: Timesteps = "vectorised"
     tensors = open_tensors(path)
-    declared = read_metadata(path).get("config")
+    metadata = read_metadata(path)
+    if PART_OF in metadata:
+        raise ValueError(f"{name} is a part of a model folder, whose config.json it needs: open it")
+    declared = metadata.get("config")
     if declared is not None:
         try:
             config = config_from(VideoDiTConfig, json.loads(declared), f"{name}: config")

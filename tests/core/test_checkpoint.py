@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -395,6 +396,18 @@ def test_a_long_directory_behind_short_numbers_is_not_read_either(tmp_path):
 def test_the_weights_of_a_folder_alone_are_refused(folder):
     assert "open that" in refusal(load_model_folder, folder / "transformer.safetensors")
     assert "open that" in refusal(read_config, folder / "transformer.safetensors")
+    assert "open that" in refusal(load_model, folder / "transformer.safetensors")
+    assert "open that" in refusal(convert, folder / "transformer.safetensors", folder / "out")
+
+
+def test_the_weights_of_a_folder_are_known_wherever_they_are_copied(folder, tmp_path, monkeypatch):
+    copied = shutil.copy(folder / "transformer.safetensors", tmp_path / "copied.safetensors")
+    for opens in (load_model_folder, read_config, load_model):
+        assert "part of a model folder" in refusal(opens, Path(copied))
+    sizes: dict[str, int | None] = {"config.json": 10, "transformer.safetensors": 1000}
+    fake = with_hub(monkeypatch, FakeHub(folder, sizes))
+    said = refusal(resolve_source, "owner/repo/transformer.safetensors")
+    assert "part of the model owner/repo: open that" in said and not fake.downloads
 
 
 def test_a_long_directory_is_not_even_read(tmp_path):
@@ -977,6 +990,16 @@ def test_a_model_of_the_hub_brings_its_own_autoencoder_of_diffusers(folder, monk
     ]
 
 
+@pytest.mark.parametrize("asked", ["owner/repo", "owner/repo/one.safetensors", "owner/repo/two.pt"])
+def test_a_file_of_the_hub_brings_the_autoencoder_beside_it(tmp_path, monkeypatch, asked):
+    coder = ["vae/config.json", "vae/diffusion_pytorch_model.safetensors"]
+    names = ("one.safetensors", "two.pt", *coder, "vae/diffusion_pytorch_model.bin")
+    fake = with_hub(monkeypatch, FakeHub(tmp_path, dict.fromkeys(names, 1000)))
+    name = asked.removeprefix("owner/repo/") if asked.count("/") == 2 else "one.safetensors"
+    assert resolve_source(asked) == tmp_path / name
+    assert sorted(fake.downloads[0]["files"]) == [name, *coder]
+
+
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
@@ -1003,12 +1026,23 @@ def test_a_full_disk_is_said_before_the_download(folder, monkeypatch):
     assert not fake.downloads
 
 
+def test_what_is_there_already_needs_no_room(folder, tmp_path, monkeypatch):
+    left = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr("fvdm_core.hub.shutil.disk_usage", lambda place: left)
+    sizes: dict[str, int | None] = {"config.json": 10, "transformer.safetensors": 2 * 10**9}
+    with_hub(monkeypatch, FakeHub(folder, sizes, cache=tmp_path))
+    there = tmp_path / "models--owner--repo" / "snapshots" / ("0" * 40)
+    there.mkdir(parents=True)
+    (there / "transformer.safetensors").touch()
+    assert resolve_source("owner/repo") == folder
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (http_error(401), "not open to you"),
         (http_error(403), "not open to you"),
-        (http_error(404), "does not exist on the Hub"),
+        (http_error(404), "neither here nor on the Hub"),
         (http_error(429), "too many requests"),
         (http_error(503), "HTTP 503"),
         (ConnectionError("[Errno -2] Name or service not known"), "cannot be reached"),
