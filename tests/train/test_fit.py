@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,12 +21,14 @@ from fvdm_core.model import VideoDiT
 from fvdm_core.noise import frame_noise
 from fvdm_core.sampler import sample
 from fvdm_core.timeline import Timeline
+from train import stages
 from train.ahead import ahead
 from train.clips import Clips
 from train.config import DataConfig, OptimConfig, load_config
 from train.ema import Ema
 from train.folder import key_of
 from train.loop import Diverged, _generator, fit
+from train.optimizer import Optimizers
 from train.run import Run, Stopped
 from train.stages import train_transformer
 
@@ -135,6 +138,13 @@ def test_a_stop_at_a_step_of_samples_leaves_none_out(tmp_path):
     run.stop_requested = False
     fit(*parts, on_sample=keep)
     assert kept == [f"toy-{step:08d}.png" for step in (10, 20, 30)]
+
+
+def test_a_process_stops_where_another_one_is_asked_to(tmp_path, monkeypatch):
+    monkeypatch.setattr("train.parallel.mean", lambda loss, asked: [loss, asked + 0.5])
+    with pytest.raises(Stopped, match="stopped at step 1 of 30; its state is saved"):
+        run_fit(tmp_path)
+    assert (tmp_path / "toy-00000001.pt").is_file()
 
 
 def damage_by_cutting(path) -> None:
@@ -418,3 +428,112 @@ def test_a_share_of_the_clips_is_learned_frame_by_frame(tmp_path, tiny_toml, mon
     else:
         seen = torch.cat(given).float().mean()  # of 80 clips
         assert seen == 1 if share == 1 else 0.3 < seen < 0.7
+
+
+class Given(NamedTuple):
+    """What the loss was given of 320 samples, 20 a step in two pieces; of clip k, latents are k."""
+
+    x_start: torch.Tensor
+    levels: torch.Tensor
+    noise: torch.Tensor
+    labels: torch.Tensor
+    counted: torch.Tensor
+
+
+def some_labels_are_left_out(given):
+    null = given.labels == 2
+    assert 0.15 < null.float().mean() < 0.35
+    assert torch.equal(given.labels[~null], given.x_start[~null, 0, 0, 0, 0].long() % 2)
+
+
+def some_frames_are_clean(given):
+    clean = given.levels == 0
+    assert clean.any(dim=1).float().mean() > 0.75  # some subsets come out empty or whole
+    assert not clean.all(dim=1).any()
+
+
+def frames_come_down_one_after_the_other(given):
+    far = (torch.arange(4) - torch.arange(4)[:, None]).abs()
+    order = far.argsort(dim=1, stable=True)  # (4 frames that may be first, 4)
+    away = given.levels[:, order].diff(dim=2)
+    same = far.gather(1, order).diff(dim=1) == 0
+    assert ((away >= 0) & (~same | (away == 0))).all(dim=2).any(dim=1).all()
+    assert (given.levels != given.levels[:, :1]).any(dim=1).float().mean() > 0.9
+
+
+def frames_share_nine_tenths_of_their_noise(given):  # 3² / (1 + 3²)
+    values = given.noise.movedim(1, -1).reshape(-1, 4)
+    wanted = torch.eye(4) * 0.1 + 0.9
+    torch.testing.assert_close(values.T @ values / len(values), wanted, rtol=0, atol=0.05)
+
+
+def half_are_very_noisy(given):
+    assert 0.4 < (given.levels > 750).float().mean() < 0.6
+
+
+def each_part_has_one_level(given):
+    for levels in given.levels.split(20):
+        assert torch.equal(levels, levels[:, :1].expand(-1, 4))
+        assert sorted(((levels[:, 0] - 1) // 50).tolist()) == list(range(20))
+
+
+def pictures_are_clips_of_one_frame(given):
+    still = given.x_start[:, 0, 0, 0, 0] < 2
+    assert 0 < still.sum() < len(still) and given.counted[~still].all()
+    assert (given.counted[still].sum(dim=1) == 1).all()
+    assert (given.levels[still][~given.counted[still]] == 1000).all()
+    assert (given.levels[still] < 1000).any(dim=1).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("optim", "holds"),
+    [
+        ({"label_dropout": 0.25}, some_labels_are_left_out),
+        ({"p_condition": 1.0}, some_frames_are_clean),
+        ({"p_staggered": 1.0}, frames_come_down_one_after_the_other),
+        ({"prior": "mixed", "prior_alpha": 3.0}, frames_share_nine_tenths_of_their_noise),
+        ({"shift": 3.0, "p_independent": 1.0}, half_are_very_noisy),
+        ({"stratified": True}, each_part_has_one_level),
+        ({}, pictures_are_clips_of_one_frame),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value.__name__,
+)
+def test_what_is_learned_from_is_as_the_config_says(tmp_path, tiny_toml, monkeypatch, optim, holds):
+    usual = {"steps": 16, "batch_size": 20, "accumulate": 2, "p_independent": 0.0, "p_condition": 0}
+    config = load_config(tiny_toml, {f"optim.{k}": v for k, v in (usual | optim).items()})
+    number = np.arange(6)
+    latents = np.broadcast_to(number[:, None, None, None, None], (6, 4, 4, 4, 4))
+    stills = (number < 2) & (holds is pictures_are_clips_of_one_frame)
+    video = np.zeros((6, 4, 16, 16, 3), np.uint8)
+    clips = Clips(video, number % 2, [f"sky:{k}" for k in number], stills=stills)
+    seen = []
+    loss = stages.diffusion_loss
+
+    def learning(forward, x_start, levels, noise, schedule, label, counted=None, **others):
+        everything = torch.ones_like(levels, dtype=torch.bool)
+        seen.append((x_start, levels, noise, label, everything if counted is None else counted))
+        return loss(forward, x_start, levels, noise, schedule, label, counted, **others)
+
+    monkeypatch.setattr(stages, "diffusion_loss", learning)
+    autoencoder = Autoencoder(config.autoencoder)
+    train_transformer(config, latents, clips, autoencoder, Run(tmp_path), on_sample=lambda *_: None)
+    assert len(seen) == 32
+    holds(Given(*(torch.cat(values).cpu() for values in zip(*seen, strict=True))))
+
+
+def test_each_step_is_of_its_learning_rate_and_goes_no_further_than_it_may(tmp_path, monkeypatch):
+    optim = dataclasses.replace(OPTIM, clip_grad=0.01)
+    rates, norms = [], []
+    step = Optimizers.step
+
+    def taken(self):
+        rates.append({group["lr"] for each in self._each for group in each.param_groups})
+        norms.append(torch.cat([weight.grad.flatten() for weight in self.parameters]).norm())
+        step(self)
+
+    monkeypatch.setattr(Optimizers, "step", taken)
+    run_fit(tmp_path, optim=optim)
+    assert rates == [{optim.lr_at(step)} for step in range(30)]
+    assert max(norms) < 0.0101
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert all(row["norm"] > 0.02 for row in rows)  # as it was
