@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fvdm_core.autoencoder import Autoencoder
+from fvdm_core.model_folder import load_model_folder
 from train import latents as latents_module
 from train import parallel
 from train import stages as stages_module
@@ -124,3 +125,18 @@ def test_every_process_encodes_its_own_shards(tmp_path, config, clips, monkeypat
         encode_clips(config, model, clips, run)
         written[rank] = {path.name[8:14] for path in (tmp_path / "latents").glob("*.safetensors")}
     assert written == {0: {"000000", "000002"}, 1: {"000000", "000001", "000002"}}
+
+
+def test_an_autoencoder_gives_latents_of_unit_scale(finished_run):
+    model = load_model_folder(finished_run / "model").autoencoder
+    with torch.no_grad():
+        latents = model.encode(to_video(np.load(finished_run / "clips.npy")).cpu())
+    std, mean = torch.std_mean(latents, dim=(0, 1, 3, 4))
+    assert mean.abs().max() < 0.1 and (std - 1).abs().max() < 0.1
+    assert (model.latent_std - 1).abs().min() > 0.1  # which they have of the scale alone
+
+
+def test_encoding_stops_where_another_process_is_asked_to(tmp_path, config, clips, monkeypatch):
+    monkeypatch.setattr(parallel, "mean", lambda *values: [value + 0.5 for value in values])
+    with pytest.raises(Stopped, match="encoding stopped"):
+        encode_clips(config, Autoencoder(config.autoencoder), clips, Run(tmp_path))
