@@ -109,6 +109,13 @@ def test_what_the_first_process_refuses_ends_the_others(together):
     assert all((together / f"ended-{rank}").exists() for rank in range(2))
 
 
+def test_all_stop_at_the_step_at_which_one_is_asked_to(together):
+    folder = together / "begun-in-parts"
+    said = [(folder / f"stopped-{rank}").read_text() for rank in range(2)]
+    assert said == ["toy stopped at step 6 of 12; its state is saved"] * 2
+    assert (folder / "toy-00000006.pt").is_file()
+
+
 def test_a_run_in_parts_goes_on_in_one_process_and_the_other_way_round(together, alone):
     """What is saved is whole: averages and moments too, or the weights would differ."""
     same(alone, weights(together / "begun-alone"))

@@ -36,7 +36,7 @@ def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> 
     """The averaged weights after 12 steps of `BATCH` points of a noisy function, and how often
     gradients were exchanged; with `parts` each process holds its part of the weights.
 
-    At step `end` it is asked to stop, and raises `Stopped`."""
+    At step `end` the last process is asked to stop, and all raise `Stopped`."""
     exchanged = []
 
     def exchange(group, bucket):
@@ -50,7 +50,7 @@ def train(folder: Path, pieces: int = 1, parts: bool = False, end: int = 99) -> 
         forward.register_comm_hook(None, exchange)
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
-        run.stop_requested = step + 1 >= end
+        run.stop_requested = step + 1 >= end and parallel.rank() == parallel.processes() - 1
         x = torch.randn(BATCH, 3, generator=generator)
         noise = torch.randn(BATCH, 1, generator=generator)
         wanted = x.sum(1, keepdim=True) + 0.1 * noise
@@ -80,7 +80,7 @@ def matrices() -> list[Tensor]:
 
 
 def train_together(name: str, *how: Any) -> None:
-    """`train` by all processes; the first saves the weights beside what it saw."""
+    """`train` by all processes; the first saves the weights, or each what it says at a stop."""
     folder = Path(name)
     own = folder / str(parallel.rank())  # as on machines that share nothing
     own.mkdir(parents=True)
@@ -96,8 +96,8 @@ def train_together(name: str, *how: Any) -> None:
         weights = train(folder, *how)
         if parallel.is_first():
             torch.save(weights, folder / "weights.pt")
-    except Stopped:
-        pass
+    except Stopped as stopped:
+        (folder / f"stopped-{parallel.rank()}").write_text(str(stopped))
 
 
 def end_by_the_first(path: Path) -> None:
