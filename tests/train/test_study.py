@@ -25,8 +25,9 @@ from train.study import arms, cost
 from train.study.__main__ import main
 from train.study.arms import cells, result_path, results
 from train.study.grid import GRIDS, load_grid
-from train.study.measure import Cell, Reference, measure, pictured
+from train.study.measure import WAYS, Cell, Reference, measure, pictured
 from train.study.report import against_baseline, by_seed, figures, plot, report
+from train.worlds import UNSEEN, render
 
 CELL = {"task", "solver", "steps", "step", "way", "clips_seen", "frechet", "kid", "psnr"}
 NOTHING = Reference([], 2, 4, 16, 8.0, None)  # distances are left out
@@ -356,6 +357,38 @@ def test_a_model_is_sampled_with_the_noise_that_it_was_trained_with(grid_file, m
         reference = Reference(["sky"], 2, 4, 16, 8.0, None)
         measure(model, Cell("standard", "ddim", 2, 1), reference, optim.prior_alpha)
     assert used == [("independent", 1.0), ("mixed", 2.0)]
+
+
+def test_what_gives_keyframes_is_not_compared_with_and_the_last_window_is():
+    seen = []
+
+    def extractor(videos):
+        seen.extend(videos)
+        return videos.reshape(len(videos), -1)[:, :2].astype(float)
+
+    reference = Reference(["sky"], 2, 4, 16, 8.0, extractor)
+    compared, given = (render("sky", UNSEEN + seed, 8, 16, 8.0).video for seed in (0, 2))
+    assert np.array_equal(reference.compared("sky", 8)[0], compared)
+    assert np.array_equal(reference.giving("sky", 8)[0], given)
+    reference.distances(reference.giving("sky", 8))
+    assert np.array_equal(seen[0], compared[-4:]) and np.array_equal(seen[2], given[-4:])
+    assert len(seen) == 4
+
+
+def test_the_baseline_is_shown_kept_frames_in_the_way_of_the_cell(monkeypatch):
+    used = []
+
+    def instead(*_, **options):
+        used.append(options["conditioning"])
+        return reference.giving("sky", 4)
+
+    monkeypatch.setattr("train.study.measure.samples", instead)
+    model = SimpleNamespace(num_frames=4, card=ModelCard())
+    reference = Reference(["sky"], 1, 4, 16, 8.0, None)
+    for way in WAYS:
+        cell = Cell("interpolation", "ddim", 2, 1, way)
+        assert measure(model, cell, reference)["psnr"] == 100.0
+    assert used == ["clean", "replacement", "replacement"]
 
 
 def test_solvers_are_compared_on_the_arms_that_the_grid_names(grid_file):
