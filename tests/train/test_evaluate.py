@@ -194,6 +194,17 @@ def test_the_program_prints_the_same_json_twice(finished_run, capsys):
     assert all(np.isfinite(world["psnr"]) for world in result["worlds"])
 
 
+def test_a_model_is_sampled_as_it_is_asked_for(finished_run, capsys):
+    command = ["--model", str(finished_run / "model"), "--seeds", "1", "--sections", "truth"]
+    scale, above = ("--temporal-scale", "2"), ("--guidance-from", "600")
+    shown = []
+    for asked in ((), scale, above, (*scale, *above)):
+        assert program.main([*command, *asked]) == 0
+        shown.append(capsys.readouterr().out)
+    assert "temporal 2, both above level 600" in shown[-1]
+    assert len({out.partition("\n\n")[2] for out in shown}) == 4  # tables
+
+
 def test_every_section_runs_from_the_program(finished_run, tmp_path, capsys):
     network = tmp_path / "network.safetensors"
     save_network(WorldNetwork(NetworkConfig(16, (4, 4), squeeze=2, features=4)), network)
