@@ -199,6 +199,14 @@ def test_the_oldest_runs_make_room(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "holiday.png").exists()  # not ours, so never removed
 
 
+def test_the_newest_run_stays_though_it_takes_more_than_there_may_be(tmp_path: Path) -> None:
+    outputs, session = Outputs(tmp_path, quota=1), new_name()
+    first = outputs.save(session, new_name(), FRAMES, 8, {})
+    assert first.video.is_file()
+    second = outputs.save(session, new_name(), FRAMES, 8, {})
+    assert second.video.is_file() and not first.folder.exists()
+
+
 def test_a_full_disk_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
