@@ -248,6 +248,27 @@ def test_what_a_call_takes_is_learned_from_whole_runs(registry: JobRegistry) -> 
     assert len(learned) == 1 and 0.009 < learned[0] < time.monotonic() - before
 
 
+@pytest.mark.parametrize(("stop_at", "expected"), [(None, [1.0]), (2, [])])
+def test_neither_what_comes_before_a_run_nor_a_stopped_one_says_what_a_call_takes(
+    monkeypatch: Any, stop_at: int | None, expected: list[float]
+) -> None:
+    clock, learned = [0.0], []
+
+    def states() -> Iterator[FakeState]:
+        clock[0] += 100  # loading
+        for step in range(4):
+            if step == stop_at:
+                job.stopping.set()
+            yield FakeState(step, [1000 - step] * 4, [])
+            clock[0] += 1
+
+    monkeypatch.setattr("ui.jobs.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    work = Work(states, lambda *_: None, [1] * 3, frames=4, learned=learned.append)
+    job = Job(work, "timed")
+    job.run(unwatched_limit=1e9)
+    assert job.snapshot.status.over and learned == expected
+
+
 def test_old_jobs_are_forgotten_by_count_and_by_age() -> None:
     registry = JobRegistry(max_kept=3)
     jobs = []
