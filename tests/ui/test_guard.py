@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from fake import FakePipeline, on_its_own_loop
+from fake import FakePipeline, example_pictures, on_its_own_loop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,8 +19,11 @@ from starlette.testclient import TestClient
 
 from ui.guard import UPLOADS, Guard
 from ui.outputs import Outputs
+from ui.room import FILE_COST
 from ui.saved import home_name, new_name
 from ui.service import Studio
+from ui.studio import build_studio, launch_options
+from ui.unread import Unread
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -30,6 +35,22 @@ def client(**options: Any) -> TestClient:
     routes = [Route(path, echo, methods=["GET", "POST"]) for path in paths]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, max_body=100, **options)])
     return TestClient(app, base_url="http://127.0.0.1:7860")
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A page that is not launched, with two examples among its uploads."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    examples = example_pictures(tmp_path / "examples")
+    demo = build_studio(FakePipeline, outputs=tmp_path / "outputs", examples=examples)
+    yield demo
+    demo.studio.jobs.close()  # type: ignore[attr-defined]
+
+
+def guarded(demo: Any) -> TestClient:
+    """What the guard of a page lets through."""
+    (guard,) = launch_options(demo)["app_kwargs"]["middleware"]
+    return client(**guard.kwargs)
 
 
 @pytest.mark.parametrize(
@@ -173,10 +194,10 @@ def test_a_name_that_somebody_points_at_this_machine_is_not_served(host: str, st
 @pytest.mark.parametrize(
     "path",
     [
-        "process_recording",
-        "deep_link?session_hash=a",
-        "component_server/",
-        "proxy=a/gradio_api/file=b",
+        *("process_recording", "deep_link?session_hash=a", "component_server/", "stream/a/close"),
+        *("stream/a/1/2/playlist.m3u8", "proxy=a/gradio_api/file=b", "run-history/connect"),
+        *("run-history/records/a/b/assets/c", "vibe-edit/", "vibe-code", "vibe-starter-queries"),
+        *("undo-vibe-edit/", "profiling/traces", "profiling/clear"),
     ],
 )
 def test_what_gradio_serves_beside_is_not_there(path: str) -> None:
@@ -211,3 +232,37 @@ def test_only_uploads_may_be_large_and_say_how_large() -> None:
     assert ours.post(UPLOADS, content=iter(unsaid)).status_code == 413
     lie = {"Content-Length": "10", "Transfer-Encoding": "chunked"}
     assert ours.post(UPLOADS, content=iter(unsaid), headers=lie).status_code == 413
+
+
+def test_the_page_tells_its_guard_all_that_it_asks(
+    demo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.studio.MAX_UPLOAD", 300)
+    monkeypatch.setattr("ui.studio.MAX_BODY", 100)
+    came: list[Unread] = []
+    monkeypatch.setattr(Unread, "drop", lambda self: came.append(self))
+    page, one = guarded(demo), ("files", ("a.png", b"x" * 100))
+    assert page.post(UPLOADS, files=[one]).status_code == 200
+    both = page.post(UPLOADS, files=[one, one])
+    assert both.status_code == 413 and "upload is too large" in both.json()["detail"]
+    assert page.post("/", content=b"x").status_code == 200 and len(came) == 1
+    assert page.get("/", headers={"Host": "evil.example"}).status_code == 421
+    assert page.get(f"/gradio_api/file={demo.studio.outputs.root}/.env").status_code == 404
+
+
+def test_uploads_make_room_for_new_ones_and_the_examples_stay(
+    demo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.service.UPLOAD_QUOTA", 4 * FILE_COST)
+    monkeypatch.setattr("ui.service.TRIM_EVERY", 0.0)
+    examples = [Path(example.file.path) for example in demo.studio.examples.examples]
+    sent = [demo.studio.uploads / f"{number}.png" for number in range(4)]
+    for age, path in enumerate((*examples, *sent)):
+        path.touch()
+        os.utime(path, (1000 + age, 1000 + age))
+    page = guarded(demo)
+    assert page.post(UPLOADS, files={"files": b"x"}).status_code == 200
+    assert all(path.is_file() for path in examples)
+    assert [path.is_file() for path in sent] == [False, False, False, True]
+    monkeypatch.setattr("ui.service.trim", lambda folder, quota, spared: quota + 1)
+    assert page.post(UPLOADS, files={"files": b"x"}).status_code == 507
