@@ -319,13 +319,19 @@ def test_what_a_sweep_costs_is_said_before_it_is_begun(place: Place) -> None:
     assert Sweeping(place.studio, still, ANN).cost() == "2 runs, 1 cannot be · about 12 s"
 
 
-def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path) -> None:
+def wired(studio: Studio) -> dict[str, Any]:
+    """The handlers of the page's events, by name."""
     handlers: dict[str, Any] = {}
 
     class View:
         def __getattr__(self, event: str) -> Any:
             return lambda handler, *_, **__: handlers.setdefault(event, handler)
 
+    wire_sweep(studio, SimpleNamespace(editor=None, settings=[], session=None), View())  # type: ignore[arg-type]
+    return handlers
+
+
+def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path) -> None:
     loaded = threading.Event()
 
     def load() -> FakePipeline:
@@ -333,7 +339,7 @@ def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path)
         return FakePipeline()
 
     studio = Studio(load, Outputs(tmp_path / "outputs"), None)
-    wire_sweep(studio, SimpleNamespace(editor=None, settings=[], session=None), View())  # type: ignore[arg-type]
+    handlers = wired(studio)
     settings, kept = settings_of(GenerateRequest(label="sky")), {"session": ANN}
 
     def asked(data: Any) -> str:
@@ -358,6 +364,37 @@ def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path)
     finally:
         loaded.set()
         studio.jobs.close()
+
+
+def test_a_sweep_is_ended_by_its_own_session_and_there_are_not_too_many(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.sweep_panel.MOST", 1)
+    handlers, kept = wired(place.studio), {"session": ANN}
+    seeds = {"columns": {"setting": "seed", "values": "1, 2, 3, 4"}, "rows": None}
+    asked = painting(), *settings_of(GenerateRequest(label="sky")), kept
+
+    def begun() -> Any:
+        return handlers["sweep"](SimpleNamespace(_data=seeds), *asked)
+
+    def ended(session: str, sweep: str) -> bool:
+        handlers["end"]({"session": session}, SimpleNamespace(_data={"id": sweep}))
+        return all(run.stopping for run in place.studio.jobs.runs_of(ANN))
+
+    async def watched() -> dict[str, Any]:
+        sweep, second = begun(), begun()
+        value = await anext(sweep)
+        assert "Other sweeps go on here" in (await anext(second))["text"]
+        assert not ended(new_name(), value["id"])
+        assert ended(ANN, value["id"])
+        place.gate.set()
+        seen = [value async for value in sweep]
+        assert (await anext(begun()))["status"] == "working"  # there is room again
+        return seen[-1]
+
+    value = on_its_own_loop(asyncio.wait_for(watched(), 120))
+    assert value["status"] == "done"
+    assert [cell["text"] for cell in value["cells"][1:]] == [NOT_RUN] * 3
 
 
 def test_runs_of_before_a_restart_are_found_on_the_disk(place: Place, tmp_path: Path) -> None:
