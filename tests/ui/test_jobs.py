@@ -252,7 +252,7 @@ def test_what_a_call_takes_is_learned_from_whole_runs(registry: JobRegistry) -> 
 def test_neither_what_comes_before_a_run_nor_a_stopped_one_says_what_a_call_takes(
     monkeypatch: Any, stop_at: int | None, expected: list[float]
 ) -> None:
-    clock, learned = [0.0], []
+    clock, learned = [0.0], list[float]()
 
     def states() -> Iterator[FakeState]:
         clock[0] += 100  # loading
