@@ -225,8 +225,9 @@ def timeline_from(options: argparse.Namespace, window: int) -> Timeline:
     if options.formula is not None:
         return Timeline.formula(options.formula, frames=frames, steps=steps)
     name, chosen = options.preset or "standard", dict(options.set)
-    if stray := {"frames", "steps", "window"} & chosen.keys():
-        raise ValueError(f"--set {min(stray)} is not a parameter; use --frames and --steps")
+    if stray := {"cls", "name", "frames", "steps", "window"} & chosen.keys():
+        use = "--preset, --frames and --steps"
+        raise ValueError(f"--set {min(stray)} is not a parameter; use {use}")
     return Timeline.preset(name, frames=frames, steps=steps, window=window, **chosen)
 
 

@@ -41,7 +41,7 @@ class Codec:
         self.per_picture = self.per_latent if takes_clips(coder) else 1
         self.at_once, self.channels = shape.num_frames, shape.latent_channels
         self.patch = shape.patch_size
-        self.device = torch.device("cpu")
+        self.device, self.dtype = torch.device("cpu"), torch.float32  # where, and of previews
         side = shape.latent_size * coder.downsample
         self.sizes = sizes or ((side, side),)
         for size in self.sizes:
@@ -148,7 +148,7 @@ class Codec:
         Raises `NotFinite` naming the first frame that is decoded to NaN or infinity.
         """
         try:
-            return self._pixels(self.coder.decode, latents, self.per_latent)
+            return self._pixels("decode", self.coder.decode, latents, self.per_latent)
         except FloatingPointError as error:
             raise NotFinite(
                 f"{error}; there is no clip. Try another seed, or a lower guidance or coherence"
@@ -157,17 +157,29 @@ class Codec:
     @torch.no_grad()
     def preview(self, latents: Tensor) -> np.ndarray:
         """Latents (1, F, C, h, w) as pictures uint8 (F, h', w', 3), quickly where it can be."""
-        fast, quick = fast_bf16(self.device), preview_of(self.coder)
+        fast = self.dtype == torch.bfloat16 and fast_bf16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            # whatever a preview is, the run goes on
-            return self._pixels(lambda part: quick(part).nan_to_num(nan=-1.0), latents, 1)
+            return self._pixels("preview", preview_of(self.coder), latents, 1)
 
     def _pixels(
-        self, decode: Callable[[Tensor], Tensor], latents: Tensor, per_latent: int
+        self, method: str, decode: Callable[[Tensor], Tensor], latents: Tensor, per_latent: int
     ) -> np.ndarray:
         """(1, F, C, h, w) -> uint8 (N, H, W, 3)."""
+
+        def pictures(part: Tensor) -> Tensor:
+            made = decode(part)
+            if not isinstance(made, Tensor) or made.ndim != 4 or made.shape[1] != 3:
+                what = (
+                    f"a tensor of shape {tuple(made.shape)}"
+                    if isinstance(made, Tensor)
+                    else f"a {type(made).__name__}"
+                )
+                raise ValueError(f"{method} returned {what}, not pictures (K, 3, H, W)")
+            # whatever a preview is, the run goes on
+            return made.nan_to_num(nan=-1.0) if method == "preview" else made
+
         with naming_its_line():
-            return decode_frames(decode, latents[0], self.at_once, self.device, per_latent)
+            return decode_frames(pictures, latents[0], self.at_once, self.device, per_latent)
 
 
 def _frame(picture: Picture, at: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     unknown = f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps"
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:  # the latter for a dtype, say
         raise ValueError(unknown) from error
     if chosen.type not in ("cpu", "cuda", "mps"):
         raise ValueError(unknown)
@@ -60,13 +60,16 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 products are faster than fp32 ones: GPUs, and CPUs with the instructions.
+    """Whether bf16 products are faster than fp32 ones: processors with the instructions.
 
-    A CPU without them emulates bf16, several times slower than its own fp32.
+    Others emulate bf16, several times slower than their own fp32: CPUs without AMX or AVX-512's,
+    and Nvidia's GPUs before Ampere, such as a T4.
     """
-    if device.type != "cpu":
-        return True
-    return _has("amx_tile") or _has("avx512_bf16")
+    if device.type == "cpu":
+        return _has("amx_tile") or _has("avx512_bf16")
+    if device.type == "cuda" and torch.version.hip is None:
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return True
 
 
 def pick_dtype(device: torch.device, dtype: torch.dtype | None = None) -> torch.dtype:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fvdm_core.files import open_plain
 from fvdm_core.hub import VAE, resolve_autoencoder
+from fvdm_core.limits import shown
 from fvdm_core.linear_preview import fit_preview, linear_preview
 from fvdm_core.model_folder import CONFIG, folder_config
 from fvdm_core.tensors import open_tensors
@@ -28,6 +29,16 @@ DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 MAX_STAGES, MAX_WIDTH, MAX_LAYERS = 6, 2048, 8
 # diffusers' names of attention before 0.12, which the published file still has
 _OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+# fields that other autoencoders of the class have: {name: what they are in those read here}
+_USUAL: dict[str, tuple[Any, ...]] = {
+    "shift_factor": (None, 0),
+    "latents_mean": (None,),
+    "latents_std": (None,),
+    "use_quant_conv": (True,),
+    "use_post_quant_conv": (True,),
+    "mid_block_add_attention": (True,),
+    "act_fn": ("silu",),
+}
 _OLD_NAME = re.compile(rf"(.*\.attentions\.\d+\.)({'|'.join(_OLD_NAMES)})\.(.*)")
 
 
@@ -163,6 +174,12 @@ def read_kl_config(folder: Path) -> KLConfig:
             f"{CONFIG} is of {str(values.get('_class_name'))[:40]}, not of an AutoencoderKL like "
             f"Stable Diffusion's; use {SD_VAE}"
         )
+    for name, usual in _USUAL.items():
+        if (value := values.get(name, usual[0])) not in usual:
+            raise ValueError(
+                f"{CONFIG} has {name} {shown(value)}: autoencoders with that are not read here, "
+                f"only those like {SD_VAE}"
+            )
     known = {key: values[key] for key in KLConfig.__dataclass_fields__ if key in values}
     return config_from(KLConfig, known, CONFIG)
 

@@ -83,6 +83,8 @@ class RunOptions:
         for name, value in vars(self).items():
             if isinstance(value, np.generic):  # a recipe's JSON has plain numbers only
                 object.__setattr__(self, name, value.item())
+        if isinstance(self.label, str) and not written_in_utf8(self.label):
+            raise ValueError(f"label is {shown(self.label)}, which has half a letter")
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
@@ -159,6 +161,15 @@ def written_size(size: tuple[int, int]) -> str:
     """A size as `parse_size` reads it."""
     height, width = size
     return f"{width}x{height}"
+
+
+def written_in_utf8(text: str) -> bool:
+    """Whether a text can be written: a terminal or a page may give half of what makes a letter."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _frame(frame: Any) -> int:

@@ -19,6 +19,7 @@ from torch import nn
 
 from fvdm_core.device import preferring
 from fvdm_core.files import file_name, is_program
+from fvdm_core.memory import out_of_memory
 from fvdm_core.network import LIBRARIES
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.sampler import NotFinite
@@ -58,12 +59,10 @@ def load_own(path: str | Path, device: str | None = None) -> Pipeline:
     file = Path(path).expanduser().absolute()
     if not file.is_file():
         raise ValueError(f"{file_name(file)} is not a file here")
-    for name in _read_from(file.parent):
-        del sys.modules[name]
     loader = SourceFileLoader(PREFIX + file.stem, str(file))
     spec = cast(ModuleSpec, spec_from_loader(loader.name, loader))
     module = module_from_spec(spec)
-    with _registered(module):
+    with _anew(module, file.parent):
         try:
             with _first_on_path(str(file.parent)), preferring(device):
                 loader.exec_module(module)
@@ -101,13 +100,16 @@ def _try(pipe: Pipeline, file: Path) -> None:
         timeline = Timeline.preset("standard", frames=pipe.num_frames, steps=2)
         label = next(iter(pipe.card.labels), None)
         for state in pipe.stream(timeline, label=label, cfg_scale=2.0):
+            _ = state.preview
             if state.step:
                 break
     except NotFinite as error:
         what = "gives values that are not numbers, of noise"
         raise ValueError(f"{file_name(file)}: its network or autoencoder {what}") from error
-    except ValueError as error:
-        said, name = str(error), file_name(file)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        said, name = str(error) if isinstance(error, ValueError) else _said(error), file_name(file)
         raise ValueError(said if said.startswith(name) else f"{name}: {said}") from error
 
 
@@ -125,18 +127,18 @@ def _first_on_path(folder: str) -> Iterator[None]:
 
 
 @contextmanager
-def _registered(module: ModuleType) -> Iterator[None]:
-    """Where dataclasses and pickle look for a module; if it fails, the one before stays there."""
-    name = module.__name__
-    before = sys.modules.get(name)
-    sys.modules[name] = module
+def _anew(module: ModuleType, folder: Path) -> Iterator[None]:
+    """A module is where dataclasses and pickle look for it, and what lies in its folder is imported
+    anew; if it fails, those of before are there again."""
+    names = [*_read_from(folder), module.__name__]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.modules[module.__name__] = module
     try:
         yield
     except BaseException:
-        if before is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = before
+        for name in (*_read_from(folder), module.__name__):
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
         raise
 
 
@@ -146,7 +148,7 @@ def _read_from(folder: Path) -> dict[str, Path]:
     for name, module in list(sys.modules.items()):
         if name == "__main__" or name.startswith(PREFIX):
             continue
-        own, top = _file_of(module), _file_of(sys.modules.get(name.partition(".")[0]))
+        own, top = _place_of(module), _place_of(sys.modules.get(name.partition(".")[0]))
         if own is None or top is None or LIBRARIES & {own, *own.parents}:
             continue
         if folder == (top.parent.parent if top.stem == "__init__" else top.parent):
@@ -154,8 +156,11 @@ def _read_from(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _file_of(module: ModuleType | None) -> Path | None:
+def _place_of(module: ModuleType | None) -> Path | None:
+    """The file of a module, or the folder of a package without an `__init__`."""
     source = getattr(module, "__file__", None)
+    if source is None:
+        source = next(iter(getattr(module, "__path__", ())), None)
     return Path(source) if isinstance(source, str) else None
 
 

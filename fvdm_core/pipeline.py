@@ -22,7 +22,7 @@ from .files import is_program
 from .guidance import denoiser
 from .keyframes import Picture, fit_pictures, frames_of_columns, known_frames
 from .kl_autoencoder import autoencoder_beside
-from .limits import shown
+from .limits import MAX_FRAMES, shown
 from .network import Prompted, cast_real, coder_of, network_of, skills_of
 from .offer import Offer
 from .options import RunOptions, with_changes
@@ -60,6 +60,12 @@ class Pipeline:
     ) -> None:
         if not isinstance(card, ModelCard):
             raise ValueError(f"the card is a {type(card).__name__}, not a fvdm_core.card.ModelCard")
+        if not isinstance(schedule, NoiseSchedule):
+            raise ValueError(
+                f"the schedule is a {type(schedule).__name__}, not a NoiseSchedule; one of a "
+                "scheduler of diffusers is NoiseSchedule.from_alphas_cumprod("
+                "scheduler.alphas_cumprod)"
+            )
         if schedule.num_train_timesteps != MAX_LEVEL:
             raise ValueError(
                 f"{card.name} was trained on {schedule.num_train_timesteps} timesteps; timelines "
@@ -67,6 +73,11 @@ class Pipeline:
                 "another length can be interpolated, as a function of the time)"
             )
         network, coder = network_of(model), coder_of(autoencoder)
+        if network.config.num_frames > MAX_FRAMES:
+            raise ValueError(
+                f"the network's num_frames is {network.config.num_frames}; timelines have at most "
+                f"{MAX_FRAMES} frames, so say {MAX_FRAMES}"
+            )
         card.check_classes(network.config.num_classes)
         card.sampling.check_skills(skills_of(model))
         for module in (model, autoencoder):
@@ -74,7 +85,8 @@ class Pipeline:
         self.model, self.autoencoder = network, coder
         self._codec = Codec(coder, network.config, card.name, card.sizes)
         self._asked_dtype: torch.dtype | None = None
-        self.to(device, dtype)
+        self.device = pick_device(device)
+        self.to(self.device, dtype)
         self.schedule = schedule
         self.card = card
         self.model_hash = model_hash
@@ -102,7 +114,7 @@ class Pipeline:
         "owner/repo/ffs.pt", a file of weights; "owner/repo@revision" for another revision.
         autoencoder: for a model that comes without one, a folder or "owner/repo" of diffusers'
         AutoencoderKL; else the folder vae in the model's folder or beside its file, or Stable
-        Diffusion's from the Hub.
+        Diffusion's from the Hub. A model that has its own keeps that.
 
         Raises `ValueError` saying what is wrong with the source and what would be right.
         """
@@ -139,14 +151,21 @@ class Pipeline:
         checkpoint.save_parts(folder, *parts, self.schedule, self.card, dtype)
 
     def to(
-        self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+        self,
+        device: str | torch.device | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Pipeline:
-        """Move to a device, CUDA or else the CPU where none is named; returns itself.
+        """Move to a device, or to another dtype where it is; returns itself.
 
-        A dtype that was asked for stays until another is; else a network with a `dtype` of its own
-        is left as it is, and others get what the device is good at.
+        A dtype may come first, as torch has it. With neither, CUDA or else the CPU. A dtype that
+        was asked for stays until another is; else a network with a `dtype` of its own is left as it
+        is, and others get what the device is good at.
         Raises `ValueError` for a device that is not there, and for a dtype of whole numbers.
         """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if device is None and dtype is not None:
+            device = self.device
         place, asked = pick_device(device), dtype or self._asked_dtype
         own = getattr(self.model, "dtype", None)
         chosen = pick_dtype(place, asked or own)
@@ -155,7 +174,7 @@ class Pipeline:
         cast_real(self.autoencoder, torch.float32)
         self.model.to(place)
         self.autoencoder.to(place)
-        self._codec.device = place
+        self._codec.device, self._codec.dtype = place, chosen
         self.device, self.dtype, self._asked_dtype = place, chosen, asked
         return self
 

@@ -25,7 +25,7 @@ class Preset:
     parameters: tuple[Parameter, ...] = ()
     min_frames: int = 1
 
-    def build(self, frames: int, steps: int, window: int = 16, **params: Any) -> PresetResult:
+    def build(self, frames: int, steps: int, window: int = 16, /, **params: Any) -> PresetResult:
         """Build for `frames` and `steps`, with windows of at most `window` frames where needed.
 
         Raises ValueError naming the parameter, its value and what is allowed.
@@ -62,7 +62,7 @@ class Preset:
         return Size(frames, steps, checked_integer("window", window, 1, MAX_FRAMES))
 
 
-def build(name: str, frames: int, steps: int, window: int = 16, **params: Any) -> PresetResult:
+def build(name: str, frames: int, steps: int, window: int = 16, /, **params: Any) -> PresetResult:
     """Build the preset called `name`; raises ValueError for an unknown one, naming the nearest."""
     if not isinstance(name, str) or name not in PRESETS:
         near = difflib.get_close_matches(str(name)[:40], PRESETS, n=1)

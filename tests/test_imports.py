@@ -40,7 +40,7 @@ CORE = {  # what a module of the core may import of the core
     "network": {"limits", "memory"},
     "memory": set(),
     "linear_preview": set(),
-    "own": {"device", "files", "network", "pipeline", "sampler", "timeline"},
+    "own": {"device", "files", "memory", "network", "pipeline", "sampler", "timeline"},
     "guidance": {"network", "step_cache"},
     "defaults": {"limits"},
     "card": {"defaults", "limits", "noise", "timeline_checks"},

@@ -64,9 +64,14 @@ def test_a_dtype_that_nothing_is_computed_in_is_refused(dtype):
         pick_dtype(torch.device("cpu"), dtype)
 
 
-def test_a_gpu_computes_in_bf16(monkeypatch):
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)]
+)
+def test_a_gpu_computes_in_bf16_where_that_is_fast(monkeypatch, capability, expected):
     pretend(monkeypatch)
-    assert pick_dtype(torch.device("cuda")) == torch.bfloat16
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert pick_dtype(torch.device("cuda")) == expected
 
 
 def test_a_torch_without_these_questions_means_fp32(monkeypatch):

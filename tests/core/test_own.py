@@ -185,6 +185,8 @@ def test_a_file_that_makes_none_is_told_why(own, code, words, caplog):
         ("assert y is None", "assert x.shape[1] < 4, 'no'", r"16, forward: AssertionError: no$"),
         ("PixelSpace()", "Half()", "frames of 4×4 of what it made of 8×8; its downsample is 1$"),
         ("PixelSpace()", "Less()", r"made latents of shape \(1, 3, 4, 4\) of pictures of"),
+        ("PixelSpace()", "Wrapped()", r"decode returned a tuple, not pictures \(K, 3, H, W\)$"),
+        ("PixelSpace()", "Flat()", r"preview returned a tensor of shape \(3, 8, 8\), not pictures"),
     ],
 )
 def test_what_does_not_fit_is_said_when_it_is_loaded(own, before, after, words):
@@ -199,6 +201,14 @@ class Half(PixelSpace):
 class Less(PixelSpace):
     def encode(self, video):
         {halves.format("video")}
+
+class Wrapped(PixelSpace):
+    def decode(self, latents):
+        return (latents,)
+
+class Flat(PixelSpace):
+    def preview(self, latents):
+        return latents[0]
 """
     own.write_text(code)
     with pytest.raises(ValueError, match=f"^network.py:.*{words}") as refused:
@@ -217,11 +227,25 @@ def test_it_may_import_what_has_the_name_of_a_package_here(own):
 
 
 def test_what_a_file_makes_can_be_pickled_also_after_another_load_failed(own):
-    pipe = load_own(own)
-    own.write_text("def load(): raise ValueError('no')")
+    pipe, beside = load_own(own), sys.modules["beside"]
+    (own.parent / "beside.py").write_text("NAME = 'Another'")
+    own.write_text("import beside\ndef load(): raise ValueError('no')")
     with pytest.raises(ValueError, match="network.py: ValueError: no"):
         load_own(own)
     assert float(pickle.loads(pickle.dumps(pipe.model)).level) == 0
+    assert sys.modules["beside"] is beside
+
+
+def test_a_folder_of_modules_without_an_init_is_read_anew_too(own):
+    parts = own.parent / "parts_of_mine"
+    parts.mkdir()
+    (parts / "names.py").write_text("NAME = 'First'")
+    own.write_text(NETWORK.replace("from beside", "from parts_of_mine.names"))
+    first = load_own(own)
+    (parts / "names.py").write_text("NAME = 'Second, longer'")
+    second = load_own(own)
+    assert (first.card.name, second.card.name) == ("First", "Second, longer")
+    assert first.model_hash != second.model_hash
 
 
 def test_what_is_no_program_is_opened_as_always(own, tmp_path):

@@ -139,6 +139,32 @@ def test_a_dtype_that_was_asked_for_stays_when_the_model_moves(tmp_path, monkeyp
     assert free.dtype == free.model.final_layer.linear.weight.dtype == torch.bfloat16
 
 
+def test_another_dtype_leaves_a_model_where_it_is(tmp_path, monkeypatch):
+    pipe = load(save_tiny(tmp_path / "m"))
+    asked = []
+    monkeypatch.setattr(
+        "fvdm_core.pipeline.pick_device", lambda given: asked.append(given) or given
+    )
+    assert pipe.to(dtype=torch.float64).dtype == torch.float64
+    assert pipe.to(torch.float32).dtype == torch.float32
+    assert asked == [torch.device("cpu")] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_previews_are_in_the_precision_of_the_model(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr("fvdm_core.codec.fast_bf16", lambda device: True)
+    pipe = Pipeline.from_pretrained(save_tiny(tmp_path / "m"), device="cpu", dtype=dtype)
+    seen, real = [], pipe.autoencoder.preview
+
+    def preview(latents):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return real(latents)
+
+    monkeypatch.setattr(pipe.autoencoder, "preview", preview)
+    _ = next(pipe.stream(preset(frames=2, steps=1))).preview
+    assert seen == [dtype == torch.bfloat16]
+
+
 SAMPLING = {"temporal_scale": 1.5, "by_label": {"sky": {"guidance_from": 200}}}
 
 
@@ -378,6 +404,7 @@ def test_a_model_without_labels_takes_none(tmp_path):
         ({"label": 3}, "label 3 is unknown"),
         ({"label": -1}, "label -1 is unknown"),
         ({"label": True}, "label True is unknown"),
+        ({"label": "half a \ud83d"}, "which has half a letter"),
         ({"seed": -1}, "seed is -1; it must be an integer from 0"),
         ({"seed": 2**63}, "seed is 9223372036854775808"),
         ({"seed": 2**70}, "seed is"),
@@ -912,3 +939,19 @@ def test_a_model_of_frames_that_no_file_can_hold_is_refused(tmp_path):
     model = VideoDiT(replace(pipe.model.config, latent_size=latent_size))
     with pytest.raises(ValueError, match=r"makes frames of 4224×4224; at most 4096 pixels a side"):
         Pipeline(model, pipe.autoencoder, pipe.schedule, pipe.card)
+
+
+def test_a_model_of_more_frames_than_a_timeline_has_is_refused(tmp_path):
+    pipe = load(save_tiny(tmp_path))
+    with torch.device("meta"):
+        model = VideoDiT(replace(pipe.model.config, num_frames=2048))
+    with pytest.raises(ValueError, match="num_frames is 2048; timelines have at most 1024 frames"):
+        Pipeline(model, pipe.autoencoder, pipe.schedule, pipe.card)
+
+
+def test_a_scheduler_of_diffusers_is_no_schedule(tmp_path):
+    from diffusers import DDIMScheduler
+
+    pipe = load(save_tiny(tmp_path))
+    with pytest.raises(ValueError, match="a DDIMScheduler, not a NoiseSchedule; .*alphas_cumprod"):
+        Pipeline(pipe.model, pipe.autoencoder, DDIMScheduler(), pipe.card)
