@@ -119,14 +119,15 @@ const FvdmGestures = (() => {
     }, copy ? "copied block" : "moved block", guarded);
   }
 
-  /** Drags the lower right corner of the selection: the block is scaled to it. */
+  /** Drags the lower right corner of the selection: the block is scaled to it. A press
+      alone, which may be beside the corner, changes nothing. */
   function scale(state, cell, { selection, guarded }) {
     const block = E.copyBlock(state, selection);
-    return between(state, cell, (_, b) => {
+    return between(state, cell, (a, b) => {
       const rect = {
         ...selection,
-        f1: C.clamp(b.f, selection.f0, state.frames - 1),
-        r1: C.clamp(b.r, selection.r0, state.rows - 1),
+        f1: b.f === a.f ? selection.f1 : C.clamp(b.f, selection.f0, state.frames - 1),
+        r1: b.r === a.r ? selection.r1 : C.clamp(b.r, selection.r0, state.rows - 1),
       };
       const width = rect.f1 - rect.f0 + 1;
       const height = rect.r1 - rect.r0 + 1;
