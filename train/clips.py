@@ -130,12 +130,15 @@ def prepare_worlds(
     shape = (len(jobs), config.frames, config.image_size, config.image_size, 3)
     path, done_path = folder / "clips.npy", folder / "clips-done.json"
     key = {"worlds": config.worlds, "shape": list(shape), "fps": config.fps}
+    if first := config.first_clip:  # folders that are older do not say it
+        key["first_clip"] = first
     done = _read_done(done_path, key) if path.exists() else set()
     chunks = [c for c in range(0, len(jobs), CHUNK) if c not in done]
     folder.mkdir(parents=True, exist_ok=True)
     check_space(path, len(chunks) * CHUNK * int(np.prod(shape[1:])))  # the rest is there already
     video = _open_array(path, shape, begun=bool(done))
-    tasks = [(str(path), c, jobs[c : c + CHUNK], config.image_size, config.fps) for c in chunks]
+    look = config.image_size, config.fps
+    tasks = [(str(path), first, c, jobs[c : c + CHUNK], *look) for c in chunks]
     progress = tqdm(total=len(chunks) * CHUNK, unit="clip", desc="rendering", disable=not chunks)
     with progress, _mapper(min(workers or os.cpu_count() or 1, len(tasks))) as each:
         for chunk in each(_render_chunk, tasks):
@@ -146,7 +149,7 @@ def prepare_worlds(
                 raise Stopped(f"rendering stopped after {len(done) * CHUNK} of {len(jobs)} clips")
     order = list(config.worlds)
     labels = np.array([order.index(name) for name in jobs], dtype=np.int64)
-    names = [f"{name}:{world_seed(i)}" for i, name in enumerate(jobs)]
+    names = [f"{name}:{world_seed(first + i)}" for i, name in enumerate(jobs)]
     return Clips(video, labels, names, tuple(order))
 
 
@@ -178,12 +181,12 @@ def _leave_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _render_chunk(task: tuple[str, int, list[str], int, float]) -> int:
-    path, start, names, size, fps = task
+def _render_chunk(task: tuple[str, int, int, list[str], int, float]) -> int:
+    path, first, start, names, size, fps = task
     video = np.lib.format.open_memmap(path, mode="r+")
     for offset, name in enumerate(names):
         index = start + offset
-        video[index] = render(name, world_seed(index), video.shape[1], size, fps).video
+        video[index] = render(name, world_seed(first + index), video.shape[1], size, fps).video
     video.flush()
     return start
 

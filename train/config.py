@@ -59,6 +59,7 @@ class DataConfig:
     image_size: int = 64
     frames: int = 16
     fps: float = 8.0
+    first_clip: int = 0  # of the worlds: the number of the first clip, which its seed follows from
     # of a folder only:
     stride: int = 1  # take every stride-th frame
     hop: int = 0  # frames of a video from one clip's start to the next's; 0: one behind the other
@@ -76,6 +77,7 @@ class DataConfig:
         _check_whole("data", "image_size", self.image_size, 8, 1024)
         _check_whole("data", "frames", self.frames, 1, 256)
         _check("data", "fps", self.fps, 0.1, 120)
+        _check_whole("data", "first_clip", self.first_clip, 0, 2_000_000_000)
         _check_whole("data", "stride", self.stride, 1, 1000)
         _check_whole("data", "hop", self.hop, 0, 1_000_000)
         if self.hop % self.stride:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from dataclasses import replace
@@ -54,6 +55,20 @@ def test_worlds_are_rendered_by_position(tmp_path):
     assert clips.video.shape == (5, 2, 16, 16, 3) and clips.labels.tolist() == [0, 0, 0, 1, 1]
     assert clips.names[3] == f"faces:{world_seed(3)}"
     assert np.array_equal(clips.video[3], render("faces", world_seed(3), 2, 16).video)
+
+
+def test_a_run_with_a_first_clip_of_its_own_sees_others(tmp_path):
+    """Or one that goes on from another's model would see that one's clips again."""
+    later = prepare_worlds(replace(DATA, first_clip=5), tmp_path)
+    assert list(later.names) == [
+        f"{name}:{world_seed(5 + k)}" for k, name in enumerate(["sky"] * 3 + ["faces"] * 2)
+    ]
+    assert np.array_equal(later.video[3], render("faces", world_seed(8), 2, 16).video)
+    with pytest.raises(ValueError, match="belongs to other data"):
+        prepare_worlds(DATA, tmp_path)
+    prepare_worlds(DATA, tmp_path / "usual")  # whose key is that of folders before there was one
+    key = json.loads((tmp_path / "usual" / "clips-done.json").read_text())["key"]
+    assert key == {"worlds": DATA.worlds, "shape": [5, 2, 16, 16, 3], "fps": 8.0}
 
 
 def test_several_processes_render_the_same(tmp_path, monkeypatch):

@@ -154,7 +154,7 @@ def test_init_goes_on_from_the_weights_of_a_model(tmp_path, tiny_toml, finished_
         (before.autoencoder, after.autoencoder),
     ):
         for name, value in old.state_dict().items():
-            if not name.startswith("latent_"):  # the scale is measured anew, on other clips
+            if not name.startswith("latent_"):  # the scale is measured anew
                 assert torch.allclose(value, new.state_dict()[name], atol=1e-6), name
     noted = json.loads((tmp_path / "run" / "run.json").read_text())
     assert noted["init"] == before.model_hash
