@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fvdm_core.files import place
+from fvdm_core.memory import out_of_memory
 
 from . import parallel, sharding
 from .ahead import ahead
@@ -170,6 +171,8 @@ def _restore(
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"]), state.get("notes", {})
     except (RuntimeError, KeyError, ValueError) as error:
+        if out_of_memory(error):
+            raise
         raise ValueError(
             f"the {stage}'s states in {place(run.folder)} are of another network "
             f"({str(error).splitlines()[0][:120]}); choose another --out"

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 from fvdm_core.files import atomic_write, place
+from fvdm_core.memory import out_of_memory
 
 KEEP = 2  # states per stage: the newest and the one before it
 
@@ -147,7 +148,7 @@ class Run:
         """The newest state that can be read; a damaged one is passed over, said and logged.
 
         None where there is no state. Raises `ValueError` where there are some and all are damaged,
-        and `OSError` or `MemoryError` where it is not the file that is wrong.
+        and what the disk or memory that ran out raise, where it is not the file that is wrong.
         """
         states = self._states(stage)
         for path in states:
@@ -156,9 +157,9 @@ class Run:
                     if (record := archive.testzip()) is not None:
                         raise ValueError(f"the checksum of {record} is wrong")
                 return torch.load(path, map_location="cpu", weights_only=True)
-            except (OSError, MemoryError):
-                raise
             except Exception as error:  # any damage: a cut zip, a bad header, a missing record
+                if isinstance(error, OSError) or out_of_memory(error):
+                    raise
                 reason = f"{type(error).__name__}: {error}"[:200]
                 self.log(event="state skipped", file=path.name, reason=reason)
                 if self.writes:
