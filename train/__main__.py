@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import replace
@@ -17,7 +18,6 @@ from fvdm_core.files import place
 from fvdm_core.kl_autoencoder import KLAutoencoder
 from fvdm_core.memory import out_of_memory
 from fvdm_core.model import VideoDiT
-from fvdm_core.schedule import NoiseSchedule
 from fvdm_core.timeline_checks import PRIORS
 
 from . import parallel
@@ -40,7 +40,7 @@ from .stages import (
 AGAIN = "The same command goes on from there."
 KEPT = (
     "decoder_only keeps the transformer of the model to start from, and the run asks for "
-    "another, or for other labels, another schedule or prior"
+    "another, or for other labels or another prior"
 )
 LABELS = "y_embedder."
 LATENT_LAYERS = ("x_embedder.", "pos_embed", "final_layer.linear.")
@@ -154,11 +154,11 @@ def _begun_coder(start: ModelFolder | None, config: TrainConfig) -> Autoencoder 
 
 def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
     """Refuse another transformer than that of `start` now; labels are known once clips are."""
+    _check_schedule(start, config)
     if config.decoder_only:
         labels = start.transformer.config.num_classes
         same = (
             start.transformer.config == replace(config.transformer, num_classes=labels)
-            and _parts(start.schedule) == _parts(config.noise_schedule())
             and start.config.get("prior", PRIORS[0]) == config.optim.prior
         )
         if not same:
@@ -171,6 +171,17 @@ def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
     with torch.device("meta"):
         outline = VideoDiT(config.transformer)
     check_start(outline, start.transformer, (LABELS, *learned_anew))
+
+
+def _check_schedule(start: ModelFolder, config: TrainConfig) -> None:
+    """Refuse another schedule: what blocks have learned is of theirs, and no shape tells."""
+    its, own = start.schedule.written(), config.noise_schedule().written()
+    if own != its:
+        said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in its.items())
+        raise ValueError(
+            f"the model to start from has another schedule than the run; write {said} below "
+            "[schedule] in the config, and nothing else there"
+        )
 
 
 def _train_coder(
@@ -192,10 +203,6 @@ def _kept_transformer(start: ModelFolder, names: tuple[str, ...]) -> VideoDiT:
 
 def _labels(start: ModelFolder) -> tuple[str, ...]:
     return tuple(start.config.get("labels", ()))
-
-
-def _parts(schedule: NoiseSchedule) -> tuple[str, str, int]:
-    return schedule.name, schedule.prediction_type, schedule.num_train_timesteps
 
 
 def _same_coder(start: ModelFolder, config: TrainConfig) -> bool:

@@ -193,9 +193,10 @@ class _Schedule:
     name: str = "linear"
     num_train_timesteps: int = MAX_LEVEL
     prediction_type: str = "v"
+    shift: float = 1.0
 
     def __post_init__(self) -> None:
-        NoiseSchedule(self.name, self.num_train_timesteps, self.prediction_type)
+        NoiseSchedule(**dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from .run import Run
 from .stages import device, latent_shapes, to_video
 
 FROM_THE_MODEL = ("autoencoder", "autoencoder_optim", "transformer", "schedule")
-OF_SCHEDULES = ("name", "num_train_timesteps", "prediction_type")
 
 
 def filled(raw: dict[str, Any]) -> dict[str, Any]:
@@ -62,9 +61,8 @@ def filled(raw: dict[str, Any]) -> dict[str, Any]:
                 f"data.{name} is {data[name]!r}, but with {place(init)} and {place(vae)} it is "
                 f"{value}; leave it out"
             )
-    schedule = NoiseSchedule(**said.get("schedule", {}))
-    told = {name: getattr(schedule, name) for name in OF_SCHEDULES}
-    taken = {"data": data, "transformer": shape, "schedule": told}
+    schedule = NoiseSchedule(**said.get("schedule", {})).written()
+    taken = {"data": data, "transformer": shape, "schedule": schedule}
     return {"license": said.get("license", ""), **raw, **taken}
 
 

@@ -6,6 +6,7 @@ All weights are random: what is tried is the way, not what comes of it.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ from benchmarks.made_up import save_latte, save_vae
 from fvdm_core.kl_autoencoder import load_kl_autoencoder
 from fvdm_core.media import write_video
 from fvdm_core.model import VideoDiT
-from fvdm_core.model_folder import load_model_folder
+from fvdm_core.model_folder import load_model_folder, save_model_folder
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.shape import VideoDiTConfig
 from fvdm_core.timeline import Timeline
 from train.__main__ import main
+from train.export import model_config
 from train.latents import shard_path
 from train.options import configure, parse
 from train.stages import to_video
@@ -126,6 +128,17 @@ def test_networks_sizes_and_schedule_are_the_file_s(given, tmp_path):
     shipped = configure(parse(command(given, tmp_path)[1:]))  # no config is named
     assert shipped.optim.p_independent == 0.2 and shipped.recompute
     assert shipped.transformer == config.transformer
+
+
+def test_a_shift_of_the_schedule_goes_on_into_the_new_model(given, tmp_path):
+    start = load_model_folder(given / "ffs.pt")
+    flow = {"name": "flow", "num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
+    about = {"transformer": asdict(start.transformer.config), "schedule": flow}
+    weights = start.transformer.state_dict()
+    save_model_folder(tmp_path, config=about, transformer=weights, autoencoder=None)
+    config = configure(parse([*command(given, tmp_path), "--init", str(tmp_path)]))
+    assert config.noise_schedule().shift == 3
+    assert model_config(config, ())["schedule"] == flow
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train import sheets as sheets_module
-from train.__main__ import LABELS, _begun_labels, main
+from train.__main__ import LABELS, _begun_labels, _check_transformer, main
 from train.config import load_config
 from train.export import model_config
 from train.stages import start_from
@@ -275,8 +275,8 @@ def test_a_decoder_learns_larger_pictures_alone(tmp_path, tiny_toml, finished_ru
         ([("widths = [8, 8]", "widths = [8, 16]")], "its autoencoder has another shape"),
         ([("depth = 2", "depth = 4")], "decoder_only keeps the transformer"),
         ([("sky = 6, faces = 6", "sky = 6, figures = 6")], "or for other labels"),
-        ([("[optim]", '[schedule]\nprediction_type = "eps"\n\n[optim]')], "another schedule or"),
-        ([("[optim]", '[optim]\nprior = "mixed"')], "another schedule or prior"),
+        ([("[optim]", '[schedule]\nprediction_type = "eps"\n\n[optim]')], "has another schedule"),
+        ([("[optim]", '[optim]\nprior = "mixed"')], "or for other labels or another prior"),
         ([("steps = 40", "steps = 0")], "decoder_only needs the model to start from"),
     ],
 )
@@ -303,6 +303,30 @@ def test_init_from_another_shape_is_refused_before_any_work(
     assert main([str(other), *flags]) == 1
     assert f"the model to start from {words}" in capsys.readouterr().err
     assert not (tmp_path / "run" / "clips.npy").exists()
+
+
+def test_init_from_a_model_of_another_schedule_says_what_to_write(
+    tmp_path, tiny_toml, finished_run, capsys, own_signals
+):
+    """Its weights predict something else, and no shape tells."""
+    init = tmp_path / "init"
+    shutil.copytree(finished_run / "model", init)
+    about = json.loads((init / "config.json").read_text())
+    flow = {"name": "flow", "num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
+    (init / "config.json").write_text(json.dumps(about | {"schedule": flow}))
+    said = 'name = "flow", num_train_timesteps = 1000, prediction_type = "flow", shift = 3.0'
+    unshifted = tmp_path / "unshifted.toml"
+    half = '\n[schedule]\nname = "flow"\nprediction_type = "flow"\n'
+    unshifted.write_text(tiny_toml.read_text() + half)
+    for config in (tiny_toml, unshifted):
+        out = tmp_path / config.stem
+        assert main([str(config), "--init", str(init), "--out", str(out)]) == 1
+        assert f"write {said} below [schedule]" in capsys.readouterr().err
+        assert not (out / "clips.npy").exists()
+
+    right = load_config(tiny_toml, {"schedule": flow})
+    _check_transformer(load_model_folder(init), right)
+    assert model_config(right, ["sky", "faces"])["schedule"] == flow
 
 
 def test_init_from_a_published_file_is_refused(tmp_path, tiny_toml, capsys, own_signals):
