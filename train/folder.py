@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -34,6 +34,7 @@ from .config import DataConfig
 from .labels import labeller, unmatched
 from .listing import BYTE, LABEL, SIZE, SKIPPED, STILL, File, Listing, Names, Summary, counted
 from .run import Stopped, located
+from .shares import Shares
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -126,20 +127,6 @@ def find_files(folder: str | os.PathLike[str], pictures: str = "") -> list[str]:
     return sorted(found)
 
 
-def in_turn(files: Sequence[str], label_of: Callable[[str], str]) -> list[str]:
-    """The files in the order of reading: each uppermost folder and each label by turns.
-
-    So what lies beyond `max_clips` is a part of every class, and not the last classes whole.
-    """
-    turns: Counter[tuple[str, str]] = Counter()
-    placed = []
-    for name in files:
-        group = (name.split("/")[0] if "/" in name else "", label_of(name))
-        placed.append((turns[group], name))
-        turns[group] += 1
-    return [name for _, name in sorted(placed)]
-
-
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     """The folders below, also through links, each once; raises `ValueError` for a shut one."""
 
@@ -177,38 +164,35 @@ def _read_files(
         )
     listing.begin()
     clip_bytes = _bytes(config, sizes)
-    listed, clips, skipped, written = set(), 0, 0, 0
+    shares = Shares(files, label_of, config.max_clips)
+    read, skipped, written = 0, 0, 0
     for _, file in listing.files():
-        listed.add(file.file)
-        clips, skipped = clips + file.clips, skipped + (not file.clips)
+        shares.took(file)
+        read, skipped = read + (not file.first), skipped + (not file.first + file.clips)
         written += file.clips * clip_bytes[file.size]
     path = out / "clips.raw"
     _check_whole(path, written)
-    remaining = [name for name in in_turn(files, label_of) if name not in listed]
-    left = len(remaining)
-    count = {"total": len(listed) + left, "initial": len(listed)}
+    count = {"total": read + shares.unread, "initial": read}
     progress = tqdm(desc="reading", unit="file", disable=None, **count)
     with progress, path.open("r+b" if path.exists() else "w+b") as raw:
-        for name in remaining:
+        while turn := shares.next():
             if stop():
-                raise Stopped(f"reading stopped; {left} of {len(files)} files are left")
-            if clips >= config.max_clips:
-                break
+                raise Stopped(f"reading stopped; {len(shares)} of {len(files)} files are left")
+            name, first, most = turn
             raw.truncate(written)  # drops what an interrupted call left of a file
             raw.seek(written)
-            file = _read_one(
-                config, name, label_of(name), config.max_clips - clips, sizes, raw, stop
-            )
-            clips, skipped = clips + file.clips, skipped + (not file.clips)
+            file = _read_one(config, name, label_of(name), first, most, sizes, raw, stop)
+            file = replace(file, first=first)
+            skipped += not first + file.clips
             written += file.clips * clip_bytes[file.size]
             _finish(raw, path, written)
             listing.add(file)
-            left -= 1
-            progress.update()
-            progress.set_postfix(clips=clips, skipped=skipped)
+            shares.took(file)
+            progress.update(not first)
+            progress.set_postfix(clips=config.max_clips - shares.left, skipped=skipped)
         raw.truncate(written)
     nowhere = unmatched(config.labels, files)
-    return listing.finish(hop_of(config), clip_bytes, unread=left, unmatched=nowhere)
+    return listing.finish(hop_of(config), clip_bytes, unread=shares.unread, unmatched=nowhere)
 
 
 def _bytes(config: DataConfig, sizes: Sequence[Size]) -> list[int]:
@@ -229,6 +213,7 @@ def _read_one(
     config: DataConfig,
     name: str,
     label: str,
+    first: int,
     most: int,
     sizes: Sequence[Size],
     raw: BinaryIO,
@@ -244,9 +229,9 @@ def _read_one(
         if still:
             clips, wrong = _append_still(config, path, size, raw), None
         else:
-            clips, wrong = _append(config, path, size, most, raw, stop)
+            clips, wrong = _append(config, path, size, first, most, raw, stop)
         if wrong is None:
-            return File(name, clips, label, still, size=number)
+            return File(name, clips, label, still, size=number, more=not still and clips == most)
         return File(name, clips, label, still, _reason(path, still, wrong), str(wrong), number)
     except _TooShort as error:
         return File(name, 0, label, still, "too short", str(error))
@@ -283,23 +268,25 @@ def _append(
     config: DataConfig,
     path: Path,
     size: Size,
+    first: int,
     most: int,
     raw: BinaryIO,
     stop: Callable[[], bool],
 ) -> tuple[int, ValueError | None]:
-    """Write the clips of one video: how many, and what was wrong with it behind them.
+    """Write `most` clips of one video, from its clip `first` on: how many there were, and what was
+    wrong with it behind them.
 
-    Raises `ValueError` where there is none, and `Stopped` between two of them, after which the
+    Raises `ValueError` where it has none at all, and `Stopped` between two of them, after which the
     video is read anew.
     """
     apart = hop_of(config) // config.stride  # of the frames that are taken
-    count = min((most - 1) * apart + config.frames, _MOST_FRAMES)
-    done, held, between = 0, [], 0
+    count = min((first + most - 1) * apart + config.frames, _MOST_FRAMES)
+    done, held, between = 0, [], first * apart
     read = _frames_of_pictures if path.is_dir() else _frames_of_video
     try:
         with closing(read(config, path, size, count)) as frames:
             for frame in frames:
-                if between:  # of clips that are apart
+                if between:  # before the first clip, or of clips that are apart
                     between -= 1
                     continue
                 held.append(frame)
@@ -313,10 +300,10 @@ def _append(
                 done += 1
                 held, between = held[apart:], max(0, apart - config.frames)
     except ValueError as error:
-        if not done:
+        if not first + done:
             raise
         return done, error
-    if not done:
+    if not first + done:
         raise _TooShort(
             f"{file_name(path)} gives {len(held)} frames with stride {config.stride}; "
             f"a clip takes {config.frames}"

@@ -27,7 +27,10 @@ UNPRINTABLE = "backslashreplace"  # file names may hold bytes that are no text; 
 
 @dataclass(frozen=True)
 class File:
-    """What became of a file: how many clips it gave, or why it gave none."""
+    """What became of a file: how many clips it gave, or why it gave none.
+
+    One that was to give no more than its share has a line for each part that was read.
+    """
 
     file: str  # below the folder, with forward slashes
     clips: int
@@ -36,6 +39,8 @@ class File:
     reason: str = ""  # why no more: a few words, the same for all files of a kind
     message: str = ""  # what exactly was wrong
     size: int = 0  # which of the sizes its clips have
+    first: int = 0  # clips of it that earlier lines have
+    more: bool = False  # whether it may have some behind these
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,8 @@ class Listing:
         for _, file in self.files():
             clips += file.clips
             stills += file.clips if file.still else 0
-            if file.clips:
-                videos += not file.still
+            if file.clips or file.first:
+                videos += not file.still and not file.first
                 labels.add(file.label)
                 partly += bool(file.reason)
             else:
@@ -172,7 +177,7 @@ class Listing:
             for offset, file in self.files():
                 label = numbers.get(file.label, 0)
                 for k in range(file.clips):
-                    rows[row] = offset, k * hop, label, file.still, file.size, begin
+                    rows[row] = offset, (file.first + k) * hop, label, file.still, file.size, begin
                     row, begin = row + 1, begin + clip_bytes[file.size]
             rows.flush()
 

@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ from fvdm_core.decoder import ffmpeg
 from fvdm_core.media import iterate_video, load_image, read_video, write_png, write_video
 from train import folder as folder_module
 from train.config import DataConfig
-from train.folder import find_files, in_turn, prepare_folder
+from train.folder import find_files, prepare_folder
 from train.labels import labeller
 from train.listing import Listing
 from train.run import Stopped
+from train.shares import in_turn
 
 
 def moving(frames: int, height: int = 32, width: int = 48) -> np.ndarray:
@@ -194,6 +197,77 @@ def test_too_many_clips_lose_a_part_of_every_class():
     flat = ["1", "2", "3", "4"]
     assert in_turn(flat, lambda file: "low" if file < "3" else "high") == ["1", "3", "2", "4"]
     assert in_turn(flat, labeller("")) == flat
+
+
+def of_clips(root: Path, files: dict[str, int]) -> Path:
+    """Videos of so many clips of 4 frames."""
+    for name, clips in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(root / f"{name}.gif", moving(4 * clips), 8)
+    return root
+
+
+@pytest.fixture
+def unlike(tmp_path) -> Path:
+    """A long video, and three classes with short ones."""
+    return of_clips(tmp_path / "videos", {"a/1": 8, "b/1": 2, "c/1": 1, "d/1": 3})
+
+
+def counted(clips) -> dict[str, int]:
+    return dict(Counter(name[0] for name in clips.names))
+
+
+@pytest.mark.parametrize(
+    ("files", "most", "given"),
+    [
+        ({"a/1": 8, "b/1": 2, "c/1": 1, "d/1": 3}, 8, {"a": 2, "b": 2, "c": 1, "d": 3}),
+        ({"a/1": 1, "b/1": 8, "c/1": 8}, 9, {"a": 1, "b": 4, "c": 4}),
+        ({"a/1": 8, "a/2": 8, "b/1": 1, "b/2": 8}, 8, {"a": 4, "b": 4}),  # a/2 has to wait
+        ({"a/1": 8, "a/2": 8, "b/1": 1, "b/2": 2}, 8, {"a": 5, "b": 3}),
+    ],
+)
+def test_a_long_video_leaves_room_for_the_other_classes(tmp_path, capsys, files, most, given):
+    root = of_clips(tmp_path / "videos", files)
+    clips = prepare_folder(config(root, max_clips=most, labels="folders"), tmp_path / "out")
+    assert counted(clips) == given
+    assert f"labels: {len(given)}; 0 skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stops", [[], [1], [4], [5], [2, 5]])
+def test_what_the_others_leave_the_long_video_gives(unlike, tmp_path, capsys, stops):
+    """From where it stopped, and in the same order when the reading was stopped in between."""
+    chosen = config(unlike, max_clips=12, labels="folders")
+    files = 0
+
+    def stop() -> bool:
+        nonlocal files
+        own = sys._getframe(1).f_code.co_name == "_read_files"  # and not between two clips
+        files += own
+        return own and files in stops
+
+    for _ in stops:
+        with pytest.raises(Stopped):
+            prepare_folder(chosen, tmp_path / "out", stop=stop)
+    clips = prepare_folder(chosen, tmp_path / "out", stop=stop)
+    assert counted(clips) == {"a": 6, "b": 2, "c": 1, "d": 3}
+    assert "12 clips from 4 videos" in capsys.readouterr().out
+    mine = [number for number, name in enumerate(clips.names) if name[0] == "a"]
+    assert mine == [0, 1, 2, 9, 10, 11]
+    assert [clips.names[k] for k in mine] == [f"a/1.gif@{4 * k}" for k in range(6)]
+    truth = read_video(unlike / "a/1.gif", (16, 16)).frames[:24]
+    assert np.array_equal(clips.video[mine].reshape(truth.shape), truth)
+    assert (clips.labels[mine] == 0).all()
+
+
+def test_a_video_that_gave_just_its_share_is_neither_too_short_nor_counted_twice(
+    unlike, tmp_path, capsys
+):
+    clips = prepare_folder(config(unlike, max_clips=32, labels="folders"), tmp_path / "out")
+    assert counted(clips) == {"a": 8, "b": 2, "c": 1, "d": 3}
+    lines = (tmp_path / "out" / "files.jsonl").read_text().splitlines()
+    assert sum('"a/1.gif"' in line for line in lines) == 2  # a fourth of 32, and then none
+    assert "14 clips from 4 videos, labels: 4; 0 skipped: none\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "skipped.json").read_text()) == []
 
 
 def test_a_folder_whose_name_is_no_text_is_a_label_that_can_be_written():
