@@ -39,11 +39,12 @@ from .shares import Shares
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _MOST_FRAMES = 2**31 - 1  # of a video
-# one's own videos may be long: an hour of 1080p is 650 GB of RGB on its way through the decoder
+# one's own videos may be long and large: of their frames one at a time is in memory
 LIMITS = VideoLimits(
+    pixels=8192 * 8192,
     seconds=6 * 3600,
     frames=1_000_000,
-    decoded_bytes=1 << 42,
+    decoded_bytes=1 << 62,
     child=ChildLimits(cpu_seconds=4 * 3600, wall_seconds=4 * 3600),
 )
 _SIGNS = (  # words in a refusal -> the reason under which it is counted; the first that fits
@@ -52,6 +53,7 @@ _SIGNS = (  # words in a refusal -> the reason under which it is counted; the fi
     ("is encoded as", "codec not decoded here"),
     ("allowed", "beyond the limits"),
     ("too long", "beyond the limits"),
+    ("cut it", "beyond the limits"),
     ("memory", "beyond the limits"),
     ("damaged", "damaged"),
     ("cut short", "damaged"),

@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from fvdm_core import video_reader
 from fvdm_core.decoder import ffmpeg
 from fvdm_core.media import iterate_video, load_image, read_video, write_png, write_video
 from train import folder as folder_module
@@ -197,6 +200,24 @@ def test_too_many_clips_lose_a_part_of_every_class():
     flat = ["1", "2", "3", "4"]
     assert in_turn(flat, lambda file: "low" if file < "3" else "high") == ["1", "3", "2", "4"]
     assert in_turn(flat, labeller("")) == flat
+
+
+def test_hours_of_8k_may_pass_through():
+    """Frames are streamed: what all of them would take is nobody's memory."""
+    frames, height, width = folder_module.LIMITS.frames, 4320, 7680
+    times = range(frames)
+    index = SimpleNamespace(times=times, height=height, width=width, size=f"{width}×{height}")
+    video_reader._check_decoded("a.mp4", index, frames, folder_module.LIMITS)
+    assert height * width <= folder_module.LIMITS.pixels
+
+
+@pytest.mark.parametrize("limit", [{"frames": 20}, {"seconds": 2}])
+def test_what_is_beyond_the_limits_is_counted_as_that(one_video, tmp_path, monkeypatch, limit):
+    write_video(one_video / "b.gif", moving(4, 16, 16), 8)
+    monkeypatch.setattr(folder_module, "LIMITS", replace(folder_module.LIMITS, **limit))
+    prepare_folder(config(one_video), tmp_path / "out", say=False)
+    (row,) = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert (row["file"], row["reason"]) == ("a.mp4", "beyond the limits")
 
 
 def of_clips(root: Path, files: dict[str, int]) -> Path:
