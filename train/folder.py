@@ -38,6 +38,7 @@ from .shares import Shares
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+BESIDE = "pictures are learned beside at least one video, or with --pictures frames as one"
 _MOST_FRAMES = 2**31 - 1  # of a video
 # one's own videos may be long and large: of their frames one at a time is in memory
 LIMITS = VideoLimits(
@@ -94,6 +95,7 @@ def prepare_folder(
             f"none of the {total} files below {config.folder} is a usable video "
             f"({counted(summary.skipped)} skipped); {out / SKIPPED} says what is wrong with each"
             + (f"; {summary.unmatched}" if summary.unmatched else "")
+            + (f"; {BESIDE}" if summary.stills else "")
         )
     if say:
         print(summary)
@@ -123,7 +125,7 @@ def find_files(folder: str | os.PathLike[str], pictures: str = "") -> list[str]:
     for parent, names in _walk(root):
         shown = [name for name in names if not name.startswith(".")]
         chosen = [name for name in shown if name.lower().endswith(suffixes)]
-        if pictures == "frames" and any(name.lower().endswith(PICTURES) for name in shown):
+        if pictures == "frames" and any(map(_is_picture, shown)):
             chosen.append(".")
         found |= {(Path(parent) / name).relative_to(root).as_posix() for name in chosen}
     return sorted(found)
@@ -164,6 +166,8 @@ def _read_files(
             f"there is no video below {config.folder}; files ending in {', '.join(SUFFIXES)} are "
             "looked for"
         )
+    if config.pictures == "stills" and all(_is_picture(name) for name in files):
+        raise ValueError(f"there are only pictures below {config.folder}; {BESIDE}")
     listing.begin()
     clip_bytes = _bytes(config, sizes)
     shares = Shares(files, label_of, config.max_clips)
@@ -222,7 +226,7 @@ def _read_one(
     stop: Callable[[], bool],
 ) -> File:
     path = Path(config.folder) / name
-    still = name.lower().endswith(PICTURES) and not path.is_dir()
+    still = _is_picture(name) and not path.is_dir()
     if config.labels and not label:
         return File(name, 0, reason="without a label", message=f"{name} has no label")
     try:
@@ -239,6 +243,10 @@ def _read_one(
         return File(name, 0, label, still, "too short", str(error))
     except ValueError as error:
         return File(name, 0, label, still, _reason(path, still, error), str(error))
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES)
 
 
 def _reason(path: Path, still: bool, error: ValueError) -> str:
@@ -331,11 +339,7 @@ def _frames_of_pictures(
 
 def _in_order(path: Path) -> list[str]:
     """The pictures of a folder, in the order of the numbers in their names."""
-    names = [
-        name
-        for name in os.listdir(path)
-        if name.lower().endswith(PICTURES) and not name.startswith(".")
-    ]
+    names = [name for name in os.listdir(path) if _is_picture(name) and not name.startswith(".")]
     return sorted(names, key=_by_number)
 
 

@@ -489,8 +489,13 @@ def test_pictures_are_clips_of_one_frame(labelled, tmp_path):
 def test_pictures_alone_are_not_enough(tmp_path):
     (tmp_path / "pictures").mkdir()
     write_png(tmp_path / "pictures" / "a.png", moving(1)[0])
-    with pytest.raises(ValueError, match="none of the 1 files .* is a usable video"):
-        prepare_folder(config(tmp_path / "pictures", pictures="stills"), tmp_path / "out")
+    stills, beside = config(tmp_path / "pictures", pictures="stills"), "beside at least one video"
+    with pytest.raises(ValueError, match=f"there are only pictures below .*{beside}"):
+        prepare_folder(stills, tmp_path / "out")
+    assert not (tmp_path / "out" / "clips.raw").exists()  # and none was read for that
+    (tmp_path / "pictures" / "b.mp4").write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"none of the 2 files .*\(1 empty skipped\).*{beside}"):
+        prepare_folder(stills, tmp_path / "out")
 
 
 def test_a_start_reads_no_line_per_clip(one_video, tmp_path, monkeypatch):
