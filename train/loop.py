@@ -49,7 +49,8 @@ def fit(
     units: Sequence[str] = (),
     notes: Mapping[str, bool] | None = None,
 ) -> nn.Module:
-    """Train `module` for `optim.steps` steps and return its moving average.
+    """Train `module` for `optim.steps` steps and return its moving average; where weights are in
+    parts, only the first process has it.
 
     `batch_at(step, generator, own)` gives the items `own` of a step's batch, each of
     `optim.accumulate` pieces of this process's share in turn, and `losses_of` their losses. All
@@ -95,7 +96,9 @@ def fit(
 
     pieces = range(optim.accumulate)
     places = ((step, piece) for step in range(start, optim.steps) for piece in pieces)
-    progress = tqdm(total=optim.steps, initial=start, desc=stage, unit="step", disable=None)
+    hidden = None if parallel.is_first() else True
+    count = {"total": optim.steps, "initial": start}
+    progress = tqdm(desc=stage, unit="step", disable=hidden, **count)
     losses: list[float] = []
     clock = time.monotonic()
     with progress, closing(ahead(batch_of, places, threads)) as batches:

@@ -156,7 +156,8 @@ class Run:
                 with zipfile.ZipFile(path) as archive:  # torch itself does not compare checksums
                     if (record := archive.testzip()) is not None:
                         raise ValueError(f"the checksum of {record} is wrong")
-                return torch.load(path, map_location="cpu", weights_only=True)
+                # mapped: each process of a machine would hold a copy of the whole state
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             except Exception as error:  # any damage: a cut zip, a bad header, a missing record
                 if isinstance(error, OSError) or out_of_memory(error):
                     raise

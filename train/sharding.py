@@ -76,8 +76,11 @@ def outline(module: nn.Module) -> nn.Module:
 
 
 def gathered(module: nn.Module, outline: nn.Module) -> nn.Module:
-    """A module in parts as a plain one, on the device that trains. All processes have to ask."""
-    plain = copy.deepcopy(outline)
-    plain.load_state_dict(whole(module.state_dict()), assign=True)
+    """A module in parts as a plain one, on the device that trains. All processes have to ask, and
+    all but the first get it without weights: they draw and write nothing."""
+    plain, weights = copy.deepcopy(outline), whole(module.state_dict(), everywhere=False)
+    if not parallel.is_first():
+        return plain
+    plain.load_state_dict(weights, assign=True)
     place = "cuda" if torch.cuda.is_available() else "cpu"
     return plain.to(place).eval().requires_grad_(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -28,6 +30,20 @@ def resuming(tmp_path):
     state = {"model": module.state_dict(), "ema": module.state_dict()}
     run.save_state("toy", 3, {**state, "optimizer": parts[2].state_dict()})
     return run, parts
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="of Linux")
+def test_a_state_is_mapped_and_outlives_its_file(resuming):
+    """Processes of one machine share its pages; a training that goes on deletes it later."""
+    run, parts = resuming
+    state = run.load_state("toy")
+    (path,) = run.folder.glob("toy-*.pt")
+    assert str(path) in Path("/proc/self/maps").read_text()
+    path.unlink()
+    weight = state["model"]["weight"]
+    assert torch.equal(weight, parts[0].weight)
+    weight.add_(1)  # as an optimizer does with what it keeps
+    assert torch.equal(weight, parts[0].weight + 1)
 
 
 @pytest.mark.parametrize("error", WAYS, ids=lambda error: type(error).__name__)

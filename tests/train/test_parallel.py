@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from tqdm import tqdm
 from two_processes import matrices, train
 
 from fvdm_core.media import write_video
 from fvdm_core.model_folder import load_model_folder
-from train import parallel
+from train import loop, parallel, sharding
 from train.__main__ import _prepare, main
 from train.__main__ import train as train_run
 from train.config import load_config
@@ -136,6 +138,19 @@ def test_the_program_trains_on_two_processes(together, finished_run, name):
     assert shared.keys() == {"autoencoder", "transformer"}
     for stage, loss in shared.items():  # bf16 rounds otherwise where a batch is split
         assert loss == pytest.approx(single[stage], rel=0.02), stage
+
+
+def test_only_the_first_process_gets_whole_weights_and_draws_a_bar(monkeypatch, tmp_path):
+    """Eight on one machine would hold the same eight times, and draw over each other."""
+    module, bars = nn.Linear(2, 2), []
+    monkeypatch.setattr(loop, "tqdm", lambda **options: bars.append(options["disable"]) or tqdm())
+    for rank in range(2):
+        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        plain = sharding.gathered(module, sharding.outline(module))
+        assert all(weight.is_meta == bool(rank) for weight in plain.parameters())
+        assert rank or torch.equal(plain.weight, module.weight)
+        train(tmp_path / str(rank))
+    assert bars == [None, True]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
