@@ -123,21 +123,22 @@ def keep_frames(
 def lone_frames(
     levels: Tensor,
     still: Tensor,
+    own: Tensor,
     num_train_timesteps: int = 1000,
     *,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Levels (B, F) in which pictures are clips of one frame, and which frames count, (B, F).
 
-    `still` (B,) marks the samples that are pictures: one frame anywhere has a level of its own and
-    counts; the others are at level T, all noise, which is what a frame that nobody knows looks like
-    to a model with vectorised timesteps. So a picture teaches how frames look, and nothing of
-    motion. Without pictures nothing is drawn from the generator.
+    `still` (B,) marks the samples that are pictures: one frame anywhere has its level of `own`
+    (B, F), those of `sample_timesteps` before any was staggered or kept, and counts; the others are
+    at level T, all noise, which is what a frame that nobody knows looks like to a model with
+    vectorised timesteps. So a picture teaches how frames look, and nothing of motion. Without
+    pictures nothing is drawn from the generator.
     """
     batch, frames = levels.shape
     if not still.any():
         return levels, torch.ones_like(levels, dtype=torch.bool)
-    own = torch.randint(1, num_train_timesteps + 1, (batch, 1), generator=generator)
     here = torch.arange(frames) == torch.randint(frames, (batch, 1), generator=generator)
     lone = torch.where(here, own, num_train_timesteps)
     chosen = still[:, None]

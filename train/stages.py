@@ -325,7 +325,7 @@ def train_transformer(
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, ...]:
         indices = clips.batch(optim.batch_size, config.seed, step)
         x_start = torch.from_numpy(latents[indices[own]].astype(np.float32))
-        levels = sample_timesteps(
+        drawn = sample_timesteps(
             len(indices),
             x_start.shape[1],
             optim.p_independent,
@@ -335,7 +335,7 @@ def train_transformer(
             generator=generator,
         )
         levels = stagger_frames(
-            levels, optim.p_staggered, schedule.num_train_timesteps, generator=generator
+            drawn, optim.p_staggered, schedule.num_train_timesteps, generator=generator
         )
         levels = keep_frames(levels, optim.p_condition, generator=generator)
         noise = training_noise(
@@ -346,7 +346,7 @@ def train_transformer(
         y = torch.from_numpy(clips.labels[indices]).masked_fill(dropped, model.null_label)[own]
         still = torch.from_numpy(clips.still(indices))
         levels, counted = lone_frames(
-            levels, still, schedule.num_train_timesteps, generator=generator
+            levels, still, drawn, schedule.num_train_timesteps, generator=generator
         )
         alone = torch.rand(len(indices), generator=generator) < optim.p_alone
         return x_start, levels[own], noise, y, counted[own], alone[own]
