@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fvdm_core.limits import SAMPLING
+from fvdm_core.memory import out_of_memory
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import PRIORS
 
@@ -153,7 +154,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     sections: dict[str, Section] = {}
-    failed = ""
+    failed, code = "", 1
     try:
         pipe = Pipeline.from_pretrained(options.model)
         asked = {key: getattr(options, key) for key in SAMPLING}
@@ -165,21 +166,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.json:  # each as soon as it is there: a whole evaluation takes hours
                 head = f"{pipe.card.name} ({pipe.model_hash}): {sections[name].protocol}"
                 print(f"{head}\n\n{sections[name].table}\n", flush=True)
+    except KeyboardInterrupt:
+        failed, code = "stopped", 130
     except (ValueError, ArithmeticError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
         failed = str(error)
-    if options.json and sections:  # what was measured until then took long, too
-        facts = {
-            "model": {"name": pipe.card.name, "sha256": pipe.model_hash},
-            "seeds": options.seeds,
-            "keyframe_seeds": options.keyframe_seeds,
-            "steps": STEPS,
-            "dtype": pipe.precision,
-            "protocols": {name: section.protocol for name, section in sections.items()},
-        }
-        found = {name: _plain(section.rows) for name, section in sections.items()}
-        print(json.dumps({**facts, **found, **({"failed": failed} if failed else {})}, indent=2))
-    return 1 if failed else 0
+    except (MemoryError, RuntimeError) as error:
+        failed = str(error)
+        if not out_of_memory(error):
+            raise
+        failed = "out of memory"
+    finally:
+        if failed:
+            print(f"evaluate: {failed}", file=sys.stderr)
+        if options.json and sections:  # what was measured until then took long, too
+            print(json.dumps(_found(pipe, options, sections, failed), indent=2))
+    return code if failed else 0
+
+
+def _found(
+    pipe: Pipeline, options: argparse.Namespace, sections: dict[str, Section], failed: str
+) -> dict[str, Any]:
+    """What `--json` prints."""
+    facts = {
+        "model": {"name": pipe.card.name, "sha256": pipe.model_hash},
+        "seeds": options.seeds,
+        "keyframe_seeds": options.keyframe_seeds,
+        "steps": STEPS,
+        "dtype": pipe.precision,
+        "protocols": {name: section.protocol for name, section in sections.items()},
+    }
+    found = {name: _plain(section.rows) for name, section in sections.items()}
+    return {**facts, **found, **({"failed": failed} if failed else {})}
 
 
 def _plain(value: Any) -> Any:

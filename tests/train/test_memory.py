@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from train import sharding
+from train import evaluate, sharding
 from train.config import OptimConfig
 from train.ema import Ema
 from train.loop import _restore
@@ -20,6 +21,31 @@ WAYS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
     MemoryError(),
 ]
+
+
+@pytest.mark.parametrize("error", [*WAYS, KeyboardInterrupt(), RuntimeError("a mistake")], ids=repr)
+def test_sections_that_are_measured_are_printed_however_the_next_ends(
+    finished_run, error, monkeypatch, capsys
+):
+    def measure(name, pipe, options):
+        if name == "truth":
+            raise error
+        return evaluate.Section([{"psnr": 1.5}], "", "a protocol")
+
+    monkeypatch.setattr(evaluate, "measure", measure)
+    words = ["--model", str(finished_run / "model"), "--sections", "worlds", "truth", "--json"]
+    if str(error) == "a mistake":  # of the program: with its traceback
+        with pytest.raises(RuntimeError, match="a mistake"):
+            evaluate.main(words)
+        told = "a mistake"
+    else:
+        stopped = isinstance(error, KeyboardInterrupt)
+        assert evaluate.main(words) == (130 if stopped else 1)
+        told = "stopped" if stopped else "out of memory"
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["worlds"] == [{"psnr": 1.5}] and found["failed"] == told
+    assert said.err == f"evaluate: {told}\n"
 
 
 @pytest.fixture
