@@ -96,10 +96,12 @@ def configure(options: argparse.Namespace) -> TrainConfig:
         for name, key in (OVERRIDES | DATA).items()
         if getattr(options, name, None) is not None
     }
-    if options.data:
+    if options.data == "":  # such as a variable of a shell that is not set
+        raise ValueError("the folder of videos is an empty path; give its name")
+    if options.data is not None:
         overrides |= {"data.folder": options.data, "data.worlds": {}}
     raw = read_raw(options.config, overrides)
-    if options.data:
+    if options.data is not None:
         own = {"name": _folder_name(options.data), "trained_on": "a folder of videos"}
         worlds = read_raw("default")  # what it says is of the worlds, also in a copy
         raw |= {key: value for key, value in own.items() if raw.get(key) in (None, worlds[key])}
@@ -110,7 +112,7 @@ def run_folder(options: argparse.Namespace) -> Path:
     """--out, or a folder below runs/ named after the videos or the config."""
     if options.out is not None:
         return options.out
-    name = _folder_name(options.data) if options.data else Path(options.config).stem
+    name = Path(options.config).stem if options.data is None else _folder_name(options.data)
     return Path("runs") / name
 
 

@@ -157,6 +157,17 @@ def test_a_folder_of_videos_replaces_the_worlds(tmp_path, tiny_toml):
     assert run_folder(options).name == tmp_path.name  # not the folder of a run on worlds
 
 
+@pytest.mark.parametrize("words", [["--data", ""], ["prepare", ""]])
+def test_an_empty_folder_s_name_is_neither_the_worlds_nor_this_folder(
+    words, tmp_path, monkeypatch, capsys, own_signals
+):
+    """It is what is left of a shell's variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 1
+    assert "the folder of videos is an empty path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_config_of_one_s_own_says_what_the_model_is(tmp_path, tiny_toml):
     def told(*words: str) -> tuple[str, str]:
         config = configure(parse([*words, "--data", str(tmp_path)]))
