@@ -79,13 +79,27 @@ class Clips:
     def turn(self, step: int) -> tuple[np.ndarray, int]:
         """The indices of the clips of which a step's batch is, all of one size, and how many steps
         were of that size before."""
-        group, before = turns(self._counts, step) if self.which is not None else (0, step)
+        group, before = self._turn(step)
         return self.by_size[group], before
+
+    def _turn(self, step: int) -> tuple[int, int]:
+        """The number of that size, and how often it was its turn before."""
+        return turns(self._counts, step) if self.which is not None else (0, step)
 
     def batch(self, batch_size: int, seed: int, step: int) -> np.ndarray:
         """The clip indices of one step, (batch_size,): shuffled epochs of the clips of a size."""
         indices, before = self.turn(step)
         return indices[batches(len(indices), batch_size, seed, before)]
+
+    def balanced(self, count: int, step: int, rng: np.random.Generator) -> np.ndarray:
+        """Indices of `count` clips of the size whose turn a step is, drawn so that each label that
+        is there is as likely."""
+        group, _ = self._turn(step)
+        if group not in self._by_label:
+            self._by_label[group] = _labelled(self.labels, self.by_size[group])
+        order, begins, lengths = self._by_label[group]
+        label = rng.integers(len(begins), size=count)
+        return order[begins[label] + (rng.random(count) * lengths[label]).astype(np.int64)]
 
     def spread(self, count: int, group: int | None = None) -> np.ndarray:
         """At most `count` indices from all over the clips of a size, by default the most frequent
@@ -93,6 +107,12 @@ class Clips:
         chosen = self.by_size[int(self._counts.argmax()) if group is None else group]
         drawn = np.random.default_rng(0).permutation(len(chosen))[:count]
         return chosen[np.sort(drawn)]
+
+    @cached_property
+    def _by_label(self) -> dict[int, tuple[np.ndarray, ...]]:
+        """The clips of each size in the order of their labels, once they were asked for: to sort
+        them takes as long as there are many."""
+        return {}
 
     @cached_property
     def _counts(self) -> np.ndarray:
@@ -252,13 +272,12 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def balanced(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `count` clips, drawn so that each label (N,) that is there is as likely."""
-    order, known = np.argsort(labels, kind="stable"), np.unique(labels)
-    begins = np.searchsorted(labels[order], known)
-    lengths = np.diff(begins, append=len(labels))
-    label = rng.integers(len(known), size=count)
-    return order[begins[label] + (rng.random(count) * lengths[label]).astype(np.int64)]
+def _labelled(labels: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Clips in the order of their labels, and where each label begins and how many it has."""
+    own = labels[indices]
+    order, known = np.argsort(own, kind="stable"), np.unique(own)
+    begins = np.searchsorted(own[order], known)
+    return indices[order], begins, np.diff(begins, append=len(own))
 
 
 def texture(index: int, size: Size, seed: int) -> np.ndarray:

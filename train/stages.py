@@ -31,7 +31,7 @@ from fvdm_core.pixels import from_pixels
 
 from . import parallel
 from .aspects import Size
-from .clips import Clips, balanced, texture
+from .clips import Clips, texture
 from .compiling import compiled
 from .config import TrainConfig
 from .latents import AT_ONCE, Latents, encode
@@ -142,8 +142,7 @@ def train_autoencoder(
     def drawn(step: int) -> tuple[np.ndarray, np.random.Generator]:
         """Clips, each label as often: the simplest pictures may be most of the data."""
         rng = np.random.default_rng([config.seed, step])
-        indices, _ = clips.turn(step)
-        return indices[balanced(clips.labels[indices], clip_count, rng)], rng
+        return clips.balanced(clip_count, step, rng), rng
 
     def batch_at(step: int, generator: torch.Generator, own: slice) -> tuple[Tensor, Tensor]:
         indices, rng = drawn(step)

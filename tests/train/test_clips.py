@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from train import clips as clips_module
-from train.clips import Clips, balanced, batches, prepare_worlds, texture, world_seed
+from train.clips import Clips, batches, prepare_worlds, texture, world_seed
 from train.config import DataConfig
 from train.run import Stopped
 from train.worlds import UNSEEN, render
@@ -143,10 +143,30 @@ def test_textures_repeat_and_differ():
 
 def test_balanced_draws_take_every_label_as_often_and_every_clip_of_it():
     labels = np.array([2] * 90 + [0] * 9 + [5])
-    rng = np.random.default_rng(0)
-    drawn = balanced(labels, 30_000, rng)
+    rng, video = np.random.default_rng(0), np.zeros((100, 1, 1, 1, 3), np.uint8)
+    drawn = Clips(video, labels, [""] * 100).balanced(30_000, 0, rng)
     assert set(drawn.tolist()) == set(range(100))
     for label in (0, 2, 5):
         assert (labels[drawn] == label).mean() == pytest.approx(1 / 3, abs=0.011)  # 4 sigma
     counts = np.bincount(drawn)[90:99]  # the clips of label 0
     assert counts == pytest.approx(10_000 / 9, abs=134)  # 4 sigma
+
+
+def test_balanced_draws_are_of_the_size_whose_turn_it_is_and_sort_it_once(monkeypatch):
+    count, sorted_at = 400, []
+    which = np.arange(count) % 4 // 3  # three of one size, and one of another
+    labels, video = np.arange(count) // 8 % 3, np.zeros((count, 1, 1, 1, 3), np.uint8)
+    clips = Clips(video, labels, [""] * count, sizes=((1, 1), (1, 2)), which=which)
+    argsort = np.argsort
+
+    def counting(values, **how):
+        sorted_at.append(step)
+        return argsort(values, **how)
+
+    monkeypatch.setattr(np, "argsort", counting)
+    for step in range(40):
+        drawn = clips.balanced(300, step, np.random.default_rng(step))
+        indices, _ = clips.turn(step)
+        assert set(drawn) <= set(indices)
+        assert len(np.unique(labels[drawn])) == 3
+    assert len(sorted_at) == 2
