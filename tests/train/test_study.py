@@ -30,6 +30,7 @@ from train.study.report import against_baseline, by_seed, figures, plot, report
 from train.worlds import UNSEEN, render
 
 CELL = {"task", "solver", "steps", "step", "way", "clips_seen", "frechet", "kid", "psnr"}
+CELL |= {"kid_error"}
 NOTHING = Reference([], 2, 4, 16, 8.0, None)  # distances are left out
 GRID = """
 about = "for a test"

@@ -97,17 +97,21 @@ class Reference:
         return _rendered(world, 0, self.clips, length, self.size, self.fps)
 
     def distances(self, videos: list[np.ndarray]) -> dict[str, float | None]:
-        """Of clips from unseen ones of their length, over all worlds together."""
+        """Of clips from unseen ones of their length, over all worlds together. `kid_error` is the
+        standard error of `kid` over the clips, which that over training seeds does not have: all
+        arms are measured with the same noise, keyframes and unseen clips."""
         if self.extractor is None:
-            return {"frechet": None, "kid": None}
+            return {"frechet": None, "kid": None, "kid_error": None}
         length = len(videos[0])
         if length not in self._features:
             real = [clip for world in self.worlds for clip in self.compared(world, length)]
             self._features[length] = self._extract(real)
         wanted, got = self._features[length], self._extract(videos)
+        kid, error = kernel_distance(wanted, got, strata=len(self.worlds))
         return {
             "frechet": frechet_distance(wanted, got),
-            "kid": kernel_distance(wanted, got).value,
+            "kid": kid,
+            "kid_error": None if np.isnan(error) else error,
         }
 
     def _extract(self, videos: list[np.ndarray]) -> np.ndarray:
