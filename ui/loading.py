@@ -39,8 +39,8 @@ class LoadingModel:
         finally:  # whatever ended the thread
             if not self.ready and not self.error:
                 self.error = "loading it ended without a word; see the server's log."
-            self.version += 1
             self._decided.set()
+            self.version += 1  # last: who has seen it has seen that it is decided
 
     def replace(self, load: Callable[[], Any], key: str, then: Callable[[], None]) -> None:
         """Load another one in a thread and put it in the place of this one, whose memory is freed.

@@ -13,7 +13,7 @@ from fvdm_core.limits import MAX_FRAMES
 from fvdm_core.options import written_size
 from ui import editing
 from ui.model_list import SHIPPED, megabytes
-from ui.painting_panel import FITTING, Follow, follow_change
+from ui.painting_panel import CHANGING, Follow, follow_change
 from ui.refusals import checked
 from ui.requests import USUAL_FPS, EditorValue, Strict
 from ui.restoring import OPTIONAL
@@ -55,12 +55,14 @@ class ModelLook(Strict):
 class ModelChange(Strict):
     """What a page that goes over to another model had: the frames that the one before saw.
 
-    `resample`: whether a painting that filled them is to fill the new model's. `welcome`: whether
-    it may be what a first visit finds, which is of the shipped model.
+    `resample`: whether a painting that filled them is to fill the new model's. `first`: whether
+    there was no model before. `welcome`: whether the painting may be what a first visit finds,
+    which is of the shipped model.
     """
 
     window: int = Field(ge=1, le=MAX_FRAMES)
     resample: bool
+    first: bool = False
     welcome: bool = False
 
 
@@ -69,15 +71,18 @@ def photographs(shipped: bool = True) -> str:
     return f'<p class="photographs">{PHOTOGRAPHS[shipped]}</p>'
 
 
-def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
-    """The header's model panel; `followed`: the rest of the page fits this model already."""
+def panel_value(studio: Studio) -> dict[str, Any]:
+    """The header's model panel. While a model is coming, the page looks until it is there."""
     model = studio.model
+    version, pending = model.version, model.pending  # first: what changes from now on has a new one
     entries = studio.models.entries()
     titles = {entry.key: entry.title for entry in entries}
     coming = titles.get(model.coming, "a model") if model.coming else ""
     pipeline = model.get() if model.ready else None
     text, said = ("no model", "") if pipeline is None else (f"model: {pipeline.card.name}", "")
-    if coming:
+    if pending:
+        text = "The model is loading…"
+    elif coming:
         text = f"loading {coming}…"
     elif model.error:
         stays = "" if pipeline is None else f" {pipeline.card.name} stays in place."
@@ -104,11 +109,10 @@ def panel_value(studio: Studio, followed: bool = False) -> dict[str, Any]:
         if others and not studio.lent
         else [],
         "hint": LENT if studio.lent else "" if others else ALONE,
-        "coming": bool(coming),
-        "version": model.version,
+        "coming": pending or bool(coming),
+        "version": version,
         "loads": model.loads,
         "window": studio.window,
-        "followed": followed,
     }
 
 
@@ -228,18 +232,14 @@ def wire_models(
     kept: Component,
 ) -> dict[str, Any]:
     """Bind the panel and the settings, `fields`, that follow it; returns the event that fills it
-    and what depends on it for a visit. shelf: the row of the examples, with the note in it. sweep:
+    for a visit. shelf: the row of the examples, with the note in it. sweep:
     where settings to be swept are chosen. kept: what this browser painted before, if anything."""
 
-    async def name_model(kept: Any, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
-        """Name the model and its labels once it is there; what the welcome fits is asked for."""
-        if not await studio.model.wait():
-            return panel_value(studio, followed=True), *[gr.skip()] * len(followers)
-        named = panel_value(studio, followed=True)
-        if kept is None and studio.model.key != SHIPPED:
-            # not the canvas that this was sent with: it may have been painted on meanwhile
-            named["fitted_for"] = editing.WINDOW
-        return named, *following(studio, timeline, *shown).values()
+    def name_model(kept: Any) -> dict[str, Any]:
+        """Name the model, or say that it is coming: an answer that waits for it would come with
+        what the page had at the visit, and later than a proxy may wait."""
+        welcome = kept is None and studio.model.key != SHIPPED
+        return panel_value(studio) | {"visit": {"window": editing.WINDOW, "welcome": welcome}}
 
     def choose(event: gr.EventData) -> dict[str, Any]:
         """Begin to load another model; the page looks until it is there."""
@@ -253,16 +253,17 @@ def wire_models(
         return gr.skip() if seen.version == studio.model.version else panel_value(studio)
 
     def follow(event: gr.EventData, timeline: EditorValue, *shown: Any) -> tuple[Any, ...]:
-        """Fit the page to a model that came after the one it was made for."""
+        """Fit the page to a model that came after the one it was made for, or is the first."""
         had = checked(lambda: ModelChange.model_validate(event._data))
-        label, conditioning, _, size = shown  # another model has a rate of its own
+        label, conditioning, fps, size = shown
+        fps = fps if had.first else USUAL_FPS  # another model has a rate of its own
         fitted = frames_of(studio.model.get(), size)
         if had.welcome and studio.is_foreign_welcome(timeline):
             timeline = fitted["value"] = studio.plain_welcome()
         elif had.resample and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
-        followed = following(studio, timeline, label, conditioning, USUAL_FPS, size)
+        followed = following(studio, timeline, label, conditioning, fps, size)
         return gr.update(**fitted), *followed.values()
 
     def resize(size: Any) -> Any:
@@ -282,14 +283,14 @@ def wire_models(
         follow,
         asked,
         [editor, *followers],
-        trigger_mode="always_last",
-        js=FITTING,
+        trigger_mode="multiple",  # each says in its own data what the page had
+        js=CHANGING,
         **QUICK,
     )
     follow_change(followed, reading, keeping)
     return {
         "fn": name_model,
-        "inputs": [kept, *asked],
-        "outputs": [panel, *followers],
+        "inputs": [kept],
+        "outputs": [panel],
         **QUICK,
     }

@@ -266,12 +266,6 @@ const FvdmPage = (() => {
     return changing(...values);
   }
 
-  /** Of what fits the painting to another model: after all that is under way, as that left it. */
-  async function fitting(editor, ...shown) {
-    await allChanged();
-    return changing(globalThis.fvdmEditor?.value ?? editor, ...shown);
-  }
-
   // ── A prompt is a label ────────────────────────────────────────────────────────────────────
 
   // Two boxes have one value. What is typed into the prompt goes to the label and comes back as a
@@ -297,7 +291,7 @@ const FvdmPage = (() => {
 
   return {
     begin, restored, arrived, toggleTheme, coded, counted, pack, unpack, keep, painted, ofThisTab,
-    settle, bringing, reading, changing, changed, tuning, allChanged, inPlace, fitting,
+    settle, bringing, reading, changing, changed, tuning, allChanged, inPlace,
     prompted, labelled,
     get tuned() { return tuned; },
   };

@@ -34,11 +34,11 @@ IN_TURN: dict[str, Any] = {
 }
 
 # Of `page.js`, which is in the page's head.
-KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, TUNING, ALL_CHANGED, IN_PLACE, FITTING = (
+KEEP, OF_THIS_TAB, SETTLE, READING, CHANGING, CHANGED, TUNING, ALL_CHANGED, IN_PLACE = (
     f"(...values) => window.fvdmPage.{name}(...values)"
     for name in (
         *("keep", "ofThisTab", "settle", "reading", "changing", "changed", "tuning"),
-        *("allChanged", "inPlace", "fitting"),  # what changes it whatever it was waits first
+        *("allChanged", "inPlace"),  # what changes it whatever it was waits first
     )
 )
 

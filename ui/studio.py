@@ -18,7 +18,7 @@ from ui.filmstrip import Filmstrip
 from ui.guard import MAX_BODY, Guard
 from ui.guide import GUIDE, LINK, add_guide, picture_routes
 from ui.model_list import ModelList
-from ui.model_panel import frames_of, photographs, wire_models
+from ui.model_panel import photographs, wire_models
 from ui.outputs import Outputs
 from ui.painting_panel import OF_THIS_TAB, PaintingParts, wire_painting
 from ui.pieces import (
@@ -170,12 +170,6 @@ def build_studio(
                 return first, *[gr.skip()] * len(settings), kept
             return restored["editor"], *restored["settings"], kept
 
-        async def name_frames(size: Any) -> Any:
-            """Tell the canvas of the model's frames once it is there."""
-            if not await studio.model.wait():
-                return gr.skip()
-            return gr.update(**frames_of(studio.model.get(), size))
-
         visit = demo.load(
             greet,
             [painting, session],
@@ -202,9 +196,7 @@ def build_studio(
             *(studio, model, editor, panel.fields, panel.prompt, note, shelf_row),
             *(sweep, reading, keeping, painting),
         )
-        reading(visit.then(**naming).then)
-        # of the size that the visit has brought back
-        visit.then(name_frames, [panel.fields["size"]], [editor], **quick, **unlisted)
+        reading(visit.then).then(**naming)  # the rest follows when the model is there
 
     add_guide(demo)
     for event in demo.fns.values():

@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 ROOT = Path(__file__).parents[2]
+FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
 sys.path.insert(0, str(ROOT / "tests" / "core"))
 
 from tiny import save_tiny  # noqa: E402
@@ -65,6 +66,27 @@ def test_another_model_is_chosen_and_the_page_follows(
     expect(page.locator("#frames input")).to_have_value("8")
     name.click()
     expect(menu.locator("[data-key='folder:plain']")).to_be_disabled()
+
+
+def test_what_is_set_while_the_model_loads_stays(
+    serve: Callable[..., str], new_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    wait = tmp_path / "hold-model"
+    wait.touch()
+    page = new_page(serve(FAKE_STUDIO, str(tmp_path)))
+    page.wait_for_selector(".fvdm-editor[data-ready]")
+    name = page.locator("#model-name")
+    expect(page.locator("#model .model_panel")).to_have_attribute("data-busy", "")
+    expect(page.locator("#summary")).to_contain_text("Frame 1 is kept")  # the visit has begun
+    expect(name).to_contain_text("The model is loading…")
+    page.get_by_role("button", name="sky 2").click()
+    page.wait_for_function("window.fvdmEditor.value.keyframes[0].file.orig_name === 'sky-2.png'")
+    page.locator("#guidance input[type=number]").fill("3")
+    page.locator("#guidance input[type=number]").press("Tab")
+    wait.unlink()
+    expect(name).to_contain_text("model: Test <b>worlds</b>")
+    expect(page.locator("#label input")).to_have_value("sky")  # of the picture that is there now
+    expect(page.locator("#guidance input[type=number]")).to_have_value("3")
 
 
 OWN = """

@@ -175,18 +175,6 @@ test("what is typed into the prompt is not written over by what came back of it"
   assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });
 
-test("a painting is fitted to another model as it is after what was under way", async (t) => {
-  global.fvdmEditor = { value: "old", ask() {} };
-  t.after(() => { delete global.fvdmEditor; });
-  P.reading();
-  const fitted = P.fitting("asked with", "label");
-  await new Promise((resolve) => { setTimeout(resolve, 60); });
-  global.fvdmEditor.value = "new";
-  P.changed();
-  assert.deepEqual(await fitted, ["new", "label"]);
-  P.changed();
-});
-
 test("an answer about an older painting changes no box, and the painting is read once more", (t) => {
   global.document = { activeElement: { closest: () => null } };
   const reread = t.mock.fn(() => P.reading());

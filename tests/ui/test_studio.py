@@ -429,11 +429,6 @@ def test_the_schemas_say_what_is_allowed(client: Client) -> None:
     assert {"strip", "progress", "clip"} <= set(labels)
 
 
-def test_the_canvas_hears_of_its_frames_after_the_size_has_come_back(server: Server) -> None:
-    events = {event.name: event for event in server.demo.fns.values()}
-    assert events["name_frames"].trigger_after == events["greet"]._id
-
-
 def test_presets_are_listed_with_their_parameters(client: Client) -> None:
     presets = {preset["name"]: preset for preset in client.predict(api_name="/presets")}
     assert {"standard", "image-to-video", "interpolation", "ramp", "extend"} <= set(presets)

@@ -96,7 +96,8 @@ class ModelPanel(_Piece):
     """The model: its value is that of `ui.model_panel.panel_value`.
 
     It fires "look" with the {version} it has, "choose" with a {key}, and "follow" with {window,
-    resample} when the page should be fitted to a model that took the place of another.
+    resample, first, welcome} when the page should be fitted to a model: the first, or one that took
+    the place of another. At a visit the value also has "visit": what the page was made for.
     """
 
     SCRIPT = "model_panel"

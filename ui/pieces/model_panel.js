@@ -7,7 +7,7 @@ const root = element.querySelector(".piece");
 const SOON = 600; // ms between looks while a model is on its way
 const SELDOM = 15_000;
 let value = null;
-let fits = null; // the number of the model that the page fits, and the frames that one saw
+let fits = null; // what the page fits: the number of the model, 0 for none, and the frames it saw
 let mine = null; // the model that was chosen here
 let timer = 0;
 
@@ -70,20 +70,24 @@ function look() {
   if (soon || value?.entries.length) timer = setTimeout(look, soon ? SOON : SELDOM);
 }
 
+/** Asks for what the page has to be for its model, with what was restored or placed just before. */
+async function fit(had) {
+  await window.fvdmPage?.allChanged();
+  trigger("follow", had);
+}
+
 function receive() {
   if (!props.value) return draw();
   value = JSON.parse(JSON.stringify(props.value));
   draw();
-  const now = { loads: value.loads, window: value.window };
-  if (value.followed) {
-    fits = now;
-    // the welcome is of the shipped model
-    if (value.fitted_for) trigger("follow", { window: value.fitted_for, resample: true, welcome: true });
-  }
-  else if (fits && fits.loads !== now.loads && !value.coming) {
+  const { loads, window: frames, visit } = value;
+  if (visit) fits = { loads: 0, ...visit };
+  fits ??= { loads, window: frames }; // built anew
+  if (fits.loads !== loads && !value.coming) {
     const here = value.entries.some((entry) => entry.here && entry.key === mine); // or it was refused
-    trigger("follow", { window: fits.window, resample: here });
-    fits = now;
+    const welcome = Boolean(fits.welcome); // which is of the shipped model
+    fit({ window: fits.window, resample: here || welcome, first: !fits.loads, welcome });
+    fits = { loads, window: frames };
   }
   if (!value.coming) mine = null;
   clearTimeout(timer);
