@@ -151,10 +151,7 @@ class Sweeping:
 def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     """Bind the buttons of the sweep."""
     going: dict[str, Sweeping] = {}
-    few, one = (
-        CapacityLimiter(AT_ONCE),
-        CapacityLimiter(1),
-    )  # who asks for a cost keeps no sweep waiting
+    few, one = CapacityLimiter(AT_ONCE), CapacityLimiter(1)  # costs keep no sweep waiting
 
     def understood(
         event: gr.EventData, canvas: EditorValue, settings: list[Any]
@@ -172,13 +169,13 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
         *settings, kept_session = rest
         if not studio.model.ready:
             return gr.update(cost="")
-        try:
-            _, found = understood(event, canvas, settings)
-        except RequestError:
-            return gr.update(cost="")
         session = session_of(kept_session)["session"]
 
         def cost() -> str:
+            try:
+                _, found = understood(event, canvas, settings)
+            except RequestError:
+                return ""
             return Sweeping(studio, found, session).cost()
 
         return gr.update(cost=await run_sync(cost, limiter=one))
@@ -224,7 +221,8 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
             own.stop()
 
     asked_with = [parts.editor, *parts.settings, parts.session]
-    view.weigh(weigh, asked_with, [view], trigger_mode="always_last", **QUICK)
+    # "always_last" would give the last one the first one's data; `one` answers each in its turn
+    view.weigh(weigh, asked_with, [view], trigger_mode="multiple", **QUICK)
     view.sweep(
         sweep,
         asked_with,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import inspect
 import json
 import threading
 import time
@@ -427,6 +428,15 @@ def test_the_schemas_say_what_is_allowed(client: Client) -> None:
     assert listed["type"]["type"] == "array" and listed["type"]["items"]["type"] == "object"
     labels = [part["label"] for part in calls["/generate"]["returns"]]
     assert {"strip", "progress", "clip"} <= set(labels)
+
+
+def test_what_an_event_says_of_itself_is_never_that_of_one_before(server: Server) -> None:
+    """Gradio gives an event that it put off the data of the first."""
+    for event in server.demo.fns.values():
+        if event.fn is not None and any(
+            "EventData" in str(hint) for hint in inspect.signature(event.fn).parameters.values()
+        ):
+            assert event.trigger_mode != "always_last", event.name
 
 
 def test_presets_are_listed_with_their_parameters(client: Client) -> None:
