@@ -285,7 +285,7 @@ const FvdmPage = (() => {
   /** The label has changed: what the prompt is now, of which the box shows `typed`. */
   function labelled(label, typed) {
     const ours = sent.has(label ?? "");
-    if (ours && label === last) sent.clear();
+    if (!ours || label === last) sent.clear(); // what was sent before has come back, or never will
     return ours ? typed : label ?? "";
   }
 

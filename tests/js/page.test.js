@@ -175,6 +175,19 @@ test("what is typed into the prompt is not written over by what came back of it"
   assert.deepEqual(P.prompted("", false), { __type__: "update" }); // of a model with labels
 });
 
+test("the prompt of a run that is restored again is shown again", () => {
+  const restored = (label, typed) => { // the box fires when it is given another text, too
+    const shown = P.labelled(label, typed);
+    if (shown !== typed) assert.equal(P.prompted(shown, true), label);
+    return shown;
+  };
+  assert.equal(restored("waves", ""), "waves");
+  assert.equal(restored("a cat", "waves"), "a cat");
+  assert.equal(restored("waves", "a cat"), "waves");
+  assert.equal(P.prompted("waves at", true), "waves at");
+  assert.equal(P.labelled("waves at", "waves at night"), "waves at night"); // typing goes on
+});
+
 test("an answer about an older painting changes no box, and the painting is read once more", (t) => {
   global.document = { activeElement: { closest: () => null } };
   const reread = t.mock.fn(() => P.reading());
