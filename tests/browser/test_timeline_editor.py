@@ -53,6 +53,10 @@ def picture(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
+# presses a button without the pointer
+SMALL = "[...document.querySelectorAll('button')].find((n) => n.innerText === '16 × 30').click()"
+
+
 def read_picture(data: bytes) -> np.ndarray:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
@@ -472,6 +476,22 @@ def test_a_picture_that_arrives_during_a_stroke_is_placed_after_it(
     assert (levels(editor)[20, 8] == before[20, 8]) == bool(key)
 
 
+def test_undo_during_a_stroke_takes_back_the_stroke_alone(editor: Page) -> None:
+    drag(editor, (3, 3), (5, 3))
+    before = value(editor)
+    editor.mouse.move(*cell(editor, 8, 20))
+    editor.mouse.down()
+    editor.mouse.move(*cell(editor, 9, 20))
+    editor.keyboard.press("Control+y")  # which there is nothing for
+    editor.evaluate(SMALL)
+    editor.wait_for_timeout(1000)  # the answer is there
+    editor.keyboard.press("Control+z")
+    editor.mouse.up()
+    editor.wait_for_function("window.fvdmEditor.value.levels.every((row) => row[15] === 0)")
+    editor.keyboard.press("Control+z")
+    assert value(editor) == before
+
+
 def test_a_picture_is_chosen_fitted_moved_and_removed(
     editor: Page, picture: Callable[[str], Path]
 ) -> None:
@@ -493,6 +513,20 @@ def test_a_picture_is_chosen_fitted_moved_and_removed(
     editor.get_by_test_id("slot-9").hover()
     editor.get_by_test_id("slot-remove-9").click()
     wait_keyframes(editor, [])
+
+
+def test_the_menu_of_a_picture_closes_when_its_frame_has_it_no_longer(
+    editor: Page, picture: Callable[[str], Path]
+) -> None:
+    editor.get_by_role("button", name="64 × 200").click()
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 201")
+    drop_files(editor, [picture("face.png")], middle(editor, "slot-20"))
+    wait_keyframes(editor, [20])
+    editor.get_by_test_id("slot-20").press("Enter")
+    expect(editor.get_by_test_id("slot-menu")).to_be_visible()
+    editor.evaluate(SMALL)
+    editor.wait_for_function("window.fvdmEditor.value.levels.length === 31")
+    expect(editor.get_by_test_id("slot-menu")).to_be_hidden()
 
 
 def test_a_file_that_is_no_picture_is_refused_with_its_name(editor: Page, tmp_path: Path) -> None:

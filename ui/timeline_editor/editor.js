@@ -165,14 +165,16 @@ const FvdmEditor = (() => {
     send() { this.io.send(C.toValue(this.state)); }
 
     travel(way) {
+      if (this.gesture) { // it alone is taken back
+        if (way === "undo") { this.say(`Undone: ${this.gesture.label}.`); this.cancel(); }
+        return;
+      }
       const label = this.history[way]();
       if (label === null) return this.say(`Nothing to ${way}.`);
-      this.gesture = this.late = null;
       this.keepInside();
       this.say(`${way === "undo" ? "Undone" : "Done again"}: ${label}.`);
       this.send();
       this.sync();
-      this.catchUp();
     }
 
     /** A new value from the server: it can be undone like any edit. */
