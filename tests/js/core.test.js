@@ -199,6 +199,16 @@ test("softness runs a picture's column at a share of t, and goes with the pictur
   assert.equal(E.removeKeyframe(painted, 2).levels, painted.levels);
 });
 
+test("what is asked for of a picture that is gone changes nothing", () => {
+  const state = E.setKeyframe(C.standard(16, 4), 3, file("a"));
+  for (const frame of [2, 16, 20]) {
+    assert.equal(E.soften(state, frame, 0.5), state);
+    assert.equal(E.setFit(state, frame, "contain"), state);
+  }
+  assert.notEqual(E.soften(state, 3, 0.5), state);
+  assert.notEqual(E.setFit(state, 3, "contain"), state);
+});
+
 test("pictures move, swap and copy between slots", () => {
   const state = E.setKeyframe(E.setKeyframe(C.standard(4, 4), 0, file("a"), "contain"), 3, file("b"));
   const names = (s) => Object.fromEntries(s.keyframes.map((k) => [k.frame, `${k.file.path} ${k.fit}`]));

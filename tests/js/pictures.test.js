@@ -35,7 +35,8 @@ test("one edit mends frames: pictures are kept, frames made from noise, or broug
 test("a frame made from noise, freed or taken freely moves as a preset's do, halves included", () => {
   const state = C.fromValue({ levels: Array.from({ length: 17 }, () => [0, 0]), keyframes: [] });
   const preset = [1000, 938, 875, 812, 750, 688, 625, 562, 500, 438, 375, 312, 250, 188, 125, 62, 0];
-  for (const mended of [P.mend(state, "noise", [0]), E.freeze(state, [0], false), E.soften(state, 0, 1),
+  for (const mended of [P.mend(state, "noise", [0]), E.freeze(state, [0], false),
+    E.soften(E.setKeyframe(state, 0, { path: "a" }), 0, 1),
     C.standard(1, 16), E.ramp(state, { f: 0, r: 0 }, { f: 0, r: 16 }, { from: 1000, to: 0 })]) {
     assert.deepEqual(C.column(mended, 0), preset); // as Timeline.preset("standard", steps=16) has it
   }

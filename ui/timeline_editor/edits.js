@@ -216,8 +216,9 @@ const FvdmEdits = (() => {
     rint(levelAt(state, frame, 0) * (1 - r / (state.rows - 1)));
 
   /** How freely a picture is taken: 0 keeps it exactly (the column is frozen), 1 starts its frame
-      from pure noise. Between, the column runs at softness · t. */
+      from pure noise. Between, the column runs at softness · t. A frame without a picture stays. */
   function soften(state, frame, softness) {
+    if (!keyframeOn(state, frame)) return state;
     const first = rint(MAX * clamp(softness, 0, 1));
     const values = Array.from({ length: state.rows }, (_, r) =>
       rint(first * (1 - r / (state.rows - 1))));
@@ -244,7 +245,7 @@ const FvdmEdits = (() => {
   }
 
   function setFit(state, frame, fit) {
-    if (keyframeOn(state, frame)?.fit === fit) return state;
+    if ((keyframeOn(state, frame)?.fit ?? fit) === fit) return state;
     return {
       ...state,
       keyframes: state.keyframes.map((k) => (k.frame === frame ? { ...k, fit } : k)),

@@ -55,6 +55,7 @@ const FvdmSlots = (() => {
         pictureSize: io.pictureSize, moving: io.moving, pace: io.pace,
       });
       this.target = 0;
+      this.about = null; // the frame and path of the picture that the menu is about
     }
 
     /** current: the frame whose curve is edited, or −1 where none is. */
@@ -65,6 +66,7 @@ const FvdmSlots = (() => {
       this.row.dataset.density = this.headRow.dataset.density = density;
       const every = column >= 20 ? 1 : column >= 11 ? 2 : Math.ceil(22 / column / 4) * 4;
       this.stopAt(Math.min(this.stop, state.frames - 1));
+      this.closeStaleMenu(state);
       const troubles = FvdmPictures.troubles(state);
       for (let f = 0; f < state.frames; f++) {
         this.renderSlot(state, f);
@@ -331,9 +333,17 @@ const FvdmSlots = (() => {
         item("Replace…", () => this.choose(frame)),
         item("Remove", () => this.remove(frame)),
       ].filter(Boolean));
+      this.about = { frame, path: keyframe.file.path };
       this.menu.showPopover();
       placeMenu(this.menu, this.slots[frame].node);
       this.menu.querySelector("[aria-checked=true]").focus();
+    }
+
+    /** Where its picture has gone, to another frame say, the menu has nothing to be about. */
+    closeStaleMenu(state) {
+      if (!this.about || C.keyframeOn(state, this.about.frame)?.file.path === this.about.path) return;
+      this.about = null;
+      this.menu.hidePopover();
     }
 
     /** The whole picture with what is kept of it outlined, or where it lies in the frame. */
