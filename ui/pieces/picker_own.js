@@ -92,7 +92,7 @@ function drawOwn() {
 // ── Saving, renaming, deleting ─────────────────────────────────────────────────────────────────
 
 const field = h("input", { type: "text", maxlength: FvdmOwn.NAME_LENGTH, "aria-label": "Name of the preset",
-  id: "own-name", onKeydown: (event) => { if (event.key === "Enter") commit(); } });
+  id: "own-name", onKeydown: (event) => { if (FvdmDom.isEnter(event)) commit(); } });
 const confirm = h("button", { type: "button", class: "primary", id: "own-save", onClick: () => commit() });
 const discard = h("button", { type: "button", id: "own-delete", onClick: () => forget() }, "Delete");
 const menu = h("div", { class: "own-menu", popover: "auto", role: "dialog", "aria-label": "Preset" },

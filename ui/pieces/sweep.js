@@ -13,7 +13,7 @@ const MAX_LABEL = 60; // characters, as the server takes them
 function axis(name, label, chosen, optional) {
   const values = h("input", { type: "text", class: "values", "aria-label": `Values of the ${label}`,
     maxlength: "16000", "data-testid": `sweep-${name}-values`, onInput: () => weigh(),
-    onKeydown: (event) => { if (event.key === "Enter") start(); } });
+    onKeydown: (event) => { if (FvdmDom.isEnter(event)) start(); } });
   const select = h("select", { "aria-label": `Setting of the ${label}`, "data-testid": `sweep-${name}`,
     onChange: () => { propose(); weigh(); } });
   const describe = () => {

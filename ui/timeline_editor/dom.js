@@ -85,5 +85,12 @@ const FvdmDom = (() => {
     menu.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - menu.offsetHeight - 6)}px`;
   }
 
-  return { h, icon, figures, onTheme, placeMenu };
+  /** Whether a key enters what was typed: not where it ends the writing of a character, nor with
+      Control, which is Generate. */
+  const isEnter = ({ key, ctrlKey, metaKey, isComposing }) =>
+    key === "Enter" && !ctrlKey && !metaKey && !isComposing;
+
+  return { h, icon, figures, onTheme, placeMenu, isEnter };
 })();
+
+if (typeof module === "object") module.exports = FvdmDom; // for node --test
