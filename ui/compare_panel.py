@@ -20,7 +20,7 @@ from ui.comparing import (
 )
 from ui.jobs import Status
 from ui.pieces import CompareView
-from ui.queue_panel import Parts
+from ui.queue_panel import CAN_FAIL, HIDDEN, Parts
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue
 from ui.service import Studio, session_of
@@ -70,11 +70,8 @@ def wire_compare(studio: Studio, parts: Parts, compare: CompareView) -> None:
         except ValueError as error:
             yield failed_value(str(error))
 
-    compare.compare(
-        run_both,
-        [parts.editor, *parts.settings, parts.session],
-        [compare],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    asked_with = [parts.editor, *parts.settings, parts.session]
+    again = compare.again(run_both, asked_with, [compare], **CAN_FAIL)
+    # before what it makes room for: gradio's page goes through these one after the other
+    compare.compare(None, cancels=[again], **HIDDEN)
+    compare.compare(run_both, asked_with, [compare], **CAN_FAIL)

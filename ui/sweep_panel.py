@@ -16,7 +16,7 @@ from ui.comparing import failed_value, read_frames, run_of, same_run, sheet_valu
 from ui.costs import in_words
 from ui.jobs import Snapshot, Status
 from ui.pieces import SweepView
-from ui.queue_panel import QUICK, Parts
+from ui.queue_panel import CAN_FAIL, HIDDEN, QUICK, Parts
 from ui.refusals import RequestError, checked
 from ui.registry import QueueFull
 from ui.requests import EditorValue
@@ -35,14 +35,14 @@ AT_ONCE = 2  # threads that make paintings and sheets of sweeps
 
 class Sweeping:
     """One sweep of one session: which cells are queued, which are done, which cannot be. If it is
-    shown `again`, nothing is queued for it."""
+    shown `again`, nothing is queued for it, and what of it still goes on is its own as before."""
 
     def __init__(self, studio: Studio, sweep: Sweep, session: str, again: bool = False) -> None:
         self.studio, self.sweep, self.session, self.again = studio, sweep, session, again
         self.saved = studio.outputs.by_key(session)
         self.id = new_name()
         self.jobs: list[str | None] = [None] * len(sweep.chosen)
-        self.added: list[str] = []  # those that were queued for it
+        self.added: list[str] = []  # those that were queued for it, and end with it
         self.refused: dict[int, str] = {}
         self.ended: dict[int, Snapshot] = {}  # the registry forgets runs that are over
         self.sheets: dict[str, Any] = {}  # by place
@@ -53,7 +53,7 @@ class Sweeping:
         with self._lock:
             cells = enumerate(self.jobs)
             left = [place for place, job in cells if job is None and place not in self.refused]
-            if not left or self._is_full():
+            if not left or (not self.again and self._is_full()):
                 return False
             place = left[0]
             try:
@@ -69,6 +69,8 @@ class Sweeping:
                     return True
                 elif found is None:
                     found = self.studio.submit(painting, request, self.session)
+                    self.added.append(found)
+                elif self.again:
                     self.added.append(found)
                 self.jobs[place] = found
             except RequestError as error:
@@ -223,12 +225,8 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     asked_with = [parts.editor, *parts.settings, parts.session]
     # "always_last" would give the last one the first one's data; `one` answers each in its turn
     view.weigh(weigh, asked_with, [view], trigger_mode="multiple", **QUICK)
-    view.sweep(
-        sweep,
-        asked_with,
-        [view],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    again = view.again(sweep, asked_with, [view], **CAN_FAIL)
+    # before what it makes room for: gradio's page goes through these one after the other
+    view.sweep(None, cancels=[again], **HIDDEN)
+    view.sweep(sweep, asked_with, [view], **CAN_FAIL)
     view.end(stop, [parts.session], None, **QUICK)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -134,6 +135,39 @@ def test_a_press_before_the_model_is_there_says_that_it_waits(
     # the label that the example picture has, which the page could not know when it was pressed
     words = [re.compile(rf"faces · seed {seed + more} ") for more in (2, 1, 0)]
     expect(runs(page).locator(".settings")).to_have_text(words)
+
+
+def test_a_press_counts_while_what_was_shown_before_a_reload_is_looked_for(
+    new_page: Open, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    wait = tmp_path / "hold-model"
+    wait.touch()
+    page = new_page(serve(FAKE_STUDIO, str(tmp_path)))
+    page.evaluate(
+        """() => {
+          const columns = { setting: "seed", values: "1, 2" };
+          sessionStorage.setItem("fvdm-sweep", JSON.stringify({ columns, rows: null }));
+          const sides = [{ job: "one", title: "One" }, { job: "two", title: "Two" }];
+          sessionStorage.setItem("fvdm-compared", JSON.stringify(sides));
+        }"""
+    )
+    joined: list[Any] = []
+    page.on("request", lambda request: "/queue/join" in request.url and joined.append(request))
+    page.reload()
+    expect(page.get_by_test_id("sweep-columns-values")).to_have_value("1, 2")
+    expect(page.get_by_test_id("compare-b")).to_have_value("run:two")
+    while len([each for each in joined if '"again":true' in (each.post_data or "")]) < 2:
+        page.wait_for_timeout(50)
+    page.get_by_test_id("sweep-columns-values").fill("3, 4")
+    page.get_by_test_id("sweep-go").click()
+    page.get_by_test_id("compare-a").select_option("canvas:")
+    page.get_by_test_id("compare-b").select_option("preset:standard")
+    page.get_by_test_id("compare-go").click()
+    page.wait_for_timeout(500)
+    wait.unlink()
+    expect(page.locator(".sweep .cell:enabled")).to_have_count(2)
+    expect(page.locator(".sweep .head")).to_have_text(["Seed 3", "Seed 4"])
+    expect(page.get_by_test_id("compare-text")).to_contain_text("Both with any label, seed 7")
 
 
 def test_what_is_asked_for_just_before_generate_is_the_run_s(

@@ -447,6 +447,19 @@ def test_a_sweep_is_stopped_with_what_waits_and_what_goes_on(place: Place) -> No
     assert place.studio.jobs.get(kept).status.value == "done"  # type: ignore[union-attr]
 
 
+def test_a_sweep_that_is_shown_again_is_stopped_with_what_of_it_goes_on(place: Place) -> None:
+    before = place.sweeping(axis("seed", "1…8"))
+    queue_all(before)
+    place.studio.jobs.max_per_owner = AHEAD  # the queue is full, and nothing is queued for it
+    asked = swept(axis("seed", "1…8"), label="sky")
+    shown = Sweeping(place.studio, asked, ANN, again=True)
+    assert queue_all(shown) == 8 and shown.jobs == before.jobs
+    shown.stop()
+    value = place.ended(shown)
+    assert value["text"] == "0 of 8 are done."
+    assert all(run.status.value == "stopped" for run in map(place.studio.jobs.get, before.added))  # type: ignore[union-attr]
+
+
 def test_a_cell_that_cannot_run_is_said_in_its_place(place: Place) -> None:
     sweeping = place.sweeping(axis("preset", "Generate, Loop, Restart"))
     value = place.ended(sweeping)

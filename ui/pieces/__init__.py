@@ -236,7 +236,8 @@ class RunList(_Piece):
 class CompareView(_Piece):
     """Two timelines side by side, in step, with their difference: see `ui.comparing`.
 
-    It fires "compare" with {a, b}, each {kind, name}. The runs to choose from come from `RunList`
+    It fires "compare" with {a, b}, each {kind, name}, and "again" with those before a reload, which
+    a press on the button ends. The runs to choose from come from `RunList`
     by an event on the window; `presets` is the table that `ui.editing.preset_table` makes.
     """
 
@@ -262,8 +263,9 @@ class SweepView(_Piece):
 
     `settings` is [{"name", "title", "usual", "hint", "placeholder"}], of the present model, and
     `cost` what the chosen runs would cost. It fires "sweep" with {columns, rows}, each {setting,
-    values} and rows null where there are none, "weigh" with the same to be told the cost, and "end"
-    with the {id} of its value to stop that one.
+    values} and rows null where there are none, "again" with those before a reload, which a press
+    on the button ends, "weigh" with the same to be told the cost, and "end" with the {id} of its
+    value to stop that one.
     """
 
     SCRIPT = "sweep"

@@ -104,7 +104,7 @@ function showAgain(sides) {
   for (const side of sides) offerRun(side);
   sides.forEach(({ job }, k) => { selects[SIDES[k]].value = `run:${job}`; });
   asked = true; // nothing new runs for it
-  trigger("compare", { a: chosen("a"), b: chosen("b"), again: true });
+  trigger("again", { a: chosen("a"), b: chosen("b"), again: true });
 }
 
 function keep(sides) {

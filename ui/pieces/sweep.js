@@ -108,7 +108,7 @@ async function showAgain() {
   if (!known(kept?.columns) || !window.fvdmPage) return;
   await window.fvdmPage.arrived();
   await window.fvdmPage.allChanged();
-  if (!touched && !props.value?.status) trigger("sweep", { ...kept, again: true });
+  if (!touched && !props.value?.status) trigger("again", { ...kept, again: true });
 }
 
 let touched = false;
