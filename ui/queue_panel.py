@@ -255,7 +255,8 @@ def wire_queue(
             for note in notes:
                 gr.Warning(plain(note), title="Put on the canvas, but")
         present = [keyframe for keyframe in painting.keyframes if is_present(keyframe)]
-        taken = queue_value(studio.queue.view(session), followed=True) | {"taken": job}
+        view = studio.queue.view(session)  # in which may be runs that another tab has queued
+        taken = queue_value(view, followed=not view.going) | {"taken": job}
         return painting.model_copy(update={"keyframes": present}), *settings_of(request), taken
 
     async def renew(event: gr.EventData, timeline: EditorValue, *rest: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What a page is told of a model that is still on its way when it opens."""
+"""What a page is told, by the handlers that its events call."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ui.loading import LoadingModel
 from ui.model_list import ModelList
 from ui.model_panel import FOLLOWERS
 from ui.refusals import RequestError
-from ui.requests import USUAL_FPS
-from ui.service import Studio
+from ui.requests import USUAL_FPS, GenerateRequest
+from ui.service import Studio, session_of
 from ui.settings import USUAL
 from ui.studio import build_studio
 
@@ -28,10 +28,11 @@ class Page:
 
     def __init__(self, folder: Path) -> None:
         self.gate = threading.Event()
+        self.pipeline = FakePipeline()
 
         def load(source: str | None) -> FakePipeline:
             self.gate.wait(60)
-            return FakePipeline()
+            return self.pipeline
 
         examples = example_pictures(folder / "examples")
         models = ModelList(load)
@@ -92,6 +93,27 @@ def test_whoever_has_the_version_of_the_first_model_knows_that_it_is_decided() -
     while not pending and time.monotonic() < until:
         time.sleep(0.01)
     assert pending == [False]
+
+
+def test_a_run_put_on_the_canvas_lets_the_page_follow_what_another_tab_has_queued(
+    page: Page,
+) -> None:
+    page.arrive()
+    kept = session_of(None)
+    painting = page.studio.plain_welcome()
+    old = page.studio.submit(painting, GenerateRequest(), kept["session"])
+    until = time.monotonic() + 60
+    while not page.studio.jobs.get(old).status.over and time.monotonic() < until:  # type: ignore[union-attr]
+        time.sleep(0.01)
+
+    def taken() -> dict[str, Any]:
+        return page.handlers["take_up"](kept, gr.EventData(None, {"job": old}))[-1]
+
+    assert taken()["followed"]  # nothing goes on
+    go = page.pipeline.gate = threading.Event()
+    page.studio.submit(painting, GenerateRequest(seed=8), kept["session"])
+    assert not taken()["followed"]
+    go.set()
 
 
 def test_the_first_model_leaves_the_rate_that_was_chosen_and_another_has_its_own(
