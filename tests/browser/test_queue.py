@@ -339,6 +339,38 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
     expect(other.locator(".fvdm-strip")).to_have_attribute("data-status", "stopped")
 
 
+def test_the_run_that_was_chosen_in_the_history_stays_when_another_ends(
+    new_page: Open, address: str, folder: Path
+) -> None:
+    page = studio(new_page, address)
+    detail, hold = page.locator(".history .detail"), folder / "hold"
+    clip = page.locator("#download-recipe")
+    queue(page, 1)
+    expect(detail).to_contain_text("faces-1")  # nothing was chosen, so it is the clip's
+    runs(page).get_by_test_id("run-remove").click()  # of those that are listed the page shows one
+    expect(runs(page)).to_have_count(0)
+    hold.touch()
+    queue(page, 2)
+    page.locator(".history .run").click()
+    page.mouse.move(5, 5)
+    hold.unlink()
+    expect(page.locator(".history .run")).to_have_count(2)
+    expect(clip).to_have_attribute("download", re.compile("faces-2"))
+    expect(detail).to_contain_text("faces-1")
+    page.locator(".history .run").last.click()
+    expect(clip).to_have_attribute("download", re.compile("faces-1"))
+    runs(page).get_by_test_id("run-show").click()
+    expect(detail).to_contain_text("faces-2")
+    hold.touch()
+    queue(page, 3)
+    page.locator("#remove-run").click()
+    expect(page.locator("#remove-run")).to_have_text("Delete for good?")
+    hold.unlink()
+    expect(page.locator(".history .run")).to_have_count(3)
+    expect(clip).to_have_attribute("download", re.compile("faces-3"))
+    expect(detail).to_contain_text("faces-2")  # which is under the pointer
+
+
 def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> None:
     page = studio(new_page, address)
     go, text = page.get_by_test_id("compare-go"), page.get_by_test_id("compare-text")

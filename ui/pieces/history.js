@@ -12,6 +12,7 @@ window.fvdmHistory = { close: () => closing.abort() };
 
 const root = element.querySelector(".piece");
 let chosen = window.fvdmClip?.job ?? null;
+let pinned = false; // the person chose it here
 let sure = null; // the timer of a deletion that was clicked once
 
 const chooser = h("input", { type: "file", accept: ACCEPTED, hidden: true, id: "restore-file",
@@ -36,7 +37,11 @@ function thumbnail(run) {
   const when = run.made ? new Date(1000 * run.made).toLocaleString() : "";
   const button = h("button", { type: "button", class: "run", "data-job": run.job,
     "aria-label": `${run.name}, ${when}${run.stopped ? ", stopped early" : ""}. ${run.says}`, title: [run.name, when, run.says].filter(Boolean).join("\n"),
-    onClick: () => { choose(run.job); trigger("open_run", { job: run.job }); } });
+    onClick: () => {
+      pinned = true;
+      choose(run.job);
+      trigger("open_run", { job: run.job });
+    } });
   if (!run.thumb) {
     button.append(h("span", {}, run.name));
     return button;
@@ -111,6 +116,15 @@ const choose = (job) => keepingFocus(() => {
     h("span", {}, `${run.name}${run.stopped ? ", stopped early" : ""}. ${run.says}`));
 });
 
+/** The run of the clip that is shown now is chosen too; but not in place of one that the person
+    chose here, nor under a pointer or key that is about to press one of the buttons. */
+function follow(job) {
+  const there = runs().some((run) => run.job === chosen);
+  if (there && (pinned || sure || detail.matches(":hover, :focus-within"))) return;
+  pinned = false;
+  choose(job);
+}
+
 // ── Files that carry a recipe ────────────────────────────────────────────────────────────────
 
 async function restoreFile(file) {
@@ -155,7 +169,11 @@ document.addEventListener("drop", (event) => {
 }, { signal });
 
 addEventListener("fvdm:recipe-file", ({ detail: { file } }) => restoreFile(file), { signal });
-addEventListener("fvdm:open-run", ({ detail: { job } }) => trigger("open_run", { job }), { signal });
-addEventListener("fvdm:clip", ({ detail: { job } }) => choose(job), { signal });
+addEventListener("fvdm:open-run", ({ detail: { job } }) => {
+  pinned = false;
+  trigger("open_run", { job });
+}, { signal });
+addEventListener("fvdm:show-run", () => { pinned = false; }, { signal }); // its clip comes by itself
+addEventListener("fvdm:clip", ({ detail: { job } }) => follow(job), { signal });
 watch("value", draw);
 draw();
