@@ -371,6 +371,29 @@ def test_the_run_that_was_chosen_in_the_history_stays_when_another_ends(
     expect(detail).to_contain_text("faces-2")  # which is under the pointer
 
 
+def test_the_focus_stays_when_runs_come_and_leave(
+    new_page: Open, address: str, folder: Path
+) -> None:
+    page, stranger = studio(new_page, address), studio(new_page, address)
+    done = page.locator(".run[data-status=done]")
+    queue(page, 1)
+    expect(done).to_have_count(1)
+    noisy, hold = page.get_by_test_id("view-noisy"), folder / "hold"
+    noisy.focus()
+    hold.touch()
+    queue(stranger, 2)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".fvdm-strip")).to_have_attribute("data-status", "queued")  # no frames yet
+    page.wait_for_timeout(200)
+    expect(noisy).to_be_focused()
+    hold.unlink()
+    expect(done).to_have_count(2)
+    shows = page.get_by_test_id("run-show")
+    shows.first.press("Delete")
+    expect(runs(page)).to_have_count(1)
+    expect(shows).to_be_focused()
+
+
 def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> None:
     page = studio(new_page, address)
     go, text = page.get_by_test_id("compare-go"), page.get_by_test_id("compare-text")
@@ -379,6 +402,7 @@ def test_two_timelines_are_compared_in_step(new_page: Open, address: str) -> Non
     go.click()
     expect(text).to_contain_text("Both with faces, seed 7")
     expect_seeds(page, 7, 7)
+    expect(go).to_be_focused()
     page.get_by_test_id("compare-play").click()
     expect(page.get_by_test_id("compare-play")).to_have_text("Play")
     scrubber.focus()

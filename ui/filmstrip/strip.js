@@ -114,7 +114,7 @@ const FvdmStrip = (() => {
       scrubber.style.setProperty("--done", `${(100 * step) / (value.steps || 1)}%`);
       scrubber.disabled = ui.running;
       scrubber.setAttribute("aria-valuetext", `step ${step} of ${value.steps}`);
-      foot.hidden = !reel.size || stale();
+      foot.hidden = !(reel.size || ui.running) || stale(); // between two runs, too, one may be at it
       for (const [view, button] of Object.entries(views)) {
         button.setAttribute("aria-pressed", String(view === ui.view));
       }

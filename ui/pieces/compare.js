@@ -195,7 +195,8 @@ function receive() {
   root.dataset.status = value.status;
   text.textContent = value.text;
   text.classList.toggle("wrong", value.status === "failed");
-  button.disabled = value.status === "working";
+  // one that is really disabled loses the focus; pressed, this does nothing
+  button.setAttribute("aria-disabled", String(value.status === "working"));
   if (value.status === "working" && !asked) {
     asked = true;
     dispatchEvent(new CustomEvent("fvdm:follow"));

@@ -60,7 +60,7 @@ function draw() {
   heading.hidden = list.hidden = !value.entries.length;
   const focus = menu.contains(document.activeElement) && document.activeElement.dataset.key;
   list.replaceChildren(...value.entries.map(entry));
-  if (focus) list.querySelector(`[data-key="${CSS.escape(focus)}"]:enabled`)?.focus();
+  if (focus) (list.querySelector(`[data-key="${CSS.escape(focus)}"]:enabled`) ?? menu).focus();
 }
 
 function look() {

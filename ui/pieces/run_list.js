@@ -150,11 +150,11 @@ function fill(row, run) {
 
 function draw() {
   const focus = document.activeElement;
+  const at = [...list.children].findIndex((node) => node.contains(focus));
   if (placeOf(editing) < 0) editing = null; // it has begun, or is gone
   const jobs = new Set(value.runs.map((run) => run.job));
   for (const [job, row] of rows) {
     if (jobs.has(job)) continue;
-    if (row.node.contains(focus)) list.querySelector(".show")?.focus();
     row.node.remove();
     rows.delete(job);
   }
@@ -168,6 +168,8 @@ function draw() {
   });
   if (list.contains(focus) && document.activeElement !== focus) { // a moved element loses it
     (focus.disabled ? focus.closest(".run").querySelector(".show") : focus).focus();
+  } else if (at >= 0 && !focus.isConnected) { // its row is gone: the one in its place, or the last
+    [...list.querySelectorAll(".show")].slice(0, at + 1).at(-1)?.focus();
   }
   root.hidden = !value.runs.length;
   older.hidden = !value.full;
