@@ -34,6 +34,8 @@ const FvdmPage = (() => {
       event.preventDefault();
       if (!document.querySelector("#desk[inert]")) document.getElementById("generate")?.click();
     });
+    document.addEventListener("input", ({ target }) => note(target));
+    document.addEventListener("visibilitychange", keepTyped); // at a reload, too
     if (begun || !hasPainting()) return;
     rest(true); // what is shown is not what was painted, and would be replaced
     setTimeout(restored, LONGEST);
@@ -150,6 +152,7 @@ const FvdmPage = (() => {
 
   /** The newest painting for the next visit, and each of the browser's tabs its own. */
   function keep(editor, ...settings) {
+    typed.clear();
     const text = keepHere(editor, settings);
     return text === null ? UNCHANGED : JSON.parse(text);
   }
@@ -159,6 +162,28 @@ const FvdmPage = (() => {
   function painted(editor) {
     const settings = JSON.parse(keptText() ?? "null")?.settings ?? [];
     keepHere(editor, settings);
+  }
+
+  // Once gradio has noticed that the server is away it calls nothing, not even `keep`, and then loads
+  // the page anew. So what is typed meanwhile is noted here: where its boxes lie among the settings.
+  const BOXES = { prompt: 0, seed: 1, guidance: 2, eta: 4, fps: 5, exact: 6, "step-cache": 8,
+    "temporal-scale": 10, "guidance-from": 11 };
+  const typed = new Map(); // since the settings were kept: the place among them, and the value
+
+  function note(box) {
+    const id = Object.keys(BOXES).find((each) => box.closest?.(`#${each}`));
+    if (!id) return;
+    const number = ["number", "range"].includes(box.type);
+    typed.set(BOXES[id], box.type === "checkbox" ? box.checked : number ? box.valueAsNumber : box.value);
+  }
+
+  function keepTyped() {
+    const kept = typed.size ? JSON.parse(keptText() ?? "null") : null;
+    if (!kept?.settings.length) return;
+    for (const [place, value] of typed) kept.settings[place] = value;
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    } catch { /* none left */ }
   }
 
   const ofThisTab = (newest, session) => {

@@ -163,6 +163,30 @@ test("where a painting is to come back the page rests until it has come, and nev
   assert.deepEqual(inert, [true, false]);
 });
 
+test("what is typed while the server is away is kept, and no longer once all is kept", (t) => {
+  const stored = new Map();
+  pageOf(t, () => ({ getItem: (key) => stored.get(key) ?? null, setItem: (key, text) => stored.set(key, text) }));
+  const listens = {};
+  document.addEventListener = (name, listener) => { listens[name] = listener; };
+  const box = (id, type, more) => ({ type, closest: (selector) => selector === `#${id}`, ...more });
+  const settings = () => P.unpack(JSON.parse(stored.get("fvdm-painting"))).settings;
+  P.begin();
+  listens.input({ target: box("prompt", "textarea", { value: "waves" }) });
+  listens.visibilitychange();
+  assert.equal(stored.size, 0); // there is no painting yet
+  P.keep(painting(3, 4, even), "", 7, 1.5, "ddim", 1, 8, false);
+  listens.input({ target: box("prompt", "textarea", { value: "a cat" }) });
+  listens.input({ target: box("guidance", "range", { value: "3", valueAsNumber: 3 }) });
+  listens.input({ target: box("exact", "checkbox", { checked: true }) });
+  listens.input({ target: box("label", "text", { value: "sk" }) }); // of a list; nothing is chosen
+  assert.equal(settings()[0], "");
+  listens.visibilitychange();
+  assert.deepEqual(settings(), ["a cat", 7, 3, "ddim", 1, 8, true]);
+  P.keep(painting(3, 4, even), "waves", 8, 1.5, "ddim", 1, 8, false);
+  listens.visibilitychange();
+  assert.deepEqual(settings(), ["waves", 8, 1.5, "ddim", 1, 8, false]);
+});
+
 test("what is typed into the prompt is not written over by what came back of it", () => {
   assert.equal(P.prompted("a", true), "a");
   assert.equal(P.prompted("a cat", true), "a cat");

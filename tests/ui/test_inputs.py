@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import gradio as gr
 import pytest
 
 from ui.inputs import Checkbox, Dropdown, Number, Slider
+from ui.settings import FIELDS
+from ui.settings_panel import settings_panel
 
 
 def test_the_page_is_sent_what_an_input_was_built_with() -> None:
@@ -34,3 +39,17 @@ def test_programs_are_told_the_range_that_is_checked(field: str, most: float) ->
         slider = Slider(0, 8, 1.5)
         slider.told_as(field)
     assert slider.api_info()["maximum"] == most
+
+
+def test_the_page_notes_what_is_typed_at_its_place_among_the_settings() -> None:
+    script = (Path(__file__).parents[2] / "ui/page.js").read_text("utf-8")
+    table = script.partition("const BOXES = {")[2].partition("}")[0]
+    noted = {name: int(place) for name, place in re.findall(r'([\w-]+)"?: (\d+)', table)}
+    with gr.Blocks():
+        panel = settings_panel()
+    typed = {
+        field.elem_id: FIELDS.index(name)
+        for name, field in panel.fields.items()
+        if not isinstance(field, gr.Dropdown)
+    }
+    assert noted == typed | {panel.prompt.elem_id: FIELDS.index("label")}
