@@ -325,7 +325,8 @@ def wired(studio: Studio) -> dict[str, Any]:
 
     class View:
         def __getattr__(self, event: str) -> Any:
-            return lambda handler, *_, **__: handlers.setdefault(event, handler)
+            # one without a handler only ends another
+            return lambda handler, *_, **__: handler and handlers.setdefault(event, handler)
 
     wire_sweep(studio, SimpleNamespace(editor=None, settings=[], session=None), View())  # type: ignore[arg-type]
     return handlers
