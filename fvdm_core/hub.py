@@ -110,9 +110,8 @@ def _wanted(
     what is not in the `snapshot` of an earlier download."""
     if absent := [name for name in files if name not in sizes]:
         raise ValueError(f"{repo} has no {absent[0]}{_instead(sizes, repo)}")
-    if TRANSFORMER in files and CONFIG in sizes:  # alone it does not say what it predicts
-        raise ValueError(f"{TRANSFORMER} is a part of the model {repo}: open that")
-    coder = [name for name in (f"{VAE}/{own}" for own in DIFFUSERS_FILES) if name in sizes]
+    coder = [f"{VAE}/{name}" for name in DIFFUSERS_FILES]
+    coder = coder if all(name in sizes for name in coder) else []
     ours = (CONFIG, TRANSFORMER, AUTOENCODER, INDEX, *coder)
     names = list(files) or [name for name in sizes if name in ours or SHARD.fullmatch(name)]
     if not files and not (TRANSFORMER in names or INDEX in names):
@@ -122,8 +121,10 @@ def _wanted(
                 f"{repo} is not a model for this studio: it has no {TRANSFORMER}, and "
                 f"{len(names)} other safetensors files where one is needed{_instead(sizes, repo)}"
             )
-    if CONFIG not in files:  # which is how an autoencoder itself is asked for
-        names += [name for name in coder if name not in names]
+    beside = [] if CONFIG in files else coder  # CONFIG is named for an autoencoder itself
+    if TRANSFORMER in files and CONFIG in sizes:
+        beside = [*coder, CONFIG]  # by which `refuse_part` knows ours
+    names += [name for name in beside if name not in names]
     unknown = [name for name in names if sizes[name] is None]
     wanted = {name: size for name in names if (size := sizes[name]) is not None}
     total = sum(wanted.values())

@@ -113,7 +113,6 @@ def load_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 
 def _from_file(path: Path) -> ModelFolder:
-    refuse_part(path)
     shape, tensors, timesteps = map_model(path)
     config = _config_of_file(path, shape, timesteps)
     _, _, schedule = _check_config(config, file_name(path))
@@ -139,7 +138,6 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises `ValueError` as `load_model_folder` does before it reads those.
     """
     if not path.is_dir():
-        refuse_part(path)
         shape, _, timesteps = map_model(path)
         return _config_of_file(path, shape, timesteps)
     config = folder_config(path, "model", TRANSFORMER)

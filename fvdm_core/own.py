@@ -100,16 +100,19 @@ def _try(pipe: Pipeline, file: Path) -> None:
         timeline = Timeline.preset("standard", frames=pipe.num_frames, steps=2)
         label = next(iter(pipe.card.labels), None)
         for state in pipe.stream(timeline, label=label, cfg_scale=2.0):
-            _ = state.preview
             if state.step:
                 break
+        pipe._codec.preview(latents[None])
     except NotFinite as error:
         what = "gives values that are not numbers, of noise"
         raise ValueError(f"{file_name(file)}: its network or autoencoder {what}") from error
     except Exception as error:
         if out_of_memory(error):
             raise
-        said, name = str(error) if isinstance(error, ValueError) else _said(error), file_name(file)
+        name, said = file_name(file), str(error)
+        if not isinstance(error, ValueError):
+            log.exception("%s failed", file)
+            said = _said(error)
         raise ValueError(said if said.startswith(name) else f"{name}: {said}") from error
 
 

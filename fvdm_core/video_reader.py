@@ -123,12 +123,13 @@ def iterate_video(
     stride: int = 1,
     max_frames: int = 1024,
     limits: VideoLimits = LIMITS,
+    start: int = 0,
 ) -> Iterator[NDArray[np.uint8]]:
     """The frames of `read_video` one by one, (H, W, 3), of videos that fit into no memory.
 
     Raises what that raises; of damage on the way not before the frames that come before it.
     """
-    plan = _plan(path, size, fit, 0, stride, max_frames, None, limits)
+    plan = _plan(path, size, fit, start, stride, max_frames, None, limits)
     return _decoded(plan, size, fit, limits)
 
 

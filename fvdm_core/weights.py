@@ -54,9 +54,6 @@ def open_model(
 
     A published file with Latte's one list of blocks is Latte's: one timestep for the whole clip.
     """
-    from fvdm_core.model_folder import refuse_part
-
-    refuse_part(Path(path))
     name = file_name(path)
     config, tensors, timesteps = map_model(path, num_heads)
     return build(VideoDiT, config, tensors, name), timesteps
@@ -66,12 +63,17 @@ def map_model(
     path: str | os.PathLike[str], num_heads: int | None = None
 ) -> tuple[VideoDiTConfig, Mapping[str, Tensor], Timesteps]:
     """What `open_model` builds, and from which tensors; none of them is read yet."""
+    from fvdm_core.model_folder import refuse_part
+
+    refuse_part(Path(path))
     name = file_name(path)
     timesteps: Timesteps = "vectorised"
     tensors = open_tensors(path)
     metadata = read_metadata(path)
     if PART_OF in metadata:
-        raise ValueError(f"{name} is a part of a model folder, whose config.json it needs: open it")
+        raise ValueError(
+            f"{name} is a part of a model folder, and needs the config.json there: open the folder"
+        )
     declared = metadata.get("config")
     if declared is not None:
         try:

@@ -129,6 +129,8 @@ def _open(
         )
     begun = _begun_coder(start, config)
     if start is not None:
+        if not run.begun:  # or what was done of it before this was asked would be lost
+            _check_schedule(start, config)
         _check_transformer(start, config)
     return run, start, begun, FixedCoder.open(config) if config.vae else None
 
@@ -154,7 +156,6 @@ def _begun_coder(start: ModelFolder | None, config: TrainConfig) -> Autoencoder 
 
 def _check_transformer(start: ModelFolder, config: TrainConfig) -> None:
     """Refuse another transformer than that of `start` now; labels are known once clips are."""
-    _check_schedule(start, config)
     if config.decoder_only:
         labels = start.transformer.config.num_classes
         same = (

@@ -76,27 +76,20 @@ class Clips:
         """The number of a clip's size."""
         return 0 if self.which is None else int(self.which[index])
 
-    def turn(self, step: int) -> tuple[np.ndarray, int]:
-        """The indices of the clips of which a step's batch is, all of one size, and how many steps
-        were of that size before."""
-        group, before = self._turn(step)
-        return self.by_size[group], before
-
-    def _turn(self, step: int) -> tuple[int, int]:
-        """The number of that size, and how often it was its turn before."""
+    def turn(self, step: int) -> tuple[int, int]:
+        """The number of the size that a step's batch has, and how many steps before had it."""
         return turns(self._counts, step) if self.which is not None else (0, step)
 
     def batch(self, batch_size: int, seed: int, step: int) -> np.ndarray:
         """The clip indices of one step, (batch_size,): shuffled epochs of the clips of a size."""
-        indices, before = self.turn(step)
+        group, before = self.turn(step)
+        indices = self.by_size[group]
         return indices[batches(len(indices), batch_size, seed, before)]
 
     def balanced(self, count: int, step: int, rng: np.random.Generator) -> np.ndarray:
         """Indices of `count` clips of the size whose turn a step is, drawn so that each label that
         is there is as likely."""
-        group, _ = self._turn(step)
-        if group not in self._by_label:
-            self._by_label[group] = _labelled(self.labels, self.by_size[group])
+        group, _ = self.turn(step)
         order, begins, lengths = self._by_label[group]
         label = rng.integers(len(begins), size=count)
         return order[begins[label] + (rng.random(count) * lengths[label]).astype(np.int64)]
@@ -109,10 +102,9 @@ class Clips:
         return chosen[np.sort(drawn)]
 
     @cached_property
-    def _by_label(self) -> dict[int, tuple[np.ndarray, ...]]:
-        """The clips of each size in the order of their labels, once they were asked for: to sort
-        them takes as long as there are many."""
-        return {}
+    def _by_label(self) -> list[tuple[np.ndarray, ...]]:
+        """The clips of each size by label; to sort them takes as long as there are many."""
+        return [_labelled(self.labels, indices) for indices in self.by_size]
 
     @cached_property
     def _counts(self) -> np.ndarray:

@@ -170,11 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed, code = "stopped", 130
     except (ValueError, ArithmeticError, OSError) as error:
         failed = str(error)
-    except (MemoryError, RuntimeError) as error:
-        failed = str(error)
+    except BaseException as error:
+        failed = "out of memory" if out_of_memory(error) else str(error) or type(error).__name__
         if not out_of_memory(error):
             raise
-        failed = "out of memory"
     finally:
         if failed:
             print(f"evaluate: {failed}", file=sys.stderr)

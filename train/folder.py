@@ -34,7 +34,7 @@ from .config import DataConfig
 from .labels import labeller, unmatched
 from .listing import BYTE, LABEL, SIZE, SKIPPED, STILL, File, Listing, Names, Summary, counted
 from .run import Stopped, located
-from .shares import Shares
+from .shares import Shares, groups_of
 
 SUFFIXES = (".mp4", ".m4v", ".webm", ".gif", ".avi", ".mov", ".mkv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -170,7 +170,8 @@ def _read_files(
         raise ValueError(f"there are only pictures below {config.folder}; {BESIDE}")
     listing.begin()
     clip_bytes = _bytes(config, sizes)
-    shares = Shares(files, label_of, config.max_clips)
+    groups = groups_of(files, label_of, _is_picture, labelled=bool(config.labels))
+    shares = Shares(groups, config.max_clips)
     read, skipped, written = 0, 0, 0
     for _, file in listing.files():
         shares.took(file)
@@ -233,12 +234,12 @@ def _read_one(
         number = _size_of(config, path, still, sizes)
         size = sizes[number]
         if still:
-            clips, wrong = _append_still(config, path, size, raw), None
-        else:
-            clips, wrong = _append(config, path, size, first, most, raw, stop)
+            _write(raw, load_image(path, size, cast(Fit, config.fit)))
+            return File(name, 1, label, still, size=number)
+        clips, more, wrong = _append(config, path, size, first, most, raw, stop)
         if wrong is None:
-            return File(name, clips, label, still, size=number, more=not still and clips == most)
-        return File(name, clips, label, still, _reason(path, still, wrong), str(wrong), number)
+            return File(name, clips, label, size=number, more=more)
+        return File(name, clips, label, False, _reason(path, still, wrong), str(wrong), number)
     except _TooShort as error:
         return File(name, 0, label, still, "too short", str(error))
     except ValueError as error:
@@ -269,11 +270,6 @@ def _size_of(config: DataConfig, path: Path, still: bool, sizes: Sequence[Size])
     return nearest(own, sizes)
 
 
-def _append_still(config: DataConfig, path: Path, size: Size, raw: BinaryIO) -> int:
-    _write(raw, load_image(path, size, cast(Fit, config.fit)))
-    return 1
-
-
 def _append(
     config: DataConfig,
     path: Path,
@@ -282,19 +278,21 @@ def _append(
     most: int,
     raw: BinaryIO,
     stop: Callable[[], bool],
-) -> tuple[int, ValueError | None]:
-    """Write `most` clips of one video, from its clip `first` on: how many there were, and what was
-    wrong with it behind them.
+) -> tuple[int, bool, ValueError | None]:
+    """Write `most` clips of one video, from its clip `first` on: how many there were, whether there
+    are more, and what was wrong with it behind them.
 
     Raises `ValueError` where it has none at all, and `Stopped` between two of them, after which the
     video is read anew.
     """
     apart = hop_of(config) // config.stride  # of the frames that are taken
-    count = min((first + most - 1) * apart + config.frames, _MOST_FRAMES)
-    done, held, between = 0, [], first * apart
+    # from a frame on that was there before: the last one of the clip before, or one in it
+    start = min(first * apart, (first - 1) * apart + config.frames - 1) if first else 0
+    count = min((first + most) * apart + config.frames, _MOST_FRAMES) - start  # and one clip more
+    done, held, between = 0, [], first * apart - start
     read = _frames_of_pictures if path.is_dir() else _frames_of_video
     try:
-        with closing(read(config, path, size, count)) as frames:
+        with closing(read(config, path, size, start, count)) as frames:
             for frame in frames:
                 if between:  # before the first clip, or of clips that are apart
                     between -= 1
@@ -302,6 +300,8 @@ def _append(
                 held.append(frame)
                 if len(held) < config.frames:
                     continue
+                if done == most:
+                    return done, True, None
                 if done and stop():
                     raise Stopped(
                         f"reading stopped in {file_name(path)}, after {done} of its clips"
@@ -312,28 +312,28 @@ def _append(
     except ValueError as error:
         if not first + done:
             raise
-        return done, error
+        return done, False, error
     if not first + done:
         raise _TooShort(
             f"{file_name(path)} gives {len(held)} frames with stride {config.stride}; "
             f"a clip takes {config.frames}"
         )
-    return done, None
+    return done, False, None
 
 
 def _frames_of_video(
-    config: DataConfig, path: Path, size: Size, count: int
+    config: DataConfig, path: Path, size: Size, start: int, count: int
 ) -> Generator[np.ndarray, None, None]:
-    fit = cast(Fit, config.fit)
-    yield from iterate_video(path, size, fit, config.stride, count, LIMITS)
+    fit, stride = cast(Fit, config.fit), config.stride
+    yield from iterate_video(path, size, fit, stride, count, LIMITS, start * stride)
 
 
 def _frames_of_pictures(
-    config: DataConfig, path: Path, size: Size, count: int
+    config: DataConfig, path: Path, size: Size, start: int, count: int
 ) -> Generator[np.ndarray, None, None]:
     """As from a video, from the pictures of a folder."""
     fit = cast(Fit, config.fit)
-    for name in _in_order(path)[:: config.stride][:count]:
+    for name in _in_order(path)[:: config.stride][start : start + count]:
         yield load_image(path / name, size, fit)
 
 

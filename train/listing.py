@@ -146,8 +146,8 @@ class Listing:
             else:
                 reasons[file.reason] += 1
             if file.reason:
-                told = {"reason": file.reason, "message": file.message, "clips": file.clips}
-                skipped.append({"file": file.file, **told})
+                told = {"reason": file.reason, "message": file.message}
+                skipped.append({"file": file.file, **told, "clips": file.first + file.clips})
         names = tuple(sorted(labels - {""}))
         skips = dict(reasons.most_common())
         summary = Summary(clips, stills, videos, names, skips, unread, partly, unmatched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .config import OptimConfig
 from .muon import Muon
@@ -61,6 +61,8 @@ class Optimizers:
                 for number, values in state["state"].items()
             }
             optimizer.load_state_dict({**state, "state": moments})
+            for values in optimizer.state.values():  # a mapped state keeps its file's room
+                values |= {n: t.clone() for n, t in values.items() if isinstance(t, Tensor)}
             for group in optimizer.param_groups:  # the config may have changed since
                 group["weight_decay"] = self._weight_decay
 

@@ -89,7 +89,7 @@ class Run:
     def claim(self, identity: dict[str, Any], whole: Path | None = None) -> None:
         """Note what this folder's run is of, where that is not noted yet; `check` before."""
         self.check(identity, whole)
-        if not self._identity.exists():
+        if not self.begun:
             with atomic_write(self._identity) as temporary:
                 # with the places in full, as the next start may be from elsewhere
                 temporary.write_text(json.dumps(_located(identity), indent=1), "utf-8")
@@ -100,7 +100,7 @@ class Run:
         Lengths and rates may change from one start to the next; data, networks and seed may not.
         `whole` is the folder to delete to start over, where this one is a part of it.
         """
-        if not self._identity.exists():
+        if not self.begun:
             return
         earlier = json.loads(self._identity.read_text("utf-8"))
         before, now = _located(earlier), _located(json.loads(json.dumps(identity)))
@@ -111,6 +111,11 @@ class Run:
                 f"another --out, or delete {place(whole) if whole else 'that folder'} to start "
                 "over"
             )
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds a run already."""
+        return self._identity.exists()
 
     @property
     def _identity(self) -> Path:

@@ -406,8 +406,9 @@ def test_the_weights_of_a_folder_are_known_wherever_they_are_copied(folder, tmp_
         assert "part of a model folder" in refusal(opens, Path(copied))
     sizes: dict[str, int | None] = {"config.json": 10, "transformer.safetensors": 1000}
     fake = with_hub(monkeypatch, FakeHub(folder, sizes))
-    said = refusal(resolve_source, "owner/repo/transformer.safetensors")
-    assert "part of the model owner/repo: open that" in said and not fake.downloads
+    there = resolve_source("owner/repo/transformer.safetensors")
+    assert "open that" in refusal(load_model_folder, there)
+    assert sorted(fake.downloads[0]["files"]) == ["config.json", "transformer.safetensors"]
 
 
 def test_a_long_directory_is_not_even_read(tmp_path):

@@ -24,7 +24,7 @@ from train.folder import find_files, prepare_folder
 from train.labels import labeller
 from train.listing import Listing
 from train.run import Stopped
-from train.shares import in_turn
+from train.shares import groups_of, in_turn
 
 
 def moving(frames: int, height: int = 32, width: int = 48) -> np.ndarray:
@@ -144,7 +144,8 @@ def test_a_video_is_decoded_once_and_no_further_than_asked(one_video, tmp_path, 
     assert read == ["a.mp4"] * 21
     read.clear()
     some = prepare_folder(config(one_video, max_clips=2, hop=3), tmp_path / "some")
-    assert list(some.names) == ["a.mp4@0", "a.mp4@3"] and len(read) == 7
+    assert list(some.names) == ["a.mp4@0", "a.mp4@3"]
+    assert len(read) == 10  # a clip more, to know whether there is one
 
 
 def test_damage_in_a_video_is_said_and_what_was_before_it_kept(
@@ -194,12 +195,15 @@ def test_no_more_clips_than_asked_for(one_video, tmp_path, capsys):
 
 
 def test_too_many_clips_lose_a_part_of_every_class():
-    files = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "x", "y"]
-    first = in_turn(files, labeller("folders"))[:4]
-    assert first == ["a/1", "b/1", "c/1", "x"]
+    def order(files, label_of):
+        return in_turn(groups_of(files, label_of, lambda name: name > "4", labelled=False))
+
+    files = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1"]
+    assert order(files, labeller("folders"))[:3] == ["a/1", "b/1", "c/1"]
     flat = ["1", "2", "3", "4"]
-    assert in_turn(flat, lambda file: "low" if file < "3" else "high") == ["1", "3", "2", "4"]
-    assert in_turn(flat, labeller("")) == flat
+    assert order(flat, lambda file: "low" if file < "3" else "high") == ["1", "3", "2", "4"]
+    assert order(flat, labeller("")) == flat
+    assert order([*flat, "5", "6"], labeller("")) == ["1", "5", "2", "6", "3", "4"]  # as pictures
 
 
 def test_hours_of_8k_may_pass_through():
@@ -280,15 +284,49 @@ def test_what_the_others_leave_the_long_video_gives(unlike, tmp_path, capsys, st
     assert (clips.labels[mine] == 0).all()
 
 
-def test_a_video_that_gave_just_its_share_is_neither_too_short_nor_counted_twice(
-    unlike, tmp_path, capsys
-):
+def test_a_video_that_gave_just_its_share_is_not_read_again(unlike, tmp_path, capsys):
     clips = prepare_folder(config(unlike, max_clips=32, labels="folders"), tmp_path / "out")
     assert counted(clips) == {"a": 8, "b": 2, "c": 1, "d": 3}
     lines = (tmp_path / "out" / "files.jsonl").read_text().splitlines()
-    assert sum('"a/1.gif"' in line for line in lines) == 2  # a fourth of 32, and then none
+    assert sum('"a/1.gif"' in line for line in lines) == 1  # a fourth of 32
     assert "14 clips from 4 videos, labels: 4; 0 skipped: none\n" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "skipped.json").read_text()) == []
+
+
+def test_what_is_left_comes_from_few_videos_and_each_goes_on_where_it_was(tmp_path, monkeypatch):
+    long = {f"{name}/1": 24 for name in "abcdefgh"}
+    root = of_clips(tmp_path / "videos", {**long, "z/1": 18})
+    starts, real = [], folder_module.iterate_video
+
+    def watched(*arguments):
+        starts.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(folder_module, "iterate_video", watched)
+    chosen = config(root, max_clips=9 * 20, labels="folders")
+    clips = prepare_folder(chosen, tmp_path / "out", say=False)
+    assert counted(clips) == dict.fromkeys("bcdefgh", 20) | {"a": 22, "z": 18}
+    assert starts == [0] * 9 + [79]  # the last frame of the twentieth clip
+    truth = read_video(root / "a/1.gif", (16, 16)).frames[80:88]
+    assert np.array_equal(clips.video[-2:].reshape(truth.shape), truth)
+
+
+def test_files_without_a_label_take_no_share(tmp_path):
+    root = of_clips(tmp_path / "videos", {"1": 8, "2": 8, "3": 8, "4": 8})
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n1.gif,sea\n")
+    chosen = config(root, max_clips=8, labels=str(table))
+    prepare_folder(chosen, tmp_path / "out", say=False)
+    first = json.loads((tmp_path / "out" / "files.jsonl").read_text().splitlines()[0])
+    assert (first["file"], first["clips"]) == ("1.gif", 8)
+
+
+def test_pictures_leave_room_for_the_videos(one_video, tmp_path):
+    for number in range(12):
+        write_png(one_video / f"IMG_{number:02}.png", moving(1)[0])
+    chosen = config(one_video, max_clips=8, pictures="stills")
+    clips = prepare_folder(chosen, tmp_path / "out", say=False)
+    assert 0 < int(clips.still(np.arange(8)).sum()) < 8
 
 
 def test_a_folder_whose_name_is_no_text_is_a_label_that_can_be_written():

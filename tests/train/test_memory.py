@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -70,6 +71,22 @@ def test_a_state_is_mapped_and_outlives_its_file(resuming):
     assert torch.equal(weight, parts[0].weight)
     weight.add_(1)  # as an optimizer does with what it keeps
     assert torch.equal(weight, parts[0].weight + 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="of Linux")
+def test_nothing_of_a_run_that_goes_on_lies_in_the_mapped_state(resuming):
+    """While it did, its room on the disk would not be free, though it is deleted."""
+    run, (module, ema, optimizers) = resuming
+    module(torch.ones(1, 2)).sum().backward()
+    optimizers.step()
+    moments = optimizers.state_dict()
+    run.save_state("toy", 4, {"model": module.state_dict(), "ema": {}, "optimizer": moments})
+    optimizers.load_state_dict(run.load_state("toy")["optimizer"])
+    assert [s["state"] for s in optimizers.state_dict()][0][0].keys() == {
+        *("step", "exp_avg", "exp_avg_sq")
+    }
+    gc.collect()
+    assert "toy-00000004" not in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.parametrize("error", WAYS, ids=lambda error: type(error).__name__)

@@ -26,7 +26,7 @@ from fvdm_core.noise import frame_noise
 from fvdm_core.pipeline import Pipeline
 from fvdm_core.timeline import Timeline
 from train import sheets as sheets_module
-from train.__main__ import LABELS, _begun_labels, _check_transformer, main
+from train.__main__ import LABELS, _begun_labels, _check_transformer, _open, main
 from train.config import load_config
 from train.export import model_config
 from train.stages import start_from
@@ -323,6 +323,11 @@ def test_init_from_a_model_of_another_schedule_says_what_to_write(
         assert main([str(config), "--init", str(init), "--out", str(out)]) == 1
         assert f"write {said} below [schedule]" in capsys.readouterr().err
         assert not (out / "clips.npy").exists()
+
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "run.json").write_text("{}")  # before this was asked: it is not kept from going on
+    _open(load_config(unshifted, {"init": str(init)}), begun)
 
     right = load_config(tiny_toml, {"schedule": flow})
     _check_transformer(load_model_folder(init), right)
