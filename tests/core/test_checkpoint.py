@@ -999,6 +999,9 @@ def test_a_file_of_the_hub_brings_the_autoencoder_beside_it(tmp_path, monkeypatc
     name = asked.removeprefix("owner/repo/") if asked.count("/") == 2 else "one.safetensors"
     assert resolve_source(asked) == tmp_path / name
     assert sorted(fake.downloads[0]["files"]) == [name, *coder]
+    del fake.sizes[coder[1]]  # what is left would only be in the way of Stable Diffusion's
+    resolve_source(asked)
+    assert fake.downloads[1]["files"] == [name]
 
 
 @pytest.mark.parametrize(
