@@ -271,8 +271,10 @@ test("a block that is pulled by its corner is scaled to it, over the preset", ()
   assert.deepEqual(pulled(9, 9).selection, { f0: 1, r0: 1, f1: 7, r1: 8 });
   const beside = G.scale(state, cell(3, 3), { selection, guarded: [] });
   assert.deepEqual(beside.selection, selection);
-  beside.move(cell(3, 5));
-  assert.deepEqual(beside.selection, { ...selection, r1: 5 });
+  for (const [f, r, f1, r1] of [[3, 5, 2, 4], [4, 3, 3, 2], [2, 3, 1, 2], [1, 1, 1, 1], [7, 8, 7, 8]]) {
+    beside.move(cell(f, r));
+    assert.deepEqual(beside.selection, { ...selection, f1, r1 });
+  }
   const past = pulled(4, 3, [2, 3]).result;
   for (const f of [2, 3]) assert.deepEqual(C.column(past, f), C.column(state, f));
   assert.equal(C.levelAt(past, 4, 3), 40);

@@ -119,15 +119,18 @@ const FvdmGestures = (() => {
     }, copy ? "copied block" : "moved block", guarded);
   }
 
-  /** Drags the lower right corner of the selection: the block is scaled to it. A press
-      alone, which may be beside the corner, changes nothing. */
+  /** Drags the lower right corner of the selection: the block grows or shrinks by what the pointer
+      goes, as the press may lie beside the corner's cell; its first cell and the canvas's last are
+      reached all the same. */
   function scale(state, cell, { selection, guarded }) {
     const block = E.copyBlock(state, selection);
+    const dragged = (end, from, to, first, last) => (to !== from && (to <= first || to >= last)
+      ? C.clamp(to, first, last) : C.clamp(end + to - from, first, last));
     return between(state, cell, (a, b) => {
       const rect = {
         ...selection,
-        f1: b.f === a.f ? selection.f1 : C.clamp(b.f, selection.f0, state.frames - 1),
-        r1: b.r === a.r ? selection.r1 : C.clamp(b.r, selection.r0, state.rows - 1),
+        f1: dragged(selection.f1, a.f, b.f, selection.f0, state.frames - 1),
+        r1: dragged(selection.r1, a.r, b.r, selection.r0, state.rows - 1),
       };
       const width = rect.f1 - rect.f0 + 1;
       const height = rect.r1 - rect.r0 + 1;
