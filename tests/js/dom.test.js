@@ -7,7 +7,8 @@ const path = require("node:path");
 const D = require(path.join(__dirname, "../../ui/timeline_editor/dom.js"));
 
 test("Enter enters what was typed, unless it is Generate or ends the writing of a character", () => {
-  assert.ok(D.isEnter({ key: "Enter" }));
+  assert.ok(D.isEnter({ key: "Enter", keyCode: 13 }));
+  assert.ok(!D.isEnter({ key: "Enter", keyCode: 229 }));
   assert.ok(!D.isEnter({ key: "a" }));
   for (const other of ["ctrlKey", "metaKey", "isComposing"]) assert.ok(!D.isEnter({ key: "Enter", [other]: true }));
 });

@@ -85,10 +85,10 @@ const FvdmDom = (() => {
     menu.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - menu.offsetHeight - 6)}px`;
   }
 
-  /** Whether a key enters what was typed: not where it ends the writing of a character, nor with
-      Control, which is Generate. */
-  const isEnter = ({ key, ctrlKey, metaKey, isComposing }) =>
-    key === "Enter" && !ctrlKey && !metaKey && !isComposing;
+  /** Whether a key enters what was typed: not where it ends the writing of a character, which
+      Safari tells by the code alone, nor with Control, which is Generate. */
+  const isEnter = ({ key, keyCode, ctrlKey, metaKey, isComposing }) =>
+    key === "Enter" && !ctrlKey && !metaKey && !isComposing && keyCode !== 229;
 
   return { h, icon, figures, onTheme, placeMenu, isEnter };
 })();
