@@ -83,7 +83,8 @@ function receive() {
   const { loads, window: frames, visit } = value;
   if (visit) fits = { loads: 0, ...visit };
   fits ??= { loads, window: frames }; // built anew
-  if (fits.loads !== loads && !value.coming) {
+  // one that is there is fitted although another is on its way: that one is followed as the second
+  if (fits.loads !== loads && (!value.coming || !fits.loads)) {
     const here = value.entries.some((entry) => entry.here && entry.key === mine); // or it was refused
     const welcome = Boolean(fits.welcome); // which is of the shipped model
     fit({ window: fits.window, resample: here || welcome, first: !fits.loads, welcome });
