@@ -174,6 +174,7 @@ const FvdmPage = (() => {
     const id = Object.keys(BOXES).find((each) => box.closest?.(`#${each}`));
     if (!id) return;
     const number = ["number", "range"].includes(box.type);
+    if (number && !(Number.isFinite(box.valueAsNumber) && box.checkValidity())) return; // half typed
     typed.set(BOXES[id], box.type === "checkbox" ? box.checked : number ? box.valueAsNumber : box.value);
   }
 

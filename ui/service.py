@@ -36,7 +36,7 @@ from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetReque
 from ui.room import trim
 from ui.runs import kind_of_call, make_work, predictions
 from ui.saved import is_name, is_shown, new_name
-from ui.settings import ANY, completed, request_of, settings_of, usable
+from ui.settings import ANY, FIELDS, completed, is_allowed, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
 MAX_READERS = 2  # threads that read pictures and videos at once
@@ -381,19 +381,19 @@ def session_of(value: Any) -> dict[str, Any]:
 def restore(kept: Any) -> dict[str, Any] | None:
     """The painting and settings that a browser kept, or None where the painting is not valid.
 
-    Settings that are not, a seed that was never finished, say, are those of a first visit instead.
+    A setting that is not, a seed that was never finished, say, is that of a first visit instead.
     """
     if not isinstance(kept, dict) or not isinstance(kept.get("settings"), list):
         return None
-    settings = usable(completed(kept["settings"]))
+    found, usual = usable(completed(kept["settings"])), settings_of(GenerateRequest())
+    settings = [
+        value if is_allowed(field, value) else first
+        for field, value, first in zip(FIELDS, found, usual, strict=True)
+    ]
     try:
         editor = EditorValue.model_validate(kept.get("editor"))
     except (ValueError, TypeError):
         return None
-    try:
-        request_of(settings)
-    except (ValueError, TypeError):
-        settings = settings_of(GenerateRequest())
     present = [keyframe for keyframe in editor.keyframes if is_present(keyframe)]
     return {"editor": editor.model_copy(update={"keyframes": present}), "settings": settings}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fvdm_core.limits import SAMPLING
-from ui.refusals import checked
+from ui.refusals import RequestError, checked
 from ui.requests import GenerateRequest
 
 FIELDS = (
@@ -60,6 +60,15 @@ def usable(settings: Sequence[Any], fields: Sequence[str] = FIELDS) -> list[Any]
         return value if right else ""
 
     return [known(field, value) for field, value in zip(fields, settings, strict=True)]
+
+
+def is_allowed(field: str, value: Any) -> bool:
+    """Whether a field can have this value."""
+    try:
+        request_of([value], [field])
+    except (RequestError, TypeError):
+        return False
+    return True
 
 
 def _number(text: str) -> float | str | None:

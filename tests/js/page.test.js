@@ -168,7 +168,8 @@ test("what is typed while the server is away is kept, and no longer once all is 
   pageOf(t, () => ({ getItem: (key) => stored.get(key) ?? null, setItem: (key, text) => stored.set(key, text) }));
   const listens = {};
   document.addEventListener = (name, listener) => { listens[name] = listener; };
-  const box = (id, type, more) => ({ type, closest: (selector) => selector === `#${id}`, ...more });
+  const box = (id, type, more) => ({ type, closest: (selector) => selector === `#${id}`,
+    checkValidity: () => true, ...more });
   const settings = () => P.unpack(JSON.parse(stored.get("fvdm-painting"))).settings;
   P.begin();
   listens.input({ target: box("prompt", "textarea", { value: "waves" }) });
@@ -179,6 +180,9 @@ test("what is typed while the server is away is kept, and no longer once all is 
   listens.input({ target: box("guidance", "range", { value: "3", valueAsNumber: 3 }) });
   listens.input({ target: box("exact", "checkbox", { checked: true }) });
   listens.input({ target: box("label", "text", { value: "sk" }) }); // of a list; nothing is chosen
+  listens.input({ target: box("seed", "number", { value: "", valueAsNumber: NaN }) }); // begun anew
+  const outside = { value: "99", valueAsNumber: 99, checkValidity: () => false };
+  listens.input({ target: box("fps", "number", outside) });
   assert.equal(settings()[0], "");
   listens.visibilitychange();
   assert.deepEqual(settings(), ["a cat", 7, 3, "ddim", 1, 8, true]);

@@ -11,7 +11,7 @@ from ui.painting_panel import as_typed, is_waiting
 from ui.refusals import RequestError
 from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.service import restore
-from ui.settings import settings_of
+from ui.settings import FIELDS, settings_of
 
 WINDOW = 16
 
@@ -39,6 +39,14 @@ def test_a_setting_that_was_never_finished_costs_no_painting(seed: Any) -> None:
     found = restore(kept(broken))
     assert found is not None and found["editor"] == painting()
     assert found["settings"] == settings
+
+
+@pytest.mark.parametrize("seed", [None, 99_999_999_999, "many", [1]])
+def test_a_setting_that_was_never_finished_costs_no_other(seed: Any) -> None:
+    settings = settings_of(GenerateRequest(label="faces", cfg_scale=2.5, fps=12))
+    place = FIELDS.index("seed")
+    found = restore(kept([*settings[:place], seed, *settings[place + 1 :]]))
+    assert found is not None and found["settings"] == settings
 
 
 def test_a_browser_that_kept_settings_of_a_later_version_is_welcome() -> None:
