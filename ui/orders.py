@@ -32,7 +32,7 @@ class Order:
     timelines of a comparison have in common, `picture` is the matrix of levels at the size of a
     thumbnail, `mark` says which painting it was, `model` and `model_hash` for which model. Two
     orders of the same `key` are of the same model and give the same bytes; `rows` does for their
-    first rows what `key` does for the whole.
+    first rows what `key` does for the whole. `swept`: a sweep asked for it, which may end it.
     """
 
     title: str
@@ -47,6 +47,7 @@ class Order:
     key: str
     rows: tuple[bytes, ...]
     _packed: bytes  # a painting of a million cells is 40 MB of Python numbers
+    swept: bool = False
 
     @classmethod
     def of(

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,13 +198,19 @@ class Studio:
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, editor: EditorValue, request: GenerateRequest, session: str) -> str:
-        """Queue a run and return its id; the session's page shows what goes on again.
+    def submit(
+        self, editor: EditorValue, request: GenerateRequest, session: str, swept: bool = False
+    ) -> str:
+        """Queue a run, of a sweep or not, and return its id; the session's page shows what goes on
+        again.
 
         Raises:
             RequestError: the request is refused, or the queue is full.
         """
-        return self.enqueue(self.prepare(editor, request, session), session)
+        run = self.prepare(editor, request, session)
+        if swept:
+            run = replace(run, order=replace(run.order, swept=True))
+        return self.enqueue(run, session)
 
     def prepare(self, editor: EditorValue, request: GenerateRequest, session: str) -> Prepared:
         """Read and check all that a run needs, without queueing it.

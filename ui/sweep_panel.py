@@ -35,7 +35,7 @@ AT_ONCE = 2  # threads that make paintings and sheets of sweeps
 
 class Sweeping:
     """One sweep of one session: which cells are queued, which are done, which cannot be. If it is
-    shown `again`, nothing is queued for it, and what of it still goes on is its own as before."""
+    shown `again`, nothing is queued for it, and what one has queued is its own as before."""
 
     def __init__(self, studio: Studio, sweep: Sweep, session: str, again: bool = False) -> None:
         self.studio, self.sweep, self.session, self.again = studio, sweep, session, again
@@ -59,7 +59,8 @@ class Sweeping:
             try:
                 painting, request = self.sweep.cell(place)
                 order = self.studio.order(painting, request)
-                found = same_run(self.studio.jobs.runs_of(self.session), order.key)
+                runs = self.studio.jobs.runs_of(self.session)
+                found = same_run(runs, order.key)
                 if found is None and order.key in self.saved:
                     found = self.saved[order.key].job
                     self.ended[place] = run_of(self.studio, found, self.session)
@@ -68,13 +69,13 @@ class Sweeping:
                     self.refused[place] = NOT_RUN
                     return True
                 elif found is None:
-                    found = self.studio.submit(painting, request, self.session)
+                    found = self.studio.submit(painting, request, self.session, swept=True)
                     self.added.append(found)
-                elif self.again:
+                elif self.again and any(run.job == found and run.about.swept for run in runs):
                     self.added.append(found)
                 self.jobs[place] = found
             except RequestError as error:
-                if self._is_full():  # another page was quicker
+                if not self.again and self._is_full():  # another page was quicker
                     return False
                 self.refused[place] = str(error.message)
             return True

@@ -461,6 +461,28 @@ def test_a_sweep_that_is_shown_again_is_stopped_with_what_of_it_goes_on(place: P
     assert all(run.status.value == "stopped" for run in map(place.studio.jobs.get, before.added))  # type: ignore[union-attr]
 
 
+def test_a_sweep_that_is_shown_again_ends_no_run_that_none_has_queued(place: Place) -> None:
+    own = place.studio.submit(painting(), GenerateRequest(seed=1, label="sky"), ANN)
+    place.studio.submit(painting(), GenerateRequest(seed=2, label="sky"), ANN)
+    before = place.sweeping(axis("seed", "1, 3"))
+    queue_all(before)
+    shown = Sweeping(place.studio, swept(axis("seed", "1, 2, 3"), label="sky"), ANN, again=True)
+    assert queue_all(shown) == 3 and all(shown.jobs) and shown.added == before.added
+    shown.stop()
+    going = [run.about.settings for run in place.studio.jobs.runs_of(ANN) if not run.status.over]
+    assert len(going) == 2 and shown.jobs[0] == own
+
+
+def test_a_cell_that_cannot_run_keeps_none_from_being_shown_again(place: Place) -> None:
+    both = SweepRequest(columns=axis("preset", "Ramp, Generate"))  # the one needs two frames
+    asked = sweep_of(both, painting(frames=1), GenerateRequest(), LABELS, 16)
+    first = place.ended(Sweeping(place.studio, asked, ANN))
+    assert first["cells"][0]["wrong"] and first["sheets"].keys() == {"1"}
+    place.studio.jobs.max_per_owner = 0  # the queue is full
+    shown = Sweeping(place.studio, asked, ANN, again=True)
+    assert queue_all(shown) == 2 and shown.look()["sheets"].keys() == {"1"}
+
+
 def test_a_cell_that_cannot_run_is_said_in_its_place(place: Place) -> None:
     sweeping = place.sweeping(axis("preset", "Generate, Loop, Restart"))
     value = place.ended(sweeping)
