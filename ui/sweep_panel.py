@@ -155,6 +155,7 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
     """Bind the buttons of the sweep."""
     going: dict[str, Sweeping] = {}
     few, one = CapacityLimiter(AT_ONCE), CapacityLimiter(1)  # costs keep no sweep waiting
+    newest: dict[str, object] = {}  # the last cost that each session waits for
 
     def understood(
         event: gr.EventData, canvas: EditorValue, settings: list[Any]
@@ -173,15 +174,22 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
         if not studio.model.ready:
             return gr.update(cost="")
         session = session_of(kept_session)["session"]
+        this = newest[session] = object()
 
-        def cost() -> str:
+        def cost() -> Any:
+            if newest.get(session) is not this:  # or one page could keep all others waiting
+                return gr.skip()
             try:
                 _, found = understood(event, canvas, settings)
             except RequestError:
-                return ""
-            return Sweeping(studio, found, session).cost()
+                return gr.update(cost="")
+            return gr.update(cost=Sweeping(studio, found, session).cost())
 
-        return gr.update(cost=await run_sync(cost, limiter=one))
+        try:
+            return await run_sync(cost, limiter=one)
+        finally:
+            if newest.get(session) is this:
+                del newest[session]
 
     async def sweep(
         event: gr.EventData, canvas: EditorValue, *rest: Any
@@ -224,7 +232,7 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
             own.stop()
 
     asked_with = [parts.editor, *parts.settings, parts.session]
-    # "always_last" would give the last one the first one's data; `one` answers each in its turn
+    # "always_last" would give the last one the first one's data; `one` takes each in its turn
     view.weigh(weigh, asked_with, [view], trigger_mode="multiple", **QUICK)
     again = view.again(sweep, asked_with, [view], **CAN_FAIL)
     # before what it makes room for: gradio's page goes through these one after the other

@@ -367,6 +367,39 @@ def test_the_page_asks_for_the_cost_and_nobody_waits_for_a_model(tmp_path: Path)
         studio.jobs.close()
 
 
+def test_of_the_costs_that_a_session_waits_for_only_the_newest_is_worked_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, worked = threading.Event(), []
+
+    def slow(sweeping: Sweeping) -> str:
+        worked.append(sweeping.session)
+        goes_on.wait(60)
+        return sweeping.sweep.columns[0]
+
+    monkeypatch.setattr(Sweeping, "cost", slow)
+    handlers, bob = wired(place.studio), new_name()
+    settings = settings_of(GenerateRequest(label="sky"))
+
+    async def asked() -> list[Any]:
+        def ask(session: str, seed: int) -> asyncio.Task[Any]:
+            data = {"columns": {"setting": "seed", "values": str(seed)}, "rows": None}
+            event, kept = SimpleNamespace(_data=data), {"session": session}
+            return asyncio.ensure_future(handlers["weigh"](event, painting(), *settings, kept))
+
+        waiting = [ask(ANN, 1)]
+        while not worked:
+            await asyncio.sleep(0.01)
+        waiting += [ask(ANN, 2), ask(ANN, 3), ask(bob, 4), ask(ANN, 5)]
+        await asyncio.sleep(0.05)
+        goes_on.set()
+        return [each.get("cost") for each in await asyncio.gather(*waiting)]
+
+    costs = on_its_own_loop(asyncio.wait_for(asked(), 60))
+    assert costs == ["Seed 1", None, None, "Seed 4", "Seed 5"]
+    assert worked == [ANN, bob, ANN]
+
+
 def test_a_sweep_is_ended_by_its_own_session_and_there_are_not_too_many(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
