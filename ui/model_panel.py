@@ -258,9 +258,10 @@ def wire_models(
         label, conditioning, fps, size = shown
         fps = fps if had.first else USUAL_FPS  # another model has a rate of its own
         fitted = frames_of(studio.model.get(), size)
+        painted = had.welcome and not studio.is_welcome(timeline)  # on it, while the model loaded
         if had.welcome and studio.is_foreign_welcome(timeline):
             timeline = fitted["value"] = studio.plain_welcome()
-        elif had.resample and had.window != studio.window:
+        elif had.resample and not painted and had.window != studio.window:
             timeline = editing.with_window(timeline, had.window, studio.window)
             fitted["value"] = timeline
         followed = following(studio, timeline, label, conditioning, fps, size)

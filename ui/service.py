@@ -338,10 +338,13 @@ class Studio:
         request = PresetRequest(name="standard", frames=self.window, steps=editing.STEPS)
         return editing.with_preset(None, request, self.window)
 
+    def is_welcome(self, editor: EditorValue) -> bool:
+        """Whether this is the welcome as it was."""
+        return editor.mark == self.welcome().mark
+
     def is_foreign_welcome(self, editor: EditorValue) -> bool:
-        """Whether this is the welcome as it was, with an example of worlds that the present model
-        does not know."""
-        return not self.knows_examples and editor.mark == self.welcome().mark
+        """Whether it is that, with an example of worlds that the present model does not know."""
+        return not self.knows_examples and self.is_welcome(editor)
 
     @property
     def knows_examples(self) -> bool:

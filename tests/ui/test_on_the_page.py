@@ -17,7 +17,7 @@ from ui.loading import LoadingModel
 from ui.model_list import ModelList
 from ui.model_panel import FOLLOWERS
 from ui.refusals import RequestError
-from ui.requests import USUAL_FPS, GenerateRequest
+from ui.requests import USUAL_FPS, EditorValue, GenerateRequest
 from ui.service import Studio, session_of
 from ui.settings import USUAL
 from ui.studio import build_studio
@@ -130,3 +130,18 @@ def test_the_first_model_leaves_the_rate_that_was_chosen_and_another_has_its_own
 
     assert followed(5) == ("faces", gr.skip())
     assert followed(USUAL_FPS)[1]["value"] == followed(5, first=False)[1]["value"] == USUAL_FPS
+
+
+def test_what_was_painted_while_an_own_model_loaded_is_not_resampled(page: Page) -> None:
+    page.pipeline.num_frames = 8
+    page.arrive()
+    welcome = page.studio.welcome()
+    painted = welcome.model_copy(deep=True)
+    painted.levels[3][3] = 5
+    had = FIRST | {"resample": True, "welcome": True}
+
+    def fitted(painting: EditorValue) -> dict[str, Any]:
+        return page.hear("follow", had, painting, None, None, USUAL_FPS, USUAL)[0]
+
+    assert fitted(welcome)["value"].frames == 8  # of worlds that this model knows too
+    assert "value" not in fitted(painted)
