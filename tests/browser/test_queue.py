@@ -340,11 +340,11 @@ def test_a_run_of_the_list_is_watched_and_stopped_while_another_session_is_busy(
 
 
 def test_the_run_that_was_chosen_in_the_history_stays_when_another_ends(
-    new_page: Open, address: str, folder: Path
+    new_page: Open, address: str, hold: Path
 ) -> None:
     page = studio(new_page, address)
-    detail, hold = page.locator(".history .detail"), folder / "hold"
-    clip = page.locator("#download-recipe")
+    detail, clip = page.locator(".history .detail"), page.locator("#download-recipe")
+    hold.unlink()
     queue(page, 1)
     expect(detail).to_contain_text("faces-1")  # nothing was chosen, so it is the clip's
     runs(page).get_by_test_id("run-remove").click()  # of those that are listed the page shows one
@@ -369,16 +369,17 @@ def test_the_run_that_was_chosen_in_the_history_stays_when_another_ends(
     expect(page.locator(".history .run")).to_have_count(3)
     expect(clip).to_have_attribute("download", re.compile("faces-3"))
     expect(detail).to_contain_text("faces-2")  # which is under the pointer
+    runs(page).filter(has_text="seed 3").get_by_test_id("run-show").click()
+    expect(detail).to_contain_text("faces-3")  # though its clip is there, so that none comes
 
 
-def test_the_focus_stays_when_runs_come_and_leave(
-    new_page: Open, address: str, folder: Path
-) -> None:
+def test_the_focus_stays_when_runs_come_and_leave(new_page: Open, address: str, hold: Path) -> None:
     page, stranger = studio(new_page, address), studio(new_page, address)
     done = page.locator(".run[data-status=done]")
+    hold.unlink()
     queue(page, 1)
     expect(done).to_have_count(1)
-    noisy, hold = page.get_by_test_id("view-noisy"), folder / "hold"
+    noisy = page.get_by_test_id("view-noisy")
     noisy.focus()
     hold.touch()
     queue(stranger, 2)

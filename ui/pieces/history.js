@@ -169,11 +169,18 @@ document.addEventListener("drop", (event) => {
 }, { signal });
 
 addEventListener("fvdm:recipe-file", ({ detail: { file } }) => restoreFile(file), { signal });
-addEventListener("fvdm:open-run", ({ detail: { job } }) => {
+/** The person shows a run elsewhere: it is chosen here too; its clip, which may be on the page
+    already, tells nothing then. One that is not kept yet is chosen when its clip comes. */
+function unpin(job) {
   pinned = false;
+  if (runs().some((run) => run.job === job)) choose(job);
+}
+
+addEventListener("fvdm:open-run", ({ detail: { job } }) => {
+  unpin(job);
   trigger("open_run", { job });
 }, { signal });
-addEventListener("fvdm:show-run", () => { pinned = false; }, { signal }); // its clip comes by itself
+addEventListener("fvdm:show-run", ({ detail: { job } }) => unpin(job), { signal });
 addEventListener("fvdm:clip", ({ detail: { job } }) => follow(job), { signal });
 watch("value", draw);
 draw();

@@ -57,7 +57,10 @@ function makeRow(job) {
   parts.title = h("span", { class: "title" });
   parts.settings = h("span", { class: "settings" });
   parts.show = h("button", { type: "button", class: "show", "data-testid": "run-show",
-    onClick: () => { dispatchEvent(new CustomEvent("fvdm:show-run")); act("show", job); }, onKeydown: (event) => {
+    onClick: () => {
+      dispatchEvent(new CustomEvent("fvdm:show-run", { detail: { job } }));
+      act("show", job);
+    }, onKeydown: (event) => {
       const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (by && event.altKey) move(job, placeOf(job) + by);
       else if (event.key === "Delete") act("remove", job);
