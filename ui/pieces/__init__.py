@@ -237,8 +237,9 @@ class CompareView(_Piece):
     """Two timelines side by side, in step, with their difference: see `ui.comparing`.
 
     It fires "compare" with {a, b}, each {kind, name}, and "again" with those before a reload, which
-    a press on the button ends. The runs to choose from come from `RunList`
-    by an event on the window; `presets` is the table that `ui.editing.preset_table` makes.
+    a press on the button ends before their first value; from then on it does nothing until they
+    are done. The runs to choose from come from `RunList` by an event on the window; `presets` is
+    the table that `ui.editing.preset_table` makes.
     """
 
     SCRIPT = "compare"
