@@ -24,7 +24,6 @@ from ui.queue_panel import CAN_FAIL, HIDDEN, Parts
 from ui.refusals import RequestError, checked
 from ui.requests import EditorValue
 from ui.service import Studio, session_of
-from ui.settings import request_of
 
 INTERVAL = 0.2  # seconds between two looks at the runs
 
@@ -40,8 +39,8 @@ def wire_compare(studio: Studio, parts: Parts, compare: CompareView) -> None:
         session = session_of(kept_session)["session"]
         try:
             choices = checked(lambda: Choices.model_validate(event._data))
-            request = request_of(settings)
             await studio.model.wait()
+            request = studio.asked(canvas, settings)
             both = await run_sync(orders, studio, choices, canvas, request, session)
             jobs = await run_sync(
                 submit_both, studio, both, session, choices.again, limiter=studio.readers

@@ -30,7 +30,7 @@ from ui.refusals import RequestError, checked, plain
 from ui.requests import MAX_SEED, EditorValue, Strict, Whole
 from ui.restoring import fitted
 from ui.service import Studio, is_present, session_of
-from ui.settings import FIELDS, request_of, settings_of
+from ui.settings import request_of, settings_of
 from ui.watching import buttons, clip_files, progress_value, strip_value
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -139,9 +139,7 @@ def wire_queue(
         if not studio.model.ready:
             typed = None  # what is painted meanwhile stays on the canvas
             await studio.model.wait()
-        if settings[FIELDS.index("label")] is None:  # the page did not know the labels yet
-            label = studio.fitting_label(timeline) or None
-            request = request.model_copy(update={"label": label})
+        request = studio.asked(timeline, settings)
         if len(seeds) < asked.variations:
             gr.Warning(f"{len(seeds)} of {asked.variations}: {MAX_SEED} is the last seed there is.")
         for seed in seeds:
@@ -269,7 +267,7 @@ def wire_queue(
             studio.change,
             job,
             typed or timeline,
-            request_of(settings),
+            studio.asked(typed or timeline, settings),
             session,
             limiter=studio.reader(typed or timeline),
         )

@@ -36,7 +36,7 @@ from ui.requests import EditorValue, GenerateRequest, KeyframeValue, PresetReque
 from ui.room import trim
 from ui.runs import kind_of_call, make_work, predictions
 from ui.saved import is_name, is_shown, new_name
-from ui.settings import ANY, FIELDS, completed, is_allowed, settings_of, usable
+from ui.settings import ANY, FIELDS, completed, is_allowed, request_of, settings_of, usable
 
 UPLOAD_QUOTA = 2 * 2**30
 MAX_READERS = 2  # threads that read pictures and videos at once
@@ -351,6 +351,14 @@ class Studio:
         """Whether the model has labels that the examples are called by."""
         labels = self.model.get().card.labels if self.model.ready else ()
         return any(label in each.name for label in labels for each in self.examples.examples)
+
+    def asked(self, editor: EditorValue, settings: Sequence[Any]) -> GenerateRequest:
+        """What the settings ask for. A page that does not know the labels yet names none: then it
+        is the one that fits the canvas, if the model is there."""
+        request = request_of(settings)
+        if settings[FIELDS.index("label")] is None:
+            request = request.model_copy(update={"label": self.fitting_label(editor) or None})
+        return request
 
     def fitting_label(self, editor: EditorValue) -> str:
         """The label in the name of the first picture, which holds for the examples."""

@@ -22,7 +22,6 @@ from ui.registry import QueueFull
 from ui.requests import EditorValue
 from ui.saved import home_name, new_name
 from ui.service import Studio, session_of
-from ui.settings import request_of
 from ui.sheets import MAX_TILE
 from ui.sweeping import NOT_RUN, Sweep, SweepRequest, sweep_of, sweep_value
 from ui.watching import figures
@@ -164,7 +163,7 @@ def wire_sweep(studio: Studio, parts: Parts, view: SweepView) -> None:
         pipeline = checked(studio.model.get)
         prompts = "prompts" in pipeline.skills
         return asked, sweep_of(
-            *(asked, canvas, request_of(settings), pipeline.card.labels),
+            *(asked, canvas, studio.asked(canvas, settings), pipeline.card.labels),
             *(studio.window, prompts),
         )
 

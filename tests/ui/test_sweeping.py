@@ -34,7 +34,7 @@ from ui.requests import EditorValue, GenerateRequest, PresetRequest
 from ui.runs import kind_of_call
 from ui.saved import home_name, new_name
 from ui.service import Studio
-from ui.settings import settings_of
+from ui.settings import ANY, FIELDS, settings_of
 from ui.sweep_panel import AHEAD, Sweeping, wire_sweep
 from ui.sweeping import (
     NOT_RUN,
@@ -429,6 +429,29 @@ def test_a_sweep_is_ended_by_its_own_session_and_there_are_not_too_many(
     value = on_its_own_loop(asyncio.wait_for(watched(), 120))
     assert value["status"] == "done"
     assert [cell["text"] for cell in value["cells"][1:]] == [NOT_RUN] * 3
+
+
+@pytest.mark.parametrize(("sent", "label"), [(None, "sky"), (ANY, None), ("faces", "faces")])
+def test_a_page_that_does_not_know_the_labels_yet_means_the_one_that_fits(
+    place: Place, monkeypatch: pytest.MonkeyPatch, sent: str | None, label: str | None
+) -> None:
+    """Sweep may be pressed before the model is there, as Generate may."""
+    monkeypatch.setattr(place.studio, "fitting_label", lambda editor: "sky")
+    asked, real = [], place.studio.submit
+
+    def submit(editor: EditorValue, request: GenerateRequest, *rest: Any, **more: Any) -> str:
+        asked.append(request.label)
+        return real(editor, request, *rest, **more)
+
+    monkeypatch.setattr(place.studio, "submit", submit)
+    settings = [sent, *settings_of(GenerateRequest())[1:]]
+    seeds = SimpleNamespace(_data={"columns": {"setting": "seed", "values": "1"}, "rows": None})
+
+    async def watched() -> None:
+        await anext(wired(place.studio)["sweep"](seeds, painting(), *settings, {"session": ANN}))
+
+    on_its_own_loop(asyncio.wait_for(watched(), 60))
+    assert asked == [label] and FIELDS[0] == "label"
 
 
 def test_runs_of_before_a_restart_are_found_on_the_disk(place: Place, tmp_path: Path) -> None:
