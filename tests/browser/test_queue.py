@@ -175,7 +175,7 @@ def test_a_press_counts_while_what_was_shown_before_a_reload_is_looked_for(
     expect(page.locator(".sweep .cell:enabled")).to_have_count(2)
     assert len(cancelled) == 2, cancelled  # or what was looked for could come in place of these
     expect(page.locator(".sweep .head")).to_have_text(["Seed 3", "Seed 4"])
-    expect(page.get_by_test_id("compare-text")).to_contain_text("Both with any label, seed 7")
+    expect(page.get_by_test_id("compare-text")).to_contain_text("Both with faces, seed 7")
 
 
 def test_what_is_asked_for_just_before_generate_is_the_run_s(
