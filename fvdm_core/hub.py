@@ -182,7 +182,7 @@ def _cached(
         names = []
     whole = set(files) <= set(names) if files else CONFIG in names or _weights(names)
     if not names or not whole:
-        raise ValueError(reason) from None
+        raise ValueError(f"there is no {asked[0]} here, and {reason}") from None
     log.warning("%s; the copy of an earlier download is used", reason)
     return folder, names
 
@@ -205,11 +205,11 @@ def _reason(name: str, error: BaseException) -> str:
     status = _status(error)
     if status in (401, 403):
         return (
-            f"there is no {name} here, and on the Hub it does not exist or is not open to you "
-            f"(HTTP {status}); check the name, or log in with `hf auth login`"
+            f"{name} does not exist on the Hub or is not open to you (HTTP {status}); check the "
+            "name, or log in with `hf auth login`"
         )
     if status == 404:
-        return f"there is no {name}, neither here nor on the Hub (HTTP 404); check the name"
+        return f"{name} does not exist on the Hub (HTTP 404); check the name"
     if status == 429:
         return f"the Hub has had too many requests (HTTP 429) for {name}; try again in a minute"
     if status is not None:

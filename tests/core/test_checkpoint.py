@@ -1046,7 +1046,7 @@ def test_what_is_there_already_needs_no_room(folder, tmp_path, monkeypatch):
     [
         (http_error(401), "not open to you"),
         (http_error(403), "not open to you"),
-        (http_error(404), "neither here nor on the Hub"),
+        (http_error(404), "does not exist on the Hub"),
         (http_error(429), "too many requests"),
         (http_error(503), "HTTP 503"),
         (ConnectionError("[Errno -2] Name or service not known"), "cannot be reached"),
@@ -1058,7 +1058,8 @@ def test_hub_errors_have_words_and_fall_back_to_the_cache(
     cache = tmp_path / "hub"
     with_hub(monkeypatch, FakeHub(folder, {}, error, cache))
     message = refusal(resolve_source, "owner/repo")
-    assert words in message and "owner/repo" in message and "hf_secret" not in message
+    assert words in message and "hf_secret" not in message
+    assert message.startswith("there is no owner/repo here, and ")
     kept = cache / "models--owner--repo"
     (kept / "refs").mkdir(parents=True)
     (kept / "refs" / "main").write_text("a" * 40)
@@ -1067,6 +1068,7 @@ def test_hub_errors_have_words_and_fall_back_to_the_cache(
     with caplog.at_level(logging.WARNING):
         assert resolve_source("owner/repo") == kept / "snapshots" / ("a" * 40)
     assert words in caplog.text and "earlier download" in caplog.text
+    assert "there is no" not in caplog.text
     assert words in refusal(resolve_source, "owner/repo@v2")
     assert words in refusal(resolve_source, "owner/repo/ffs.pt")
 
