@@ -84,7 +84,7 @@ class RunOptions:
             if isinstance(value, np.generic):  # a recipe's JSON has plain numbers only
                 object.__setattr__(self, name, value.item())
         if isinstance(self.label, str) and not written_in_utf8(self.label):
-            raise ValueError(f"label is {shown(self.label)}, which has half a letter; write it anew")
+            raise ValueError(f"label is {shown(self.label)}, which has half a letter; type it anew")
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to {MAX_SEED}")
